@@ -1,0 +1,3 @@
+//! The `realfill` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The networks: Stable Diffusion inpainting, the embedded model, LoRA, checkpoints.

@@ -1,0 +1,1 @@
+//! Completes a photograph with what its reference photos show was there.
