@@ -1,1 +1,3 @@
 //! The networks: Stable Diffusion inpainting, the embedded model, LoRA, checkpoints.
+
+pub mod embedded;

@@ -1,0 +1,75 @@
+//! Samples to learn from, as tensors.
+
+use super::simulated_guide::SimulatedGuide;
+use burn::tensor::{Device, Tensor, TensorData};
+use image::Rgb32FImage;
+use realfill_models::embedded::Conditioning;
+use realfill_vision::{Mask, Plane};
+
+/// One picture with a hole to learn from.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The whole picture, colours 0 to 1.
+    pub truth: Rgb32FImage,
+    /// What is hidden from the network.
+    pub mask: Mask,
+    /// What the references propose.
+    pub guide: SimulatedGuide,
+}
+
+/// Several samples of one size on the device.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Clean pictures, `[n, 3, h, w]`, -1 to 1.
+    pub truth: Tensor<4>,
+    /// What the network is told.
+    pub known: Conditioning,
+}
+
+impl Batch {
+    /// Stacks samples of one size.
+    ///
+    /// # Panics
+    /// When there are none or their sizes differ.
+    pub fn new(samples: &[Sample], device: &Device) -> Self {
+        let truth = stack(samples.iter().map(|s| picture_tensor(&s.truth, device)));
+        let mask = stack(samples.iter().map(|s| mask_tensor(&s.mask, device)));
+        let guide = stack(samples.iter().map(|s| picture_tensor(&s.guide.colour, device)));
+        let trust = stack(samples.iter().map(|s| plane_tensor(&s.guide.trust, device)));
+        let is_guided = trust.clone().greater_scalar(0.0).float();
+        let masked = truth.clone() * (mask.clone().neg() + 1.0);
+        Self { truth, known: Conditioning { mask, masked, guide: guide * is_guided, trust } }
+    }
+}
+
+fn stack(tensors: impl Iterator<Item = Tensor<4>>) -> Tensor<4> {
+    Tensor::cat(tensors.collect(), 0)
+}
+
+/// Colours 0 to 1 as `[1, 3, h, w]`, -1 to 1.
+pub fn picture_tensor(picture: &Rgb32FImage, device: &Device) -> Tensor<4> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let data = TensorData::new(picture.as_raw().clone(), [1, height, width, 3]);
+    Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]) * 2.0 - 1.0
+}
+
+/// The inverse of [`picture_tensor`], clamped to 0 to 1; of the first picture when there are several.
+pub fn picture_from_tensor(tensor: Tensor<4>) -> Rgb32FImage {
+    let [_, channels, height, width] = tensor.dims();
+    let first = tensor.narrow(0, 0, 1).narrow(1, 0, channels.min(3)).permute([0, 2, 3, 1]);
+    let colours = ((first + 1.0) * 0.5).clamp(0.0, 1.0).into_data().to_vec::<f32>().expect("f32 colours");
+    Rgb32FImage::from_raw(width as u32, height as u32, colours).expect("three channels a pixel")
+}
+
+/// 1 in the hole, as `[1, 1, h, w]`.
+pub fn mask_tensor(mask: &Mask, device: &Device) -> Tensor<4> {
+    let holes: Vec<f32> = mask.holes().iter().map(|&hole| f32::from(u8::from(hole))).collect();
+    let shape = [1, 1, mask.height() as usize, mask.width() as usize];
+    Tensor::from_data(TensorData::new(holes, shape), device)
+}
+
+/// A plane as `[1, 1, h, w]`.
+pub fn plane_tensor(plane: &Plane, device: &Device) -> Tensor<4> {
+    let shape = [1, 1, plane.height() as usize, plane.width() as usize];
+    Tensor::from_data(TensorData::new(plane.as_raw().clone(), shape), device)
+}

@@ -1,0 +1,10 @@
+//! Learning: pretraining the embedded model on photos, tuning a model on a scene.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod ema;
+pub mod fields;
+pub mod masks;
+pub mod photos;
+pub mod pretrain;
+pub mod simulated_guide;
