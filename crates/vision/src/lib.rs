@@ -8,9 +8,9 @@ pub mod photo;
 pub mod scene;
 
 pub use guide::Guide;
-pub use mask::Mask;
-pub use photo::Photo;
-pub use scene::Scene;
+pub use mask::{Mask, MaskError};
+pub use photo::{Photo, PhotoError};
+pub use scene::{MaskSource, Scene, SceneError};
 
 /// A single-channel picture of `f32`, such as trust or grey values.
 pub type Plane = image::ImageBuffer<image::Luma<f32>, Vec<f32>>;
