@@ -2,10 +2,16 @@
 //!
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
+pub mod composite;
 pub mod guide;
 pub mod mask;
+pub mod metrics;
 pub mod photo;
+pub mod resize;
+pub mod save;
 pub mod scene;
+#[cfg(test)]
+mod test_folder;
 
 pub use guide::Guide;
 pub use mask::{Mask, MaskError};

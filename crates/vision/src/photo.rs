@@ -4,6 +4,8 @@ mod decode;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decode::describes;
+
 use image::{DynamicImage, ImageFormat, Rgb32FImage};
 use std::path::{Path, PathBuf};
 use thiserror::Error;

@@ -1,6 +1,7 @@
 //! From a file's bytes to upright pixels, with the checks that come before decoding.
 
 use super::{MAX_MEGAPIXELS, Photo, PhotoError};
+use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::io::{Cursor, Error, ErrorKind};
@@ -39,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
     let mut decoder = open_decoder(bytes, format).map_err(|error| broken(explain(&error)))?;
     check_size(decoder.dimensions(), path)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let icc = decoder.icc_profile().ok().flatten();
+    let icc = if format == ImageFormat::Tiff { tiff_profile(bytes) } else { decoder.icc_profile().ok().flatten() };
     let exif = decoder.exif_metadata().ok().flatten().map(upright_exif);
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(|error| broken(explain(&error)))?;
     pixels.apply_orientation(orientation);
@@ -65,6 +66,12 @@ fn open_decoder<'a>(bytes: &'a [u8], format: ImageFormat) -> Result<impl ImageDe
     reader.into_decoder()
 }
 
+/// `image` 0.25 lets a TIFF's profile be no larger than its pixels once limits are set, so it is read without them (the
+/// decoder's own apply).
+fn tiff_profile(bytes: &[u8]) -> Option<Vec<u8>> {
+    TiffDecoder::new(Cursor::new(bytes)).ok()?.icc_profile().ok().flatten()
+}
+
 fn check_size((width, height): (u32, u32), path: &Path) -> Result<(), PhotoError> {
     if u64::from(width) * u64::from(height) > MAX_MEGAPIXELS * 1_000_000 {
         return Err(PhotoError::TooLarge { path: path.to_owned(), width, height });
@@ -85,7 +92,7 @@ fn upright_exif(mut exif: Vec<u8>) -> Vec<u8> {
 }
 
 /// Whether the profile's data colour space (ICC.1:2022, header bytes 16 to 19) is that of the decoded pixels.
-fn describes(profile: &[u8], pixels: &DynamicImage) -> bool {
+pub(crate) fn describes(profile: &[u8], pixels: &DynamicImage) -> bool {
     let wanted: &[u8] = if pixels.color().has_color() { b"RGB " } else { b"GRAY" };
     profile.get(16..20) == Some(wanted)
 }

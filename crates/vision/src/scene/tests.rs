@@ -1,18 +1,16 @@
 use super::folder::natural_order;
 use super::*;
+use crate::test_folder::TestFolder;
 use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use std::fs;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder of its own that goes away with the test.
-struct Scratch(PathBuf);
+/// A scene in a folder of its own.
+struct Scratch(TestFolder);
 
 impl Scratch {
     /// A whole scene: a target of 8×6, its mask, and references with the given names.
     fn scene(references: &[&str]) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("realfill-scene-{}-{count}", std::process::id()));
+        let folder = TestFolder::new();
         fs::create_dir_all(folder.join("ref")).unwrap();
         fs::create_dir_all(folder.join("target")).unwrap();
         let scratch = Self(folder);
@@ -29,13 +27,7 @@ impl Scratch {
     }
 
     fn refusal(&self) -> String {
-        Scene::open(&self.0).unwrap_err().to_string()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        Scene::open(self.0.path()).unwrap_err().to_string()
     }
 }
 
@@ -45,11 +37,11 @@ fn a_folder_opens_with_its_references_in_natural_order() {
     scratch.save("target/gt.png", RgbImage::new(8, 6));
     fs::write(scratch.0.join("ref/.DS_Store"), "litter").unwrap();
     fs::write(scratch.0.join("ref/Thumbs.db"), "litter").unwrap();
-    let scene = Scene::open(&scratch.0).unwrap();
+    let scene = Scene::open(scratch.0.path()).unwrap();
     let names: Vec<_> = scene.references.iter().map(Photo::name).collect();
     assert_eq!(names, ["1.jpg", "2.png", "10.png"]);
     assert_eq!(scene.mask.hole_share(), 3.0 / 8.0);
-    assert_eq!(scene.name, scratch.0.file_name().unwrap().to_string_lossy());
+    assert_eq!(scene.name, scratch.0.path().file_name().unwrap().to_string_lossy());
     assert!(scene.truth.is_some());
 }
 
@@ -66,7 +58,7 @@ fn without_a_mask_file_the_targets_transparency_tells_the_hole() {
     fs::remove_file(scratch.0.join("target/mask.png")).unwrap();
     assert!(scratch.refusal().contains("no mask.*"));
     scratch.save("target/target.png", RgbaImage::from_fn(8, 6, |x, _| Rgba([1, 1, 1, if x < 2 { 0 } else { 255 }])));
-    assert_eq!(Scene::open(&scratch.0).unwrap().mask.hole_share(), 0.25);
+    assert_eq!(Scene::open(scratch.0.path()).unwrap().mask.hole_share(), 0.25);
 }
 
 #[test]
