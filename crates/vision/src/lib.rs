@@ -10,6 +10,7 @@ pub mod photo;
 pub mod resize;
 pub mod save;
 pub mod scene;
+pub mod sheet;
 #[cfg(test)]
 mod test_folder;
 
