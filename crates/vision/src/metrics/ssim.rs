@@ -64,28 +64,28 @@ fn ssim_sum(a: &[f32], b: &[f32], width: usize, counts: &[bool]) -> f64 {
 
 /// Gaussian blur; beyond the border the picture is mirrored, its edge pixels repeated.
 fn blur(values: &[f32], width: usize) -> Vec<f32> {
-    let taps = taps();
-    let height = values.len() / width;
-    let filter = |get: &dyn Fn(usize) -> f32, at: usize, size: usize| -> f32 {
-        let sum = taps
-            .iter()
-            .enumerate()
-            .map(|(tap, weight)| weight * f64::from(get(mirrored(at as isize + tap as isize - RADIUS as isize, size))));
-        sum.sum::<f64>() as f32
-    };
-    let mut down = vec![0.0; values.len()];
-    down.par_chunks_exact_mut(width).enumerate().for_each(|(y, row)| {
-        for (x, out) in row.iter_mut().enumerate() {
-            *out = filter(&|row| values[row * width + x], y, height);
-        }
-    });
-    let mut both = vec![0.0; values.len()];
-    both.par_chunks_exact_mut(width).zip(down.par_chunks_exact(width)).for_each(|(out, row)| {
-        for (x, out) in out.iter_mut().enumerate() {
-            *out = filter(&|column| row[column], x, width);
-        }
-    });
-    both
+    let (taps, height) = (taps(), values.len() / width);
+    let mut out = vec![0.0; values.len()];
+    out.par_chunks_exact_mut(width).enumerate().for_each_init(
+        || (vec![0.0; width], vec![0.0; width + 2 * RADIUS]),
+        |(sums, padded), (y, row)| {
+            down(values, width, height, y, &taps, sums);
+            (0..padded.len()).for_each(|i| padded[i] = sums[mirrored(i as isize - RADIUS as isize, width)]);
+            for (x, out) in row.iter_mut().enumerate() {
+                *out = taps.iter().zip(&padded[x..]).map(|(weight, value)| weight * value).sum::<f64>() as f32;
+            }
+        },
+    );
+    out
+}
+
+/// Row `y` of the picture blurred along its columns.
+fn down(values: &[f32], width: usize, height: usize, y: usize, taps: &[f64], sums: &mut [f64]) {
+    sums.fill(0.0);
+    for (tap, weight) in taps.iter().enumerate() {
+        let from = mirrored(y as isize + tap as isize - RADIUS as isize, height) * width;
+        sums.iter_mut().zip(&values[from..from + width]).for_each(|(sum, value)| *sum += weight * f64::from(*value));
+    }
 }
 
 fn taps() -> [f64; 2 * RADIUS + 1] {
