@@ -2,15 +2,22 @@
 //!
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
+pub mod composite;
 pub mod guide;
 pub mod mask;
+pub mod metrics;
 pub mod photo;
+pub mod resize;
+pub mod save;
 pub mod scene;
+pub mod sheet;
+#[cfg(test)]
+mod test_folder;
 
 pub use guide::Guide;
-pub use mask::Mask;
-pub use photo::Photo;
-pub use scene::Scene;
+pub use mask::{Mask, MaskError};
+pub use photo::{Photo, PhotoError};
+pub use scene::{MaskSource, Scene, SceneError};
 
 /// A single-channel picture of `f32`, such as trust or grey values.
 pub type Plane = image::ImageBuffer<image::Luma<f32>, Vec<f32>>;

@@ -1,7 +1,21 @@
-//! A photo as read from a file: upright, at its own size and depth.
+//! A photo as read from a file: upright, at its own size and depth, with what its file said about it.
 
-use image::{DynamicImage, Rgb32FImage};
-use std::path::PathBuf;
+mod decode;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use decode::describes;
+
+use image::{DynamicImage, ImageFormat, Rgb32FImage};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Pictures larger than this are refused before they are decoded: 200 megapixels is twice the largest medium-format
+/// sensor, and takes 2.4 GB as `f32`.
+pub const MAX_MEGAPIXELS: u64 = 200;
+
+/// The formats that are read and written, as messages name them.
+pub const FORMATS: &str = "JPEG, PNG, WebP, TIFF and BMP";
 
 /// A decoded photo, EXIF orientation already applied.
 #[derive(Clone, Debug)]
@@ -10,12 +24,80 @@ pub struct Photo {
     pub pixels: DynamicImage,
     /// Where it was read from; empty for a picture made in memory.
     pub path: PathBuf,
+    /// The format its content had; `None` for a picture made in memory.
+    pub format: Option<ImageFormat>,
+    /// The ICC profile, where there is one and it describes `pixels` (a CMYK profile is dropped with the CMYK values).
+    pub icc: Option<Vec<u8>>,
+    /// The EXIF block (a TIFF structure without the `Exif\0\0` prefix), its orientation reset to upright.
+    pub exif: Option<Vec<u8>>,
+}
+
+/// Why a photo could not be read.
+#[derive(Debug, Error)]
+pub enum PhotoError {
+    /// The file is missing, a folder, or may not be read.
+    #[error("cannot read {}: {source}; give a picture in a format that works ({FORMATS})", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The content is no picture, or one in a format that is not read.
+    #[error("{} is {found}; the formats that work are {FORMATS}", path.display())]
+    NotAPicture {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead: "empty", "not a picture", "a GIF picture".
+        found: String,
+    },
+    /// The file is cut short, damaged, or uses a variant of its format that is not read.
+    #[error("{} cannot be decoded as {format:?}: {reason}; export it again ({FORMATS} work)", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// The format of its content.
+        format: ImageFormat,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// More pixels than [`MAX_MEGAPIXELS`].
+    #[error(
+        "{} is {width}×{height}, {} megapixels, and the limit is {MAX_MEGAPIXELS}; scale it down first ({FORMATS} work)",
+        path.display(), u64::from(*width) * u64::from(*height) / 1_000_000
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Width in pixels, as the file declares it.
+        width: u32,
+        /// Height in pixels, as the file declares it.
+        height: u32,
+    },
 }
 
 impl Photo {
+    /// Reads a photo, its format recognised by content whatever its name says; EXIF orientation is applied.
+    ///
+    /// # Errors
+    /// A missing, unreadable, damaged or too large file ([`PhotoError`] says which and what to do).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, PhotoError> {
+        let path = path.as_ref();
+        let bytes = decode::read_file(path)?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Reads a photo from a file's content; `path` is what messages call it and is not opened.
+    ///
+    /// # Errors
+    /// As [`Photo::open`].
+    pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self, PhotoError> {
+        decode::decode(bytes, path.as_ref())
+    }
+
     /// A photo made in memory.
     pub fn from_pixels(pixels: impl Into<DynamicImage>) -> Self {
-        Self { pixels: pixels.into(), path: PathBuf::new() }
+        Self { pixels: pixels.into(), path: PathBuf::new(), format: None, icc: None, exif: None }
     }
 
     /// Width in pixels.
@@ -26,6 +108,11 @@ impl Photo {
     /// Height in pixels.
     pub fn height(&self) -> u32 {
         self.pixels.height()
+    }
+
+    /// The file's name for messages and reports; "the photo" for a picture made in memory.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(|| "the photo".into(), |name| name.to_string_lossy().into_owned())
     }
 
     /// The colours as `f32`, 0 to 1, in the photo's own encoding; alpha is dropped.

@@ -1,6 +1,18 @@
 //! One job's photos: the target, its hole and the references.
 
+mod folder;
+#[cfg(test)]
+mod tests;
+
+use crate::mask::MaskError;
+use crate::photo::PhotoError;
 use crate::{Mask, Photo};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The most references a scene takes, as in the paper. Matching and geometry work on pairs of photos, so time grows
+/// with the square; more photos are refused rather than left out in silence.
+pub const MAX_REFERENCES: usize = 5;
 
 /// A target with a hole, and one to five other photos of the same place.
 #[derive(Clone, Debug)]
@@ -15,4 +27,140 @@ pub struct Scene {
     pub references: Vec<Photo>,
     /// What really was in the hole, where it is known (evaluation scenes).
     pub truth: Option<Photo>,
+}
+
+/// Where the hole is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MaskSource {
+    /// In a picture of the target's size: white = fill.
+    File(PathBuf),
+    /// In the target's own transparency: transparent = fill.
+    Alpha,
+}
+
+/// Why a scene cannot be used.
+#[derive(Debug, Error)]
+pub enum SceneError {
+    /// A photo cannot be read.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// The mask cannot be used.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+    /// There is no reference.
+    #[error("{scene} has no reference photos; one to five photos of the same place are needed")]
+    NoReferences {
+        /// The scene's folder or the target's name.
+        scene: String,
+    },
+    /// There are more references than [`MAX_REFERENCES`].
+    #[error(
+        "{scene} has {found} reference photos, and one to five photos of the same place are needed; \
+         keep the ones that show best what is missing"
+    )]
+    TooManyReferences {
+        /// The scene's folder or the target's name.
+        scene: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// The truth has not the target's size.
+    #[error(
+        "{truth} is {}×{} but {target} is {}×{}; the truth must be the same photo without the hole",
+        truth_size.0, truth_size.1, target_size.0, target_size.1
+    )]
+    TruthSize {
+        /// The truth's name.
+        truth: String,
+        /// Its width and height in pixels.
+        truth_size: (u32, u32),
+        /// The target's name.
+        target: String,
+        /// The target's width and height in pixels.
+        target_size: (u32, u32),
+    },
+    /// A scene's folder, or one in it, cannot be listed.
+    #[error(
+        "cannot read the folder {}: {source}; a scene has ref/ with photos, target/target.* and target/mask.*",
+        path.display()
+    )]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file the layout asks for is not there.
+    #[error("{} has no {stem}.* picture; a scene has ref/ with photos, target/target.* and target/mask.*", folder.display())]
+    NoFile {
+        /// The folder it should be in.
+        folder: PathBuf,
+        /// Its name without extension.
+        stem: &'static str,
+    },
+    /// Two files could both be meant.
+    #[error("{} has both {first} and {second}; keep one", folder.display())]
+    Ambiguous {
+        /// The folder they are in.
+        folder: PathBuf,
+        /// The name of one.
+        first: String,
+        /// The name of the other.
+        second: String,
+    },
+}
+
+impl Scene {
+    /// Opens a scene's folder in the RealBench layout: `ref/*` in natural order (`2.jpg` before `10.jpg`),
+    /// `target/target.*`, `target/mask.*` (where there is none, the target's transparency tells the hole), and
+    /// `target/gt.*` where the truth is known. Hidden files and what systems leave in folders are passed over.
+    ///
+    /// # Errors
+    /// A missing or doubled file, an unreadable photo, an unusable mask, or not one to five references.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, SceneError> {
+        folder::open(folder.as_ref())
+    }
+
+    /// Opens a scene from explicit paths, named after the target's file.
+    ///
+    /// # Errors
+    /// An unreadable photo, an unusable mask, or not one to five references.
+    pub fn from_paths<P: AsRef<Path>>(
+        target: impl AsRef<Path>,
+        mask: &MaskSource,
+        references: &[P],
+    ) -> Result<Self, SceneError> {
+        let target_path = target.as_ref();
+        check_count(&target_path.to_string_lossy(), references.len())?;
+        let target = Photo::open(target_path)?;
+        let mask = match mask {
+            MaskSource::File(path) => Mask::open(path, &target)?,
+            MaskSource::Alpha => Mask::from_alpha(&target)?,
+        };
+        let references = references.iter().map(Photo::open).collect::<Result<_, _>>()?;
+        let name = target_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, target, mask, references, truth: None })
+    }
+
+    /// A scene from photos in memory, for programs that receive them some other way.
+    ///
+    /// # Errors
+    /// A mask of another size than the target's, or not one to five references.
+    pub fn new(name: &str, target: Photo, mask: Mask, references: Vec<Photo>) -> Result<Self, SceneError> {
+        check_count(name, references.len())?;
+        let (mask_size, target_size) = ((mask.width(), mask.height()), (target.width(), target.height()));
+        if mask_size != target_size {
+            let (mask, target) = ("the mask".into(), target.name());
+            return Err(MaskError::Size { mask, mask_size, target, target_size }.into());
+        }
+        Ok(Self { name: name.into(), target, mask, references, truth: None })
+    }
+}
+
+fn check_count(scene: &str, found: usize) -> Result<(), SceneError> {
+    match found {
+        0 => Err(SceneError::NoReferences { scene: scene.into() }),
+        1..=MAX_REFERENCES => Ok(()),
+        _ => Err(SceneError::TooManyReferences { scene: scene.into(), found }),
+    }
 }

@@ -1,0 +1,251 @@
+//! Putting a filled picture into the photo at the photo's own depth, without touching what is known.
+
+use crate::resize::quantise;
+use crate::{Mask, Photo, Plane};
+use image::{DynamicImage, ImageBuffer, Pixel, Rgb, Rgb32FImage};
+use rayon::prelude::*;
+
+/// The photo with its hole filled.
+///
+/// Pixels outside the mask stay bit-identical, at the photo's own depth and colour type, alpha included. Inside, the
+/// colours are `filled`'s and opaque; grey photos get its luma (Rec. 709). Within `feather_px` of the hole's edge they
+/// are shifted by what `filled` misses of the known colours nearby, fading inwards, so that a step in light becomes a
+/// ramp. So `filled` has to render the known pixels near the hole as well: where it equals the photo there, the feather
+/// changes nothing. What the photo contains inside its hole is never used.
+///
+/// The result keeps the photo's path, format, profile and EXIF.
+///
+/// # Panics
+/// When `filled` or `mask` has another size than the photo.
+pub fn composite(photo: &Photo, mask: &Mask, filled: &Rgb32FImage, feather_px: f32) -> Photo {
+    let size = (photo.width(), photo.height());
+    assert_eq!((mask.width(), mask.height()), size, "mask and photo differ in size");
+    assert_eq!(filled.dimensions(), size, "filled picture and photo differ in size");
+    let colours = feathered(&photo.to_rgb32f(), mask, filled, feather_px);
+    Photo { pixels: filled_in(&photo.pixels, mask, &colours), ..photo.clone() }
+}
+
+/// The filled colours, shifted towards the known ones near the hole's edge.
+fn feathered(known: &Rgb32FImage, mask: &Mask, filled: &Rgb32FImage, feather_px: f32) -> Rgb32FImage {
+    let mut colours = filled.clone();
+    if feather_px <= 0.0 {
+        return colours;
+    }
+    let depth = mask.distance_into_hole();
+    let width = mask.width() as usize;
+    colours.par_chunks_exact_mut(3 * width).enumerate().for_each(|(y, row)| {
+        for (x, colour) in row.chunks_exact_mut(3).enumerate() {
+            let share = edge_share(depth.get_pixel(x as u32, y as u32).0[0], feather_px);
+            if share > 0.0 {
+                let miss = nearby_miss(known, filled, &depth, (x as u32, y as u32), feather_px);
+                colour.iter_mut().zip(miss).for_each(|(value, miss)| *value += share * miss);
+            }
+        }
+    });
+    colours
+}
+
+/// How much of the shift a pixel takes: nearly all at the edge, nothing outside the hole or deeper than the feather.
+fn edge_share(depth: f32, feather_px: f32) -> f32 {
+    if depth <= 0.0 || depth > feather_px {
+        return 0.0;
+    }
+    let t = 1.0 - depth / (feather_px + 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
+/// Mean of known minus filled over the known pixels around, weighted by the inverse square of their distance (Shepard
+/// 1968). The window always holds the nearest known pixel, which is at most `feather_px` away.
+fn nearby_miss(
+    known: &Rgb32FImage,
+    filled: &Rgb32FImage,
+    depth: &Plane,
+    (x, y): (u32, u32),
+    feather_px: f32,
+) -> [f32; 3] {
+    let reach = feather_px.ceil() as u32 + 1;
+    let (mut sum, mut weights) = ([0.0; 3], 0.0);
+    for near_y in y.saturating_sub(reach)..=(y + reach).min(known.height() - 1) {
+        for near_x in x.saturating_sub(reach)..=(x + reach).min(known.width() - 1) {
+            if depth.get_pixel(near_x, near_y).0[0] == 0.0 {
+                let (dx, dy) = (near_x as f32 - x as f32, near_y as f32 - y as f32);
+                let weight = 1.0 / (dx * dx + dy * dy);
+                let (k, f) = (known.get_pixel(near_x, near_y).0, filled.get_pixel(near_x, near_y).0);
+                (0..3).for_each(|c| sum[c] += weight * (k[c] - f[c]));
+                weights += weight;
+            }
+        }
+    }
+    if weights == 0.0 { sum } else { sum.map(|value| value / weights) }
+}
+
+/// A copy of `pixels`, same depth and colour type, with the hole's pixels replaced.
+fn filled_in(pixels: &DynamicImage, mask: &Mask, colours: &Rgb32FImage) -> DynamicImage {
+    let mut pixels = pixels.clone();
+    match &mut pixels {
+        DynamicImage::ImageLuma8(image) => write(image, mask, colours),
+        DynamicImage::ImageLumaA8(image) => write(image, mask, colours),
+        DynamicImage::ImageRgb8(image) => write(image, mask, colours),
+        DynamicImage::ImageRgba8(image) => write(image, mask, colours),
+        DynamicImage::ImageLuma16(image) => write(image, mask, colours),
+        DynamicImage::ImageLumaA16(image) => write(image, mask, colours),
+        DynamicImage::ImageRgb16(image) => write(image, mask, colours),
+        DynamicImage::ImageRgba16(image) => write(image, mask, colours),
+        DynamicImage::ImageRgb32F(image) => write(image, mask, colours),
+        DynamicImage::ImageRgba32F(image) => write(image, mask, colours),
+        // A colour type a later `image` may add: none is read today.
+        other => *other = quantise(colours).into(),
+    }
+    pixels
+}
+
+fn write<P>(image: &mut ImageBuffer<P, Vec<P::Subpixel>>, mask: &Mask, colours: &Rgb32FImage)
+where
+    P: Pixel,
+    P::Subpixel: Sample,
+{
+    let holes = image.pixels_mut().zip(colours.pixels()).zip(mask.holes()).filter(|(_, hole)| **hole);
+    for ((pixel, Rgb([r, g, b])), _) in holes {
+        let luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        let values: &[f32] = match P::CHANNEL_COUNT {
+            1 => &[luma],
+            2 => &[luma, 1.0],
+            3 => &[*r, *g, *b],
+            _ => &[*r, *g, *b, 1.0],
+        };
+        pixel.channels_mut().iter_mut().zip(values).for_each(|(to, &value)| *to = Sample::from_unit(value));
+    }
+}
+
+/// A stored value: how 0 to 1 becomes one.
+trait Sample {
+    fn from_unit(value: f32) -> Self;
+}
+
+impl Sample for u8 {
+    fn from_unit(value: f32) -> Self {
+        (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+    }
+}
+
+impl Sample for u16 {
+    fn from_unit(value: f32) -> Self {
+        (value.clamp(0.0, 1.0) * 65_535.0 + 0.5) as u16
+    }
+}
+
+impl Sample for f32 {
+    fn from_unit(value: f32) -> Self {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ColorType, GenericImageView, GrayImage, Luma, Rgba, RgbaImage};
+
+    const SIZE: u32 = 24;
+
+    fn square_hole() -> Mask {
+        Mask::from_fn(SIZE, SIZE, |x, y| (6..18).contains(&x) && (6..18).contains(&y))
+    }
+
+    /// A 16-bit picture with every value different, and alpha that is nowhere opaque.
+    fn varied() -> DynamicImage {
+        let value = |x: u32, y: u32, c: u32| (x * 2609 + y * 911 + c * 17_001) as u16;
+        let pixels = ImageBuffer::from_fn(SIZE, SIZE, |x, y| {
+            Rgba([value(x, y, 0), value(x, y, 1), value(x, y, 2), value(x, y, 3) % 60_000])
+        });
+        DynamicImage::ImageRgba16(pixels)
+    }
+
+    fn every_type() -> Vec<DynamicImage> {
+        let p = varied();
+        vec![
+            p.to_luma8().into(),
+            p.to_luma_alpha8().into(),
+            p.to_rgb8().into(),
+            p.to_rgba8().into(),
+            p.to_luma16().into(),
+            p.to_luma_alpha16().into(),
+            p.to_rgb16().into(),
+            p.to_rgba16().into(),
+            p.to_rgb32f().into(),
+            p.to_rgba32f().into(),
+        ]
+    }
+
+    fn bytes_of_pixel(image: &DynamicImage, x: u32, y: u32) -> &[u8] {
+        let step = usize::from(image.color().bytes_per_pixel());
+        let at = (y * SIZE + x) as usize * step;
+        &image.as_bytes()[at..at + step]
+    }
+
+    #[test]
+    fn known_pixels_are_bit_identical_at_every_depth_and_colour_type() {
+        let mask = square_hole();
+        let filled = Rgb32FImage::from_pixel(SIZE, SIZE, Rgb([0.9, 0.1, 0.4]));
+        for pixels in every_type() {
+            let result = composite(&Photo::from_pixels(pixels.clone()), &mask, &filled, 4.0).pixels;
+            assert_eq!(result.color(), pixels.color());
+            let known = (0..SIZE * SIZE).map(|i| (i % SIZE, i / SIZE)).filter(|&(x, y)| !mask.is_hole(x, y));
+            for (x, y) in known {
+                assert_eq!(bytes_of_pixel(&result, x, y), bytes_of_pixel(&pixels, x, y), "{:?}", pixels.color());
+            }
+        }
+    }
+
+    #[test]
+    fn the_hole_gets_the_filled_colours_and_becomes_opaque() {
+        let filled = Rgb32FImage::from_pixel(SIZE, SIZE, Rgb([0.8, 0.2, 0.4]));
+        for pixels in every_type() {
+            let result = composite(&Photo::from_pixels(pixels), &square_hole(), &filled, 0.0).pixels;
+            let found = result.to_rgba32f().get_pixel(12, 12).0;
+            let grey = 0.2126 * 0.8 + 0.7152 * 0.2 + 0.0722 * 0.4;
+            let wanted = if result.color().has_color() { [0.8, 0.2, 0.4, 1.0] } else { [grey, grey, grey, 1.0] };
+            let step =
+                if result.color().bytes_per_pixel() / result.color().channel_count() == 1 { 0.5 / 255.0 } else { 1e-4 };
+            let near = found.iter().zip(wanted).all(|(f, w)| (f - w).abs() <= step + 1e-6);
+            assert!(near, "{:?}: {found:?}", result.color());
+        }
+    }
+
+    #[test]
+    fn the_feather_turns_a_step_in_light_into_a_ramp_inside_the_hole() {
+        let photo = Photo::from_pixels(Rgb32FImage::from_pixel(SIZE, SIZE, Rgb([0.5; 3])));
+        let filled = Rgb32FImage::from_pixel(SIZE, SIZE, Rgb([0.6; 3]));
+        let result = composite(&photo, &square_hole(), &filled, 4.0).to_rgb32f();
+        let row: Vec<f32> = (4..13).map(|x| result.get_pixel(x, 12).0[0]).collect();
+        assert_eq!(row[..2], [0.5, 0.5]);
+        assert!((row[2] - 0.51).abs() < 0.005, "{row:?}");
+        assert!(row.windows(2).all(|pair| pair[0] <= pair[1] && pair[1] - pair[0] < 0.04), "{row:?}");
+        assert_eq!(row[6..], [0.6, 0.6, 0.6]);
+    }
+
+    #[test]
+    fn a_fill_that_meets_the_known_pixels_is_not_changed() {
+        let photo = Photo::from_pixels(varied().to_rgb32f());
+        let mut filled = photo.to_rgb32f();
+        filled.put_pixel(8, 8, Rgb([0.1, 0.2, 0.3]));
+        assert_eq!(composite(&photo, &square_hole(), &filled, 5.0).to_rgb32f(), filled);
+    }
+
+    #[test]
+    fn what_the_photo_has_in_its_hole_never_shows() {
+        let mask = square_hole();
+        let with = |inside: u8| {
+            let pixels = GrayImage::from_fn(SIZE, SIZE, |x, y| Luma([if mask.is_hole(x, y) { inside } else { 90 }]));
+            composite(&Photo::from_pixels(pixels), &mask, &Rgb32FImage::from_pixel(SIZE, SIZE, Rgb([0.7; 3])), 6.0)
+        };
+        assert_eq!(with(0).pixels, with(255).pixels);
+    }
+
+    #[test]
+    fn the_result_keeps_what_the_file_said_about_itself() {
+        let photo = Photo { icc: Some(vec![1]), exif: Some(vec![2]), ..Photo::from_pixels(RgbaImage::new(SIZE, SIZE)) };
+        let result = composite(&photo, &square_hole(), &Rgb32FImage::new(SIZE, SIZE), 2.0);
+        assert_eq!((result.icc, result.exif), (Some(vec![1]), Some(vec![2])));
+        assert_eq!((result.pixels.dimensions(), result.pixels.color()), ((SIZE, SIZE), ColorType::Rgba8));
+    }
+}

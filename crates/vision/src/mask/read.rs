@@ -1,0 +1,134 @@
+//! Masks from picture files and from a photo's own transparency.
+
+use super::Mask;
+use crate::photo::{Photo, PhotoError};
+use image::{DynamicImage, GrayAlphaImage};
+use std::path::Path;
+use thiserror::Error;
+
+/// Why a mask cannot be used.
+#[derive(Debug, Error)]
+pub enum MaskError {
+    /// Its file cannot be read.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// It has not the target's size.
+    #[error(
+        "{mask} is {}×{} but {target} is {}×{}; export the mask at the photo's size",
+        mask_size.0, mask_size.1, target_size.0, target_size.1
+    )]
+    Size {
+        /// The mask's name.
+        mask: String,
+        /// Its width and height in pixels.
+        mask_size: (u32, u32),
+        /// The target's name.
+        target: String,
+        /// The target's width and height in pixels.
+        target_size: (u32, u32),
+    },
+    /// No pixel is marked.
+    #[error("{mask} marks nothing to fill; paint what is missing white and the rest black")]
+    Empty {
+        /// The mask's name.
+        mask: String,
+    },
+    /// Every pixel is marked.
+    #[error("{mask} marks the whole photo, so nothing known is left to go by; leave what is to stay black")]
+    Full {
+        /// The mask's name.
+        mask: String,
+    },
+    /// The photo that should tell the hole by transparency has none.
+    #[error(
+        "{photo} has no transparent part, so there is nothing to fill; erase what is missing, or give a mask picture"
+    )]
+    NothingTransparent {
+        /// The photo's name.
+        photo: String,
+    },
+    /// The photo that should tell the hole by transparency is transparent everywhere.
+    #[error("{photo} is transparent everywhere, so nothing known is left to go by; erase only what is missing")]
+    AllTransparent {
+        /// The photo's name.
+        photo: String,
+    },
+}
+
+impl Mask {
+    /// Reads a mask picture for `target`: white = fill, soft edges fill from 50 % on.
+    ///
+    /// # Errors
+    /// An unreadable file, another size than the target's, nothing to fill, or nothing known.
+    pub fn open(path: impl AsRef<Path>, target: &Photo) -> Result<Self, MaskError> {
+        Self::from_photo(&Photo::open(path)?, target)
+    }
+
+    /// The mask that a picture describes: white = fill, from 50 % brightness on. Alpha is ignored, unless the colour is
+    /// the same everywhere: then white paint on transparency fills where it is opaque, and black where it is not.
+    ///
+    /// # Errors
+    /// Another size than the target's, nothing to fill, or nothing known.
+    pub fn from_photo(mask: &Photo, target: &Photo) -> Result<Self, MaskError> {
+        let size = (mask.width(), mask.height());
+        let target_size = (target.width(), target.height());
+        if size != target_size {
+            return Err(MaskError::Size { mask: mask.name(), mask_size: size, target: target.name(), target_size });
+        }
+        let holes = brightness(&mask.pixels).into_iter().map(|value| value >= 128).collect();
+        let read = Self::new(size.0, size.1, holes);
+        match read.content() {
+            Content::Empty => Err(MaskError::Empty { mask: mask.name() }),
+            Content::Full => Err(MaskError::Full { mask: mask.name() }),
+            Content::Both => Ok(read),
+        }
+    }
+
+    /// The mask that a photo's transparency describes, as editors export it: transparent (50 % or more) = fill.
+    ///
+    /// # Errors
+    /// Nothing transparent, or everything.
+    pub fn from_alpha(photo: &Photo) -> Result<Self, MaskError> {
+        let holes = if photo.pixels.color().has_alpha() {
+            photo.pixels.to_luma_alpha8().pixels().map(|pixel| pixel.0[1] < 128).collect()
+        } else {
+            vec![false; photo.width() as usize * photo.height() as usize]
+        };
+        let read = Self::new(photo.width(), photo.height(), holes);
+        match read.content() {
+            Content::Empty => Err(MaskError::NothingTransparent { photo: photo.name() }),
+            Content::Full => Err(MaskError::AllTransparent { photo: photo.name() }),
+            Content::Both => Ok(read),
+        }
+    }
+
+    fn content(&self) -> Content {
+        match (self.holes().contains(&true), self.holes().contains(&false)) {
+            (true, true) => Content::Both,
+            (true, false) => Content::Full,
+            (false, _) => Content::Empty,
+        }
+    }
+}
+
+enum Content {
+    Empty,
+    Full,
+    Both,
+}
+
+/// How white each pixel is, 0 to 255.
+fn brightness(pixels: &DynamicImage) -> Vec<u8> {
+    if !pixels.color().has_alpha() {
+        return pixels.to_luma8().into_raw();
+    }
+    let both: GrayAlphaImage = pixels.to_luma_alpha8();
+    let first = both.pixels().next().map_or(0, |pixel| pixel.0[0]);
+    let flat = both.pixels().all(|pixel| pixel.0[0] == first);
+    let white = |pixel: &image::LumaA<u8>| match (flat, first >= 128) {
+        (false, _) => pixel.0[0],
+        (true, true) => pixel.0[1],
+        (true, false) => 255 - pixel.0[1],
+    };
+    both.pixels().map(white).collect()
+}

@@ -1,0 +1,159 @@
+//! Resampling of pictures and planes in work, down and up.
+
+use crate::{Mask, Plane};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{F32, F32x3, InnerPixel};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use image::{Rgb32FImage, RgbImage};
+
+/// How pixels are weighted. All widen with the reduction, so nothing aliases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// The mean of the pixels under a cell: exact for whole-number reductions; nearest pixel when enlarging.
+    Area,
+    /// A triangle: no overshoot; for trust, depth and anything that must stay within its range.
+    Bilinear,
+    /// Lanczos with three lobes: the sharpest, for photos. It overshoots at edges.
+    Lanczos,
+}
+
+/// The picture at `width`×`height`, values kept within 0 and 1.
+pub fn resize(picture: &Rgb32FImage, width: u32, height: u32, filter: Filter) -> Rgb32FImage {
+    let mut values = resample::<F32x3>(picture, picture.dimensions(), (width, height), filter);
+    values.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
+    Rgb32FImage::from_raw(width, height, values).expect("three values a pixel")
+}
+
+/// The plane at `width`×`height`; [`Filter::Lanczos`] may leave its range of values.
+pub fn resize_plane(plane: &Plane, width: u32, height: u32, filter: Filter) -> Plane {
+    let values = resample::<F32>(plane, plane.dimensions(), (width, height), filter);
+    Plane::from_raw(width, height, values).expect("one value a pixel")
+}
+
+/// The picture at another size, each pixel from the known ones under it alone, so that what a hole happens to contain
+/// does not bleed into its surroundings; black where nothing is known.
+///
+/// # Panics
+/// When picture and mask differ in size.
+pub fn resize_known(picture: &Rgb32FImage, mask: &Mask, width: u32, height: u32) -> Rgb32FImage {
+    assert_eq!(picture.dimensions(), (mask.width(), mask.height()), "picture and mask differ in size");
+    let mut known = picture.clone();
+    let mut share = Plane::from_pixel(mask.width(), mask.height(), image::Luma([1.0]));
+    let pixels = known.pixels_mut().zip(share.iter_mut()).zip(mask.holes());
+    for ((colour, share), _) in pixels.filter(|(_, hole)| **hole) {
+        (colour.0, *share) = ([0.0; 3], 0.0);
+    }
+    let mut small = resize(&known, width, height, Filter::Bilinear);
+    let share = resize_plane(&share, width, height, Filter::Bilinear);
+    for (pixel, share) in small.pixels_mut().zip(share.iter()).filter(|(_, share)| **share > 1e-6) {
+        pixel.0 = pixel.0.map(|value| (value / share).min(1.0));
+    }
+    small
+}
+
+/// The largest size of the same aspect whose longer side is at most `max_side` (never enlarged, never 0).
+pub fn fit_within((width, height): (u32, u32), max_side: u32) -> (u32, u32) {
+    let longer = width.max(height);
+    if longer <= max_side {
+        return (width, height);
+    }
+    let scaled =
+        |side: u32| ((u64::from(side) * u64::from(max_side) * 2 / u64::from(longer)).div_ceil(2) as u32).max(1);
+    (scaled(width), scaled(height))
+}
+
+/// The picture as 8-bit values, rounded.
+pub fn quantise(picture: &Rgb32FImage) -> RgbImage {
+    let values = picture.iter().map(|value| (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8).collect();
+    RgbImage::from_raw(picture.width(), picture.height(), values).expect("three values a pixel")
+}
+
+fn resample<P>(values: &[f32], from: (u32, u32), to: (u32, u32), filter: Filter) -> Vec<f32>
+where
+    P: PixelTrait + InnerPixel<Component = f32>,
+{
+    let channels = P::count_of_components();
+    if from.0 == 0 || from.1 == 0 || to.0 == 0 || to.1 == 0 || from == to {
+        let mut copy = values.to_vec();
+        copy.resize(to.0 as usize * to.1 as usize * channels, 0.0);
+        return copy;
+    }
+    let mut out = vec![0.0f32; to.0 as usize * to.1 as usize * channels];
+    let source =
+        TypedImageRef::<P>::from_buffer(from.0, from.1, bytemuck::cast_slice(values)).expect("a whole picture");
+    let mut target =
+        TypedImage::<P>::from_buffer(to.0, to.1, bytemuck::cast_slice_mut(&mut out)).expect("a whole picture");
+    let kernel = match filter {
+        Filter::Area => FilterType::Box,
+        Filter::Bilinear => FilterType::Bilinear,
+        Filter::Lanczos => FilterType::Lanczos3,
+    };
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel));
+    Resizer::new().resize_typed(&source, &mut target, &options).expect("no cropping, so sizes always fit");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Luma, Rgb};
+
+    fn ramp(width: u32, height: u32) -> Rgb32FImage {
+        Rgb32FImage::from_fn(width, height, |x, y| {
+            let (u, v) = ((x as f32 + 0.5) / width as f32, (y as f32 + 0.5) / height as f32);
+            Rgb([u, v, 0.5 + 0.3 * (6.0 * u).sin() * (5.0 * v).cos()])
+        })
+    }
+
+    fn largest_difference(a: &Rgb32FImage, b: &Rgb32FImage) -> f32 {
+        a.iter().zip(b.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn area_is_the_mean_of_whole_cells() {
+        let picture = Rgb32FImage::from_fn(12, 8, |x, y| Rgb([(x * y) as f32 / 99.0, x as f32 / 12.0, 0.25]));
+        let small = resize(&picture, 3, 2, Filter::Area);
+        for (x, y, pixel) in small.enumerate_pixels() {
+            let mean = |channel: usize| {
+                let cell = (0..16).map(|i| picture.get_pixel(4 * x + i % 4, 4 * y + i / 4).0[channel]);
+                cell.sum::<f32>() / 16.0
+            };
+            assert!((0..3).all(|c| (pixel.0[c] - mean(c)).abs() < 1e-6), "cell {x}, {y}: {pixel:?}");
+        }
+    }
+
+    #[test]
+    fn smooth_pictures_survive_down_and_up() {
+        let picture = ramp(96, 64);
+        for filter in [Filter::Bilinear, Filter::Lanczos] {
+            let back = resize(&resize(&picture, 48, 32, filter), 96, 64, filter);
+            assert!(largest_difference(&back, &picture) < 0.02, "{filter:?}");
+            assert!(largest_difference(&resize(&picture, 48, 32, filter), &ramp(48, 32)) < 0.02, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn planes_and_pictures_are_weighted_alike() {
+        let picture = ramp(40, 30);
+        let plane = Plane::from_fn(40, 30, |x, y| Luma([picture.get_pixel(x, y).0[2]]));
+        let (small, small_plane) =
+            (resize(&picture, 17, 11, Filter::Bilinear), resize_plane(&plane, 17, 11, Filter::Bilinear));
+        assert!(small.pixels().zip(small_plane.iter()).all(|(a, b)| (a.0[2] - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn a_hole_does_not_bleed_into_its_surroundings() {
+        let mask = Mask::from_fn(40, 40, |x, _| x >= 21);
+        let picture = Rgb32FImage::from_fn(40, 40, |x, _| Rgb([if x >= 21 { 1.0 } else { 0.3 }; 3]));
+        let small = resize_known(&picture, &mask, 10, 10);
+        assert!((0..6).all(|x| (small.get_pixel(x, 4).0[0] - 0.3).abs() < 1e-5));
+        assert_eq!(small.get_pixel(9, 4).0, [0.0; 3]);
+    }
+
+    #[test]
+    fn fitting_keeps_the_aspect_and_never_enlarges() {
+        assert_eq!(fit_within((4000, 3000), 768), (768, 576));
+        assert_eq!(fit_within((300, 200), 768), (300, 200));
+        assert_eq!(fit_within((10_000, 3), 100), (100, 1));
+    }
+}

@@ -1,0 +1,133 @@
+use super::*;
+use crate::test_folder::TestFolder;
+use image::{DynamicImage, ImageBuffer, Rgb, RgbImage, Rgba};
+
+fn gradient() -> RgbImage {
+    RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 6, y as u8 * 8, 100]))
+}
+
+fn floats(pixels: &DynamicImage) -> bool {
+    matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_round_trip_keeps_pixels_profile_and_exif() {
+    let folder = TestFolder::new();
+    let icc = [&[0; 16][..], b"RGB ", &[7; 108]].concat();
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0".to_vec();
+    let photo = Photo { icc: Some(icc), exif: Some(exif), ..Photo::from_pixels(gradient()) };
+    for name in ["a.png", "a.webp", "a.tiff", "a.bmp", "a.jpg"] {
+        photo.save(folder.join(name)).unwrap();
+        let read = Photo::open(folder.join(name)).unwrap();
+        let near = read.pixels.to_rgb8().iter().zip(gradient().iter()).all(|(a, b)| a.abs_diff(*b) <= 4);
+        assert!(near && (name == "a.jpg" || read.pixels.to_rgb8() == gradient()), "{name}");
+        assert!(name == "a.bmp" || read.icc == photo.icc, "{name}");
+        assert!(name == "a.bmp" || name == "a.tiff" || read.exif == photo.exif, "{name}");
+    }
+}
+
+#[test]
+fn every_colour_type_can_be_written_in_every_format() {
+    let folder = TestFolder::new();
+    let deep: ImageBuffer<Rgba<u16>, Vec<u16>> =
+        ImageBuffer::from_fn(8, 8, |x, y| Rgba([x as u16 * 8000, y as u16 * 8000, 77, 65_535 - x as u16]));
+    let deep = DynamicImage::from(deep);
+    let types: [DynamicImage; 10] = [
+        deep.to_luma8().into(),
+        deep.to_luma_alpha8().into(),
+        deep.to_rgb8().into(),
+        deep.to_rgba8().into(),
+        deep.to_luma16().into(),
+        deep.to_luma_alpha16().into(),
+        deep.to_rgb16().into(),
+        deep.clone(),
+        deep.to_rgb32f().into(),
+        deep.to_rgba32f().into(),
+    ];
+    for pixels in types {
+        for name in ["a.png", "a.webp", "a.tif", "a.bmp", "a.jpeg"] {
+            Photo::from_pixels(pixels.clone()).save(folder.join(name)).unwrap();
+            let read = Photo::open(folder.join(name)).unwrap();
+            let kept = read.pixels.color() == pixels.color();
+            assert!(kept || name != "a.png" || floats(&pixels), "{name}: {:?}", pixels.color());
+            if kept && name != "a.jpeg" {
+                assert_eq!(read.pixels.as_bytes(), pixels.as_bytes(), "{name}: {:?}", pixels.color());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_format_follows_the_photo_unless_an_extension_names_another() {
+    let folder = TestFolder::new();
+    let photo = Photo { format: Some(ImageFormat::Bmp), ..Photo::from_pixels(gradient()) };
+    photo.save(folder.join("completed")).unwrap();
+    assert_eq!(Photo::open(folder.join("completed")).unwrap().format, Some(ImageFormat::Bmp));
+    photo.save(folder.join("completed.PNG")).unwrap();
+    assert_eq!(Photo::open(folder.join("completed.PNG")).unwrap().format, Some(ImageFormat::Png));
+    assert_eq!((photo.extension(), Photo::from_pixels(gradient()).extension()), ("bmp", "png"));
+    let message = photo.save(folder.join("completed.gif")).unwrap_err().to_string();
+    assert!(message.contains("completed.gif") && message.contains(FORMATS), "{message}");
+}
+
+#[test]
+fn a_failed_write_leaves_the_older_file_and_nothing_else() {
+    let folder = TestFolder::new();
+    let path = folder.join("report.json");
+    write_whole(&path, |file| file.write_all(b"old")).unwrap();
+    let failed = write_whole(&path, |file| {
+        file.write_all(b"half of the new")?;
+        Err(io::Error::from(io::ErrorKind::StorageFull))
+    });
+    assert!(failed.unwrap_err().to_string().contains("report.json"));
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(names(folder.path()), ["report.json"]);
+}
+
+#[test]
+fn a_picture_its_format_cannot_hold_is_an_error_and_leaves_no_file() {
+    let folder = TestFolder::new();
+    let wide = Photo::from_pixels(RgbImage::new(70_000, 1));
+    let message = wide.save(folder.join("wide.jpg")).unwrap_err().to_string();
+    assert!(message.contains("wide.jpg") && message.contains("another extension"), "{message}");
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn the_output_folder_is_made_and_probed_before_work_starts() {
+    let folder = TestFolder::new();
+    let deep = folder.join("some/where");
+    check_output_folder(&deep, 1000).unwrap();
+    assert!(deep.is_dir() && names(&deep).is_empty());
+    fs::write(folder.join("file"), "").unwrap();
+    for bad in ["file", "file/inside"] {
+        let message = check_output_folder(folder.join(bad), 0).unwrap_err().to_string();
+        assert!(message.contains("cannot write into the folder") && message.contains(bad), "{message}");
+    }
+}
+
+#[test]
+fn a_disk_without_room_is_an_error_that_says_how_much_is_needed() {
+    let folder = TestFolder::new();
+    let message = check_output_folder(folder.path(), u64::MAX).unwrap_err().to_string();
+    assert!(message.contains("MB free") && message.contains("needed"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_folder_is_an_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TestFolder::new();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    // The superuser may write anyway; then there is nothing to refuse.
+    let may_write = fs::write(folder.join("try"), "").is_ok();
+    assert_eq!(check_output_folder(folder.path(), 0).is_ok(), may_write);
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+}
