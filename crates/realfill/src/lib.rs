@@ -1,1 +1,6 @@
 //! Completes a photograph with what its reference photos show was there.
+
+pub mod denoiser;
+pub mod noise;
+pub mod samplers;
+pub mod schedule;
