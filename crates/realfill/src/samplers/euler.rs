@@ -12,8 +12,9 @@ pub(super) fn euler(run: &mut Run, x: Tensor<4>) -> Result<Tensor<4>, SampleErro
         let (from, to) = run.levels(i);
         let x0 = run.x0(i, x.clone() * from.alpha, [&mut x])?;
         let (sigma, sigma_next) = (from.relative_sigma(), to.relative_sigma());
-        let d = (x.clone() - x0) / sigma;
-        x = x + d * (sigma_next - sigma);
+        let d = (x - x0.clone()) / sigma;
+        // The paper's x + d * (sigma_next - sigma), without the cancellation at large sigma.
+        x = x0 + d * sigma_next;
     }
     Ok(x)
 }

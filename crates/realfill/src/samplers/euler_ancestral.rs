@@ -14,8 +14,8 @@ pub(super) fn euler_ancestral(run: &mut Run, x: Tensor<4>) -> Result<Tensor<4>, 
         let (sigma, sigma_next) = (from.relative_sigma(), to.relative_sigma());
         let sigma_up = sigma_next * (1.0 - (sigma_next / sigma).powi(2)).sqrt();
         let sigma_down = sigma_next.powi(2) / sigma;
-        let d = (x.clone() - x0) / sigma;
-        x = x + d * (sigma_down - sigma);
+        let d = (x - x0.clone()) / sigma;
+        x = x0 + d * sigma_down;
         if sigma_up > 0.0 {
             x = x.clone() + run.noise(i, &x) * sigma_up;
         }

@@ -134,7 +134,8 @@ impl Run<'_> {
         if raw.dims() != given {
             return Err(SampleError::Prediction { given, predicted: raw.dims() });
         }
-        let mut x0 = self.denoiser.adjust_x0(self.prediction.x0(input, raw, &[level]), &level);
+        // Detached, lest a run on a training device keep every step's graph.
+        let mut x0 = self.denoiser.adjust_x0(self.prediction.x0(input, raw.detach(), &[level]), &level).detach();
         let step = Step { index: i, total: self.plan.steps(), level, x0: &x0, rows: &self.rows };
         match (self.on_step)(&step) {
             Next::Continue => {}

@@ -70,13 +70,12 @@ fn timesteps(schedule: &NoiseSchedule, kind: SamplerKind, spacing: TimestepSpaci
     if steps == 0 || steps > schedule.train_timesteps() {
         return Vec::new();
     }
-    let multistep = is_multistep(kind);
     let places = Places {
         count: steps,
         train: schedule.train_timesteps(),
         range: if is_dpm_solver(kind) { unclipped(schedule) } else { schedule.train_timesteps() },
         offset: schedule.config().steps_offset,
-        skip_cleanest: multistep,
+        skip_cleanest: is_multistep(kind),
         whole: !is_euler(kind),
     };
     places.fill(spacing)
