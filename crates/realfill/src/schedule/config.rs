@@ -1,0 +1,194 @@
+//! The file `scheduler_config.json` of a checkpoint in the diffusers layout. It describes both the schedule that the
+//! model was trained with and options of one sampler; the sampler is ours to choose, so only what matters for every
+//! sampler is read, and whatever would change the result without being supported is an error.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{BetaSchedule, ScheduleError, TimestepSpacing};
+use crate::denoiser::PredictionType;
+
+/// The training schedule and how runs are spaced on it. Absent fields have diffusers' defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScheduleConfig {
+    /// The scheduler class that wrote the file; decides the default of `clip_sample`.
+    #[serde(rename = "_class_name", skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
+    /// Training timesteps; default 1000.
+    pub num_train_timesteps: usize,
+    /// Beta of the first timestep, in (0, 1]; default 0.0001.
+    pub beta_start: f64,
+    /// Beta of the last timestep, in (0, 1]; default 0.02.
+    pub beta_end: f64,
+    /// The curve between them; default linear.
+    pub beta_schedule: BetaSchedule,
+    /// All betas one by one, instead of a curve; default none.
+    pub trained_betas: Option<Vec<f64>>,
+    /// What the model predicts; default the noise.
+    pub prediction_type: PredictionType,
+    /// Where a run's timesteps lie; default: leading for DDPM and DDIM, linspace for the other samplers.
+    pub timestep_spacing: Option<TimestepSpacing>,
+    /// Added to leading timesteps; default 0.
+    pub steps_offset: usize,
+    /// Whether the last training timestep is made pure noise; default false.
+    pub rescale_betas_zero_snr: bool,
+    /// Whether DDIM's last step goes to the clean image, rather than to the first timestep; default true.
+    pub set_alpha_to_one: bool,
+    /// Whether DDPM and DDIM clip the predicted image; default: true in a file of these two, else false.
+    pub clip_sample: Option<bool>,
+    /// Largest magnitude after clipping; default 1.
+    pub clip_sample_range: f64,
+    /// Least `lambda` at which DPM-Solver++ starts, against the steep end of the cosine curve; default none.
+    pub lambda_min_clipped: Option<f64>,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            class_name: None,
+            num_train_timesteps: 1000,
+            beta_start: 0.0001,
+            beta_end: 0.02,
+            beta_schedule: BetaSchedule::Linear,
+            trained_betas: None,
+            prediction_type: PredictionType::Epsilon,
+            timestep_spacing: None,
+            steps_offset: 0,
+            rescale_betas_zero_snr: false,
+            set_alpha_to_one: true,
+            clip_sample: None,
+            clip_sample_range: 1.0,
+            lambda_min_clipped: None,
+        }
+    }
+}
+
+/// Fields that change the result, and the values (as JSON) under which they do not.
+const FIXED_FIELDS: [(&str, &[&str]); 11] = [
+    ("thresholding", &["false"]),
+    ("use_karras_sigmas", &["false", "null"]),
+    ("use_exponential_sigmas", &["false", "null"]),
+    ("use_beta_sigmas", &["false", "null"]),
+    ("use_lu_lambdas", &["false", "null"]),
+    ("use_flow_sigmas", &["false", "null"]),
+    ("use_dynamic_shifting", &["false", "null"]),
+    ("final_sigmas_type", &["\"zero\""]),
+    ("interpolation_type", &["\"linear\""]),
+    ("timestep_type", &["\"discrete\""]),
+    ("variance_type", &["\"fixed_small\"", "\"fixed_small_log\"", "null"]),
+];
+
+impl ScheduleConfig {
+    /// Reads the text of a `scheduler_config.json`.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Parse`] names an unknown value and the accepted ones; [`ScheduleError::Unsupported`] names a
+    /// field of diffusers that is not supported here.
+    pub fn from_json(text: &str) -> Result<Self, ScheduleError> {
+        // Python writes an absent lower bound as a number that JSON does not have.
+        let text = text.replace("-Infinity", "null");
+        let value: Value = serde_json::from_str(&text)?;
+        for (field, accepted) in FIXED_FIELDS {
+            check_fixed(field, value.get(field), accepted)?;
+        }
+        Ok(serde_json::from_value(value)?)
+    }
+
+    /// The magnitude that DDPM and DDIM clip the predicted image to, if they do.
+    pub fn clip_range(&self) -> Option<f64> {
+        let clips_by_default = matches!(self.class_name.as_deref(), Some("DDPMScheduler" | "DDIMScheduler"));
+        self.clip_sample.unwrap_or(clips_by_default).then_some(self.clip_sample_range)
+    }
+
+    /// The noise of every training timestep.
+    ///
+    /// # Errors
+    /// There are none, or one is outside (0, 1].
+    pub(super) fn betas(&self) -> Result<Vec<f64>, ScheduleError> {
+        let betas = match &self.trained_betas {
+            Some(betas) => betas.clone(),
+            None => self.beta_schedule.betas(self.beta_start, self.beta_end, self.num_train_timesteps),
+        };
+        if betas.is_empty() || betas.len() != self.num_train_timesteps {
+            return Err(ScheduleError::TrainTimesteps { timesteps: self.num_train_timesteps, betas: betas.len() });
+        }
+        match betas.iter().position(|&beta| !(beta > 0.0 && beta <= 1.0)) {
+            Some(timestep) => Err(ScheduleError::Beta { timestep, beta: betas[timestep] }),
+            None => Ok(betas),
+        }
+    }
+}
+
+fn check_fixed(field: &'static str, found: Option<&Value>, accepted: &[&str]) -> Result<(), ScheduleError> {
+    match found.map(Value::to_string) {
+        Some(found) if !accepted.contains(&found.as_str()) => {
+            Err(ScheduleError::Unsupported { field, found, accepted: accepted.join(" or ") })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The scheduler file of a Stable Diffusion 2 inpainting checkpoint.
+    const STABLE_DIFFUSION_2: &str = r#"{
+        "_class_name": "PNDMScheduler", "_diffusers_version": "0.8.0", "beta_end": 0.012, "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085, "clip_sample": false, "num_train_timesteps": 1000, "set_alpha_to_one": false,
+        "skip_prk_steps": true, "steps_offset": 1, "trained_betas": null
+    }"#;
+
+    fn error(text: &str) -> String {
+        ScheduleConfig::from_json(text).expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn a_stable_diffusion_file_is_read() {
+        let config = ScheduleConfig::from_json(STABLE_DIFFUSION_2).expect("a known file");
+        assert_eq!(config.beta_schedule, BetaSchedule::ScaledLinear);
+        assert_eq!((config.steps_offset, config.set_alpha_to_one, config.clip_range()), (1, false, None));
+        assert_eq!(config.prediction_type, PredictionType::Epsilon);
+        assert_eq!(config.timestep_spacing, None);
+    }
+
+    #[test]
+    fn unknown_values_are_named_with_the_accepted_ones() {
+        let message = error(r#"{"beta_schedule": "sigmoid"}"#);
+        assert!(message.contains("`sigmoid`") && message.contains("`squaredcos_cap_v2`"), "{message}");
+        let message = error(r#"{"prediction_type": "flow_prediction"}"#);
+        assert!(message.contains("`flow_prediction`") && message.contains("`v_prediction`"), "{message}");
+        let message = error(r#"{"timestep_spacing": "random"}"#);
+        assert!(message.contains("`random`") && message.contains("`trailing`"), "{message}");
+    }
+
+    #[test]
+    fn unsupported_options_are_refused_by_name() {
+        let message = error(r#"{"use_karras_sigmas": true}"#);
+        assert!(message.contains("use_karras_sigmas") && message.contains("true"), "{message}");
+        let message = error(r#"{"final_sigmas_type": "sigma_min"}"#);
+        assert!(message.contains("\"sigma_min\"") && message.contains("\"zero\""), "{message}");
+    }
+
+    #[test]
+    fn an_infinite_bound_as_python_writes_it_means_none() {
+        let config = ScheduleConfig::from_json(r#"{"lambda_min_clipped": -Infinity}"#).expect("Python's JSON");
+        assert_eq!(config.lambda_min_clipped, None);
+    }
+
+    #[test]
+    fn clipping_defaults_to_what_the_writing_class_does() {
+        let clip = |text| ScheduleConfig::from_json(text).expect("valid").clip_range();
+        assert_eq!(clip(r#"{"_class_name": "DDPMScheduler"}"#), Some(1.0));
+        assert_eq!(clip(r#"{"_class_name": "EulerDiscreteScheduler"}"#), None);
+        assert_eq!(clip(r#"{"clip_sample": true, "clip_sample_range": 2.0}"#), Some(2.0));
+    }
+
+    #[test]
+    fn a_file_written_here_reads_back() {
+        let config = ScheduleConfig { lambda_min_clipped: Some(-5.1), ..ScheduleConfig::default() };
+        let text = serde_json::to_string(&config).expect("serialises");
+        assert_eq!(ScheduleConfig::from_json(&text).expect("reads"), config);
+    }
+}

@@ -1,0 +1,3 @@
+//! The integration tests of this crate, in one binary: each binary links the tensor library anew.
+
+mod samplers;
