@@ -19,7 +19,7 @@ import studio
 
 SCENES = {"courtyard": courtyard, "still-life": still_life}
 # Light paths for each pixel of the target and of a reference. Denoised, more made no difference that could be seen.
-SAMPLES = (24, 14)
+SAMPLES = (24, 12)
 
 
 def main():
