@@ -18,7 +18,7 @@ import still_life
 import studio
 
 SCENES = {"courtyard": courtyard, "still-life": still_life}
-# Light paths for each pixel of the target and of a reference. Denoised, more made no difference that could be seen.
+# Light paths for each pixel of the target and of a reference: about a minute of one core each. Denoised, no grain is left to see.
 SAMPLES = (24, 12)
 
 

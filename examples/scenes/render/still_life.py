@@ -8,7 +8,7 @@ import surfaces
 from studio import Light, View
 
 KIND = "inpaint"
-NOTES = "A vase, books and a framed print in front of painted tiles are missing. The third reference was taken under a lamp in the evening."
+NOTES = "A vase, a tin, a bowl of fruit and half of a framed print are missing. The third reference was taken under a lamp in the evening."
 
 DAY = [Light((-2.6, -1.3, 2.1), (0.1, 0.1, 0.2), 1.7, 85, (1.0, 0.95, 0.88)), Light((2.4, -2.4, 1.6), (0, 0, 0.2), 2.2, 22, (0.85, 0.92, 1.0))]
 EVENING = [Light((1.7, -1.0, 1.6), (0.0, 0.1, 0.1), 0.9, 55, (1.0, 0.72, 0.45)), Light((-2.2, -2.4, 1.6), (0, 0, 0.2), 2.2, 9, (0.7, 0.82, 1.0))]
