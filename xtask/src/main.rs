@@ -1,3 +1,26 @@
-//! Checks and chores of the project: `cargo xtask <TASK>`.
+//! Chores of the project, so that nobody needs to remember how they are done: `cargo xtask <TASK>`.
+//!
+//! One module a task; each has its arguments and a `run` that does the work.
 
-fn main() {}
+mod check;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the RealFill project.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Check(check::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Check(arguments) => check::run(&arguments),
+    }
+}
