@@ -1,1 +1,8 @@
 //! The networks: Stable Diffusion inpainting, the embedded model, LoRA, checkpoints.
+
+mod attention;
+mod error;
+pub mod lora;
+pub mod sd;
+
+pub use error::{ModelError, TensorProblems};
