@@ -1,0 +1,200 @@
+//! Stable Diffusion inpainting checkpoints (the 1.5 and 2 families), as diffusers lays them out.
+
+mod clip;
+mod config;
+mod files;
+mod hub;
+mod layers;
+mod random;
+mod resnet;
+mod tensors;
+mod tokenizer;
+mod unet;
+mod vae;
+mod weights;
+
+pub use clip::ClipTextModel;
+pub use config::{ClipConfig, PerLevel, UNetConfig, VaeConfig};
+pub use layers::LinearSlot;
+pub use random::{Preset, write_random_checkpoint};
+pub use tokenizer::ClipTokenizer;
+pub use unet::{Tape, UNet, UNetGradients};
+pub use vae::{AutoencoderKl, Moments};
+
+pub(crate) use config::read_json;
+pub(crate) use tensors::list_tensors;
+
+use crate::ModelError;
+use crate::lora::Pass;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::path::Path;
+use weights::Checkpoint;
+
+/// The configurations that a checkpoint came with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SdConfig {
+    /// `unet/config.json`.
+    pub unet: UNetConfig,
+    /// `vae/config.json`.
+    pub vae: VaeConfig,
+    /// `text_encoder/config.json`.
+    pub text_encoder: ClipConfig,
+}
+
+impl SdConfig {
+    /// Reads and checks the three configurations of a folder.
+    ///
+    /// # Errors
+    /// Unreadable, or not of the Stable Diffusion 1.5 and 2 families.
+    pub fn read(folder: &Path) -> Result<Self, ModelError> {
+        let of = |part: &str| folder.join(part).join("config.json");
+        Ok(Self {
+            unet: UNetConfig::read(&of("unet"))?,
+            vae: VaeConfig::read(&of("vae"))?,
+            text_encoder: ClipConfig::read(&of("text_encoder"))?,
+        })
+    }
+}
+
+/// A Stable Diffusion checkpoint, ready to run. Its weights are frozen `f32`; what is tuned is an adapter beside it.
+#[derive(Debug, Clone)]
+pub struct StableDiffusion {
+    /// Denoises latents.
+    pub unet: UNet,
+    /// Images to latents and back.
+    pub vae: AutoencoderKl,
+    /// Token ids to what the U-Net attends on.
+    pub text_encoder: ClipTextModel,
+    /// Prompts to token ids.
+    pub tokenizer: ClipTokenizer,
+    /// `scheduler/scheduler_config.json`, for the schedules to read.
+    pub scheduler_config: serde_json::Value,
+    /// The networks' configurations.
+    pub config: SdConfig,
+    device: Device,
+}
+
+impl StableDiffusion {
+    /// Loads a diffusers folder, or a hub's id (`owner/name`) through the shared cache.
+    ///
+    /// SafeTensors (whole or in shards), the `fp16` variant, and PyTorch's `.bin` are read, in this order of preference.
+    ///
+    /// # Errors
+    /// Files that are missing or unreadable, settings of other families, tensors that are missing, extra or misshapen.
+    pub fn load(source: &str, device: &Device) -> Result<Self, ModelError> {
+        if hub::is_hub_id(source) {
+            return Self::load_folder(&hub::fetch(source)?, device);
+        }
+        Self::load_folder(Path::new(source), device)
+    }
+
+    /// Loads a diffusers folder.
+    ///
+    /// # Errors
+    /// As [`StableDiffusion::load`].
+    pub fn load_folder(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        let selection = files::select(&files::list_folder(folder)?)
+            .map_err(|missing| ModelError::NotDiffusers { path: folder.to_owned(), missing })?;
+        let config = SdConfig::read(folder)?;
+        let [unet, vae, text_encoder] = selection.weights;
+        let device = device.clone().without_autodiff();
+        Ok(Self {
+            text_encoder: load_text_encoder(&config.text_encoder, folder, &text_encoder, &device)?,
+            unet: load_unet(&config.unet, folder, &unet, &device)?,
+            vae: load_vae(&config.vae, folder, &vae, &device)?,
+            tokenizer: ClipTokenizer::read(&folder.join("tokenizer"), config.text_encoder.max_position_embeddings)?,
+            scheduler_config: read_json(&folder.join("scheduler/scheduler_config.json"))?,
+            config,
+            device,
+        })
+    }
+
+    /// The device of the weights, without autodiff.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The prompt's embedding, `[1, tokens, hidden_size]`, by the base model alone.
+    ///
+    /// # Errors
+    /// As [`ClipTokenizer::encode`].
+    pub fn encode_prompt(&self, prompt: &str) -> Result<Tensor<3>, ModelError> {
+        self.encode_prompt_with(prompt, &Pass::OFF)
+    }
+
+    /// The prompt's embedding, `[1, tokens, hidden_size]`, with the text encoder's adapter.
+    ///
+    /// # Errors
+    /// As [`ClipTokenizer::encode`].
+    pub fn encode_prompt_with(&self, prompt: &str, pass: &Pass) -> Result<Tensor<3>, ModelError> {
+        let ids: Vec<i32> = self.tokenizer.encode(prompt)?.into_iter().map(|id| id as i32).collect();
+        let shape = [1, ids.len()];
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.device);
+        Ok(self.text_encoder.forward(ids, pass))
+    }
+
+    /// The latents' distribution for images `[batch, 3, height, width]` in -1..1, sides divisible by 8; not scaled.
+    pub fn encode(&self, images: Tensor<4>) -> Moments {
+        self.vae.encode(images)
+    }
+
+    /// What the diffusion sees of moments: a sample from `noise`, or the mean, times the scaling factor (0.18215).
+    pub fn scaled_latents(&self, moments: &Moments, noise: Option<Tensor<4>>) -> Tensor<4> {
+        let latents = match noise {
+            Some(noise) => moments.sample(noise),
+            None => moments.mean.clone(),
+        };
+        latents * self.config.vae.scaling_factor
+    }
+
+    /// Images, about -1..1, for latents as the diffusion sees them.
+    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        self.vae.decode(latents / self.config.vae.scaling_factor)
+    }
+
+    /// The U-Net's prediction for `[batch, 9, h, w]` (noisy latent, mask, masked image's latent), by the base model alone.
+    pub fn denoise(&self, latents: Tensor<4>, timesteps: &[f32], context: Tensor<3>) -> Tensor<4> {
+        self.unet.forward(latents, timesteps, context, &Pass::OFF)
+    }
+
+    /// A pixel mask `[batch, 1, height, width]` (1 = fill) at the latents' size.
+    pub fn mask_to_latents(&self, mask: Tensor<4>) -> Tensor<4> {
+        mask_to_latents(mask, self.config.vae.scale())
+    }
+}
+
+/// A pixel mask `[batch, 1, height, width]` (1 = fill) in cells: a cell is masked when any of its `scale` x `scale` pixels is.
+pub fn mask_to_latents(mask: Tensor<4>, scale: usize) -> Tensor<4> {
+    max_pool2d(mask, MaxPoolOptions::new([scale, scale]).with_stride([scale, scale]))
+}
+
+fn load_unet(config: &UNetConfig, folder: &Path, weights: &str, device: &Device) -> Result<UNet, ModelError> {
+    let files = files::weight_paths(folder, weights)?;
+    let checkpoint = Checkpoint::open(&files, &folder.join(weights), |name| Some(name.to_owned()), device)?;
+    let model = UNet::new(config, checkpoint.root(""));
+    checkpoint.finish(model)
+}
+
+fn load_vae(config: &VaeConfig, folder: &Path, weights: &str, device: &Device) -> Result<AutoencoderKl, ModelError> {
+    let files = files::weight_paths(folder, weights)?;
+    let checkpoint = Checkpoint::open(&files, &folder.join(weights), vae::rename, device)?;
+    let model = AutoencoderKl::new(config, checkpoint.root(""));
+    checkpoint.finish(model)
+}
+
+fn load_text_encoder(
+    config: &ClipConfig,
+    folder: &Path,
+    weights: &str,
+    device: &Device,
+) -> Result<ClipTextModel, ModelError> {
+    let files = files::weight_paths(folder, weights)?;
+    let checkpoint = Checkpoint::open(&files, &folder.join(weights), clip::rename, device)?;
+    // Adapters of these checkpoints name the layers as the checkpoint does.
+    let prefixed = list_tensors(&files[0])?.keys().any(|name| name.starts_with(clip::PREFIX));
+    let title = if prefixed { clip::PREFIX } else { "" };
+    let model = ClipTextModel::new(config, checkpoint.root(title));
+    checkpoint.finish(model)
+}

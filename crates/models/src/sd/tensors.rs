@@ -1,0 +1,146 @@
+//! Tensors in checkpoint files, found by name and read one at a time, so that loading needs little more memory than the model.
+
+use crate::ModelError;
+use half::{bf16, f16};
+use pytorch_reader::PytorchReader;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// A tensor in a file, not yet read.
+#[derive(Clone)]
+pub(crate) struct StoredTensor {
+    pub shape: Vec<usize>,
+    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Bytes { dtype: String, start: u64, len: usize },
+    Pickle(pytorch_reader::Tensor),
+}
+
+/// All tensors of some files, by name.
+pub(crate) type TensorTable = BTreeMap<String, StoredTensor>;
+
+/// Lists the tensors of a file: PyTorch's for `.bin`, `.pt`, `.pth`, SafeTensors otherwise.
+pub(crate) fn list_tensors(path: &Path) -> Result<TensorTable, ModelError> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("bin" | "pt" | "pth") => list_pytorch(path),
+        _ => list_safetensors(path),
+    }
+}
+
+fn list_pytorch(path: &Path) -> Result<TensorTable, ModelError> {
+    let reader = PytorchReader::new(path)
+        .map_err(|e| ModelError::file(path, format!("not a readable PyTorch file of tensors ({e})")))?;
+    let stored = |t: pytorch_reader::Tensor| StoredTensor {
+        shape: t.shape().to_vec(),
+        path: path.to_owned(),
+        place: Place::Pickle(t),
+    };
+    Ok(reader.into_tensors().into_iter().map(|(name, t)| (name, stored(t))).collect())
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [u64; 2],
+}
+
+fn list_safetensors(path: &Path) -> Result<TensorTable, ModelError> {
+    let bad = |reason: String| ModelError::file(path, format!("not a readable SafeTensors file ({reason})"));
+    let mut file = File::open(path).map_err(|e| bad(e.to_string()))?;
+    let size = file.metadata().map_err(|e| bad(e.to_string()))?.len();
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|e| bad(e.to_string()))?;
+    let header_len = u64::from_le_bytes(length);
+    let data_start = header_len.checked_add(8).filter(|&start| start <= size);
+    let data_start = data_start.ok_or_else(|| bad(format!("a header of {header_len} bytes in a file of {size}")))?;
+    let mut header = vec![0; header_len as usize];
+    file.read_exact(&mut header).map_err(|e| bad(e.to_string()))?;
+    let entries: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(&header).map_err(|e| bad(format!("header: {e}")))?;
+    let named = entries.into_iter().filter(|(name, _)| name != "__metadata__");
+    named.map(|(name, entry)| place_entry(path, name, entry, data_start, size)).collect()
+}
+
+fn place_entry(
+    path: &Path,
+    name: String,
+    entry: serde_json::Value,
+    data_start: u64,
+    size: u64,
+) -> Result<(String, StoredTensor), ModelError> {
+    let bad = |reason: String| ModelError::file(path, format!("tensor {name}: {reason}"));
+    let Entry { dtype, shape, data_offsets: [begin, end] } =
+        serde_json::from_value(entry).map_err(|e| bad(e.to_string()))?;
+    let needed = shape.iter().try_fold(bytes_of(&dtype), |n, &d| n.checked_mul(d));
+    let len = end.checked_sub(begin).map(|n| n as usize);
+    if len.is_none() || needed != len {
+        return Err(bad(format!("{shape:?} of {dtype} does not fit its {begin}..{end}")));
+    }
+    let start = data_start.checked_add(begin);
+    let Some(start) = start.filter(|_| data_start.checked_add(end).is_some_and(|e| e <= size)) else {
+        return Err(bad(format!("the file of {size} bytes ends before it; download it again")));
+    };
+    let place = Place::Bytes { dtype, start, len: len.unwrap_or_default() };
+    Ok((name, StoredTensor { shape, path: path.to_owned(), place }))
+}
+
+/// Bytes of one element; 0 for a type that no weight has.
+fn bytes_of(dtype: &str) -> usize {
+    match dtype {
+        "F64" | "I64" | "U64" => 8,
+        "F32" | "I32" | "U32" => 4,
+        "F16" | "BF16" | "I16" | "U16" => 2,
+        "I8" | "U8" | "BOOL" => 1,
+        _ => 0,
+    }
+}
+
+impl StoredTensor {
+    /// The values as `f32`, whatever float type they are stored in.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no floats.
+    pub fn read(&self) -> Result<Vec<f32>, ModelError> {
+        let (dtype, bytes) = match &self.place {
+            Place::Pickle(tensor) => {
+                let bytes = tensor.read().map_err(|e| ModelError::file(&self.path, e))?;
+                (format!("{:?}", tensor.dtype()), bytes)
+            }
+            Place::Bytes { dtype, start, len } => {
+                let bytes = read_range(&self.path, *start, *len).map_err(|e| ModelError::file(&self.path, e))?;
+                (dtype.clone(), bytes)
+            }
+        };
+        to_f32(&dtype, &bytes)
+            .ok_or_else(|| ModelError::file(&self.path, format!("weights of type {dtype}; F32, F16, BF16 or F64 work")))
+    }
+}
+
+fn read_range(path: &Path, start: u64, len: usize) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = vec![0; len];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn to_f32(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
+    fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Option<Vec<f32>> {
+        Some(bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect())
+    }
+    match dtype {
+        "F32" => each(bytes, f32::from_le_bytes),
+        "F16" => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
+        "BF16" => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+        "F64" => each(bytes, |b| f64::from_le_bytes(b) as f32),
+        _ => None,
+    }
+}

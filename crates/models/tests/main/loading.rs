@@ -1,0 +1,148 @@
+//! Checkpoint folders in all the forms that are found, and damaged ones.
+
+use crate::golden::folder;
+use burn::tensor::Device;
+use realfill_models::ModelError;
+use realfill_models::sd::StableDiffusion;
+use safetensors::SafeTensors;
+use safetensors::tensor::{TensorView, serialize};
+use std::path::{Path, PathBuf};
+
+const UNET: &str = "unet/diffusion_pytorch_model.fp16.safetensors";
+
+/// A copy of a family's folder that can be damaged.
+fn copy(family: &str) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    copy_into(&folder(family), place.path());
+    place
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_into(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn error(place: &Path) -> ModelError {
+    StableDiffusion::load_folder(place, &Device::flex()).unwrap_err()
+}
+
+/// Rewrites a SafeTensors file.
+fn edit(path: PathBuf, change: impl Fn(&mut Vec<(String, TensorView)>)) {
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let mut views = tensors.tensors();
+    change(&mut views);
+    std::fs::write(&path, serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn missing_tensors_are_named() {
+    let place = copy("sd15");
+    edit(place.path().join(UNET), |tensors| tensors.retain(|(name, _)| !name.starts_with("conv_out")));
+    let text = error(place.path()).to_string();
+    assert!(text.ends_with("2 missing tensors: conv_out.weight, conv_out.bias"), "{text}");
+    assert!(text.contains(UNET), "{text}");
+}
+
+#[test]
+fn extra_and_misshapen_tensors_are_named() {
+    let place = copy("sd15");
+    edit(place.path().join(UNET), |tensors| {
+        let bias = tensors.iter().find(|(name, _)| name == "conv_in.bias").unwrap().1.clone();
+        tensors.push(("add_embedding.bias".to_owned(), bias.clone()));
+        tensors.iter_mut().find(|(name, _)| name == "conv_out.bias").unwrap().1 = bias;
+    });
+    let text = error(place.path()).to_string();
+    assert!(text.contains("1 extra tensor: add_embedding.bias"), "{text}");
+    assert!(text.contains("1 misshapen tensor: conv_out.bias is [16] instead of [4]"), "{text}");
+}
+
+#[test]
+fn a_truncated_file_is_named() {
+    let place = copy("sd15");
+    let path = place.path().join(UNET);
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [bytes.len() - 100, 1000, 4, 0] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let text = error(place.path()).to_string();
+        assert!(text.contains("fp16.safetensors: "), "{text}");
+    }
+}
+
+#[test]
+fn a_damaged_pickle_is_named() {
+    for damage in [&b"not a pickle"[..], b""] {
+        let place = copy("sd15");
+        std::fs::write(place.path().join("vae/diffusion_pytorch_model.bin"), damage).unwrap();
+        let text = error(place.path()).to_string();
+        assert!(text.contains("diffusion_pytorch_model.bin: not a readable PyTorch file"), "{text}");
+    }
+}
+
+#[test]
+fn a_missing_shard_is_named() {
+    let place = copy("sd2");
+    std::fs::remove_file(place.path().join("unet/diffusion_pytorch_model-00002-of-00007.safetensors")).unwrap();
+    let text = error(place.path()).to_string();
+    assert!(text.contains("00002-of-00007.safetensors: not a readable SafeTensors file"), "{text}");
+}
+
+#[test]
+fn a_missing_part_is_named() {
+    for file in ["unet/config.json", "vae/diffusion_pytorch_model.bin", "tokenizer/merges.txt"] {
+        let place = copy("sd15");
+        std::fs::remove_file(place.path().join(file)).unwrap();
+        let found = error(place.path());
+        assert!(matches!(found, ModelError::NotDiffusers { .. }), "{found}");
+        let part = file.split('/').next().unwrap();
+        assert!(found.to_string().contains(part), "{found}");
+    }
+    let nowhere = error(Path::new("/nowhere/at/all")).to_string();
+    assert_eq!(nowhere, "/nowhere/at/all: no such folder");
+}
+
+#[test]
+fn settings_of_other_families_are_refused() {
+    let change = |from: &str, to: &str| {
+        let place = copy("sd2");
+        let path = place.path().join("unet/config.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+        error(place.path()).to_string()
+    };
+    let text = change("\"addition_embed_type\": null", "\"addition_embed_type\": \"text_time\"");
+    assert!(text.contains("addition_embed_type is \"text_time\"; only null is supported"), "{text}");
+    let text = change("\"CrossAttnDownBlock2D\"", "\"AttnDownBlock2D\"");
+    assert!(text.contains("blocks of type AttnDownBlock2D"), "{text}");
+    let text = change("\"norm_num_groups\": 8", "\"norm_num_groups\": 7");
+    assert!(text.contains("norm_num_groups 7 does not divide 16 channels"), "{text}");
+}
+
+/// One test for all that reads the environment: it is one for the whole process.
+#[test]
+fn a_hub_id_is_read_from_the_cache_or_says_how_to_give_a_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let set = |name: &str, value: &str| {
+        // SAFETY: the other tests read the environment through std alone, which orders reads and writes by a lock.
+        unsafe { std::env::set_var(name, value) }
+    };
+    set("HF_HOME", home.path().to_str().unwrap());
+    set("HF_ENDPOINT", "http://127.0.0.1:9");
+    let text = StableDiffusion::load("owner/name", &Device::flex()).unwrap_err().to_string();
+    assert!(text.contains("owner/name is not in the cache and cannot be fetched from http://127.0.0.1:9"), "{text}");
+    assert!(text.contains("give a folder in the diffusers layout instead"), "{text}");
+
+    let repo = home.path().join("hub/models--owner--name");
+    copy_into(&folder("sd2"), &repo.join("snapshots/abc"));
+    std::fs::create_dir_all(repo.join("refs")).unwrap();
+    std::fs::write(repo.join("refs/main"), "abc").unwrap();
+    StableDiffusion::load("owner/name", &Device::flex()).unwrap();
+}
