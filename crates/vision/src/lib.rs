@@ -3,9 +3,12 @@
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
 pub mod guide;
+pub mod linalg;
 pub mod mask;
 pub mod photo;
+pub mod pyramid;
 pub mod scene;
+pub mod warp;
 
 pub use guide::Guide;
 pub use mask::Mask;
