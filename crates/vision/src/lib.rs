@@ -6,8 +6,10 @@ pub mod features;
 pub mod guide;
 pub mod linalg;
 pub mod mask;
+pub mod matching;
 pub mod photo;
 pub mod pyramid;
+pub mod robust;
 pub mod scene;
 pub mod warp;
 

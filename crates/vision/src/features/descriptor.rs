@@ -15,6 +15,8 @@ const LARGEST: f32 = 0.2;
 
 /// Cells with a rim of one around them, so that spreading needs no bounds.
 const PADDED: usize = CELLS + 2;
+/// The rim's last centre.
+const LAST: f32 = (PADDED - 1) as f32;
 
 /// A descriptor of Euclidean length 1 for a point of `sigma` and `angle`, in the level's pixels.
 pub(super) fn descriptor(
@@ -46,7 +48,8 @@ fn accumulate(gradients: &Gradients, x: f32, y: f32, cell: f32, angle: f32) -> [
     let columns = span(x, gradients.width);
     let weights: Vec<f32> = columns.clone().map(|i| ((i as f32 - x).powi(2) * scale).exp()).collect();
     let (step_u, step_v) = (cos / cell, -sin / cell);
-    let centre = CELLS as f32 * 0.5 - 0.5;
+    // In cells from the rim's first centre.
+    let centre = CELLS as f32 * 0.5 + 0.5;
     for j in span(y, gradients.height) {
         let dy = j as f32 - y;
         let wy = (dy * dy * scale).exp();
@@ -55,7 +58,7 @@ fn accumulate(gradients: &Gradients, x: f32, y: f32, cell: f32, angle: f32) -> [
         for (i, wx) in columns.clone().zip(&weights) {
             let dx = i as f32 - x;
             let (u, v) = (u0 + dx * step_u, v0 + dx * step_v);
-            if u > -1.0 && u < CELLS as f32 && v > -1.0 && v < CELLS as f32 {
+            if u > 0.0 && u < LAST && v > 0.0 && v < LAST {
                 spread(&mut cells, u, v, gradients.turn[row + i] - turned, wx * wy * gradients.size[row + i]);
             }
         }
@@ -63,11 +66,9 @@ fn accumulate(gradients: &Gradients, x: f32, y: f32, cell: f32, angle: f32) -> [
     cells
 }
 
-/// Shares one gradient among the nearest cells and directions. `u`, `v` in cells from the first one's centre.
+/// Shares one gradient among the nearest cells and directions. `u`, `v` in cells from the rim's first centre.
 #[inline(always)]
 fn spread(cells: &mut [[f32; DIRECTIONS]; PADDED * PADDED], u: f32, v: f32, turn: f32, weight: f32) {
-    // Shifted by one so that truncation is the floor.
-    let (u, v) = (u + 1.0, v + 1.0);
     let direction = (turn + 1.0) * DIRECTIONS as f32;
     let (iu, iv, id) = (u as usize, v as usize, direction as usize);
     let (fu, fv, fd) = (u - iu as f32, v - iv as f32, direction - id as f32);

@@ -1,5 +1,6 @@
 //! Local features that are found again at another scale, rotation and light: SIFT (Lowe 2004).
 
+mod affine;
 mod descriptor;
 mod extrema;
 mod gradients;
@@ -7,6 +8,7 @@ mod orientation;
 mod scale_space;
 mod sift;
 
+pub use affine::{sift_tilted, turns_for_tilt};
 pub use sift::{SiftOptions, sift};
 
 /// Length of a descriptor: 4×4 cells of 8 directions.

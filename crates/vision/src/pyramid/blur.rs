@@ -1,6 +1,7 @@
 //! Gaussian blur, separable, with mirrored borders.
 
 use super::{Channels, Picture, picture, stride};
+use crate::Plane;
 use crate::linalg::vectorised;
 use rayon::prelude::*;
 
@@ -25,6 +26,12 @@ pub fn gaussian_blur<P: Channels>(image: &Picture<P>, sigma: f32) -> Picture<P> 
     let (width, height) = (image.width() as usize, image.height() as usize);
     let rows = blur_rows(image.as_raw(), width, P::CHANNEL_COUNT as usize, &kernel);
     picture(image.width(), image.height(), blur_columns(&rows, stride(image), height, &kernel))
+}
+
+/// Blurs along rows only.
+pub(crate) fn gaussian_blur_rows(image: &Plane, sigma: f32) -> Plane {
+    let samples = blur_rows(image.as_raw(), image.width() as usize, 1, &gaussian_kernel(sigma));
+    picture(image.width(), image.height(), samples)
 }
 
 fn blur_rows(src: &[f32], width: usize, channels: usize, kernel: &[f32]) -> Vec<f32> {
@@ -87,7 +94,6 @@ pub(crate) fn mirrored(i: isize, n: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Plane;
     use crate::pyramid::test_pictures::{noise, noise_rgb};
 
     fn plain(image: &Plane, sigma: f32) -> Plane {

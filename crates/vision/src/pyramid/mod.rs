@@ -10,6 +10,7 @@ mod scale;
 #[cfg(test)]
 pub(crate) mod test_pictures;
 
+pub(crate) use blur::gaussian_blur_rows;
 pub use blur::{gaussian_blur, gaussian_kernel};
 pub use clahe::clahe;
 pub use grey::grey;
