@@ -9,6 +9,7 @@ pub mod linalg;
 pub mod mask;
 pub mod matching;
 pub mod photo;
+pub mod propose;
 pub mod pyramid;
 pub mod robust;
 pub mod scene;

@@ -43,7 +43,12 @@ pub struct AdjustOptions {
 }
 
 /// Moves cameras and points to the least robust squared error; returns the final cost.
-pub fn adjust(cameras: &mut Vec<Camera>, points: &mut Vec<Vector3<f64>>, sights: &[Sight], options: AdjustOptions) -> f64 {
+pub fn adjust(
+    cameras: &mut Vec<Camera>,
+    points: &mut Vec<Vector3<f64>>,
+    sights: &[Sight],
+    options: AdjustOptions,
+) -> f64 {
     let mut damping = 1e-3;
     let mut cost = total_cost(cameras, points, sights);
     for _ in 0..options.steps {
@@ -245,7 +250,8 @@ mod tests {
         let mut points: Vec<_> = solid.iter().map(|p| p + Vector3::new(noise(0.1), noise(0.1), noise(0.3))).collect();
         let options = AdjustOptions { fixed: 0, lenses: false, steps: 40 };
         adjust(&mut cameras, &mut points, &sights, options);
-        let rms = sights.iter().map(|s| residual(&cameras[s.camera], &points[s.point], &s.at).0.norm()).sum::<f64>() / 240.0;
+        let rms =
+            sights.iter().map(|s| residual(&cameras[s.camera], &points[s.point], &s.at).0.norm()).sum::<f64>() / 240.0;
         assert!(rms < 0.2, "{rms} px");
     }
 }

@@ -154,8 +154,7 @@ impl Problem {
 
     /// Triangulates anew, drops what does not fit and adjusts, twice.
     fn settled(&self, mut growth: Growth, tolerance_px: f64, lenses: bool, steps: usize) -> Option<Growth> {
-        let mut points: Vec<Option<Vector3<f64>>> =
-            self.tracks.iter().map(|t| self.triangulated(&growth, t)).collect();
+        let mut points: Vec<Option<Vector3<f64>>> = self.tracks.iter().map(|t| self.triangulated(&growth, t)).collect();
         for tolerance in [4.0 * tolerance_px, tolerance_px] {
             let (ids, sights) = self.fitting(&growth, &points, tolerance);
             if sights.len() < MIN_SIGHTS {
@@ -180,7 +179,9 @@ impl Problem {
         let seen: Vec<_> = track
             .iter()
             .filter(|o| growth.placed[o.photo])
-            .map(|o| (&growth.cameras[o.photo], growth.cameras[o.photo].slope(&growth.cameras[o.photo].scaled(&o.pixel))))
+            .map(|o| {
+                (&growth.cameras[o.photo], growth.cameras[o.photo].slope(&growth.cameras[o.photo].scaled(&o.pixel)))
+            })
             .collect();
         (seen.len() >= 2).then(|| triangulate(&seen)).flatten()
     }
@@ -257,8 +258,7 @@ mod tests {
             })
             .collect();
         let mut noise = |s: f64| s * (rng.random::<f64>() * 2.0 - 1.0);
-        let points: Vec<_> =
-            (0..count).map(|_| Vector3::new(noise(1.4), noise(1.0), 4.0 + noise(1.2))).collect();
+        let points: Vec<_> = (0..count).map(|_| Vector3::new(noise(1.4), noise(1.0), 4.0 + noise(1.2))).collect();
         let pixel = |c: usize, p: usize| {
             let camera: &Camera = &cameras[c];
             camera.pixel(&camera.image_of_local(&camera.local(&points[p])))
@@ -267,7 +267,8 @@ mod tests {
         for a in 0..4 {
             for b in a + 1..4 {
                 let matches = (0..count).map(|p| {
-                    let to = if p % 5 == 4 { pixel(b, (p * 7 + a) % count) + Vector2::new(0.3, 0.7) } else { pixel(b, p) };
+                    let to =
+                        if p % 5 == 4 { pixel(b, (p * 7 + a) % count) + Vector2::new(0.3, 0.7) } else { pixel(b, p) };
                     Correspondence { points: PointPair { from: pixel(a, p), to }, confidence: 0.5 }
                 });
                 pairs.push(PairMatches { pair: (a, b), matches: matches.collect() });

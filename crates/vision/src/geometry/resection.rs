@@ -64,8 +64,7 @@ fn scored(
 /// All poses that see three points along three rays.
 fn three_point(p: [Vector3<f64>; 3], slopes: [Vector2<f64>; 3]) -> Vec<(Rotation3<f64>, Vector3<f64>)> {
     let j = slopes.map(|s| s.push(1.0).normalize());
-    let (a2, b2, c2) =
-        ((p[1] - p[2]).norm_squared(), (p[0] - p[2]).norm_squared(), (p[0] - p[1]).norm_squared());
+    let (a2, b2, c2) = ((p[1] - p[2]).norm_squared(), (p[0] - p[2]).norm_squared(), (p[0] - p[1]).norm_squared());
     if a2.min(b2).min(c2) < 1e-12 {
         return Vec::new();
     }

@@ -71,8 +71,7 @@ impl<'a> Sweeper<'a> {
 
     /// Costs of the depths `depth(pixel, hypothesis)` (inverse), for `depths` hypotheses.
     pub fn volume(&self, depths: usize, depth: impl Fn(usize, usize) -> f32 + Sync) -> CostVolume {
-        let slices: Vec<Vec<f32>> =
-            (0..depths).into_par_iter().map(|k| self.slice(&|i| depth(i, k))).collect();
+        let slices: Vec<Vec<f32>> = (0..depths).into_par_iter().map(|k| self.slice(&|i| depth(i, k))).collect();
         let mut cost = vec![0.0; self.grid.rays.len() * depths];
         cost.par_chunks_mut(depths).with_min_len(1024).enumerate().for_each(|(i, out)| {
             out.iter_mut().zip(&slices).for_each(|(o, s)| *o = s[i]);
@@ -124,7 +123,8 @@ impl<'a> Sweeper<'a> {
         for i in 0..products.len() {
             if a.seen[i] && b.seen[i] {
                 let (ma, mb) = (a.moments.mean[i], b.moments.mean[i]);
-                let cost = window_cost(products[i] - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
+                let cost =
+                    window_cost(products[i] - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
                 out.add(i, cost);
             }
         }
@@ -219,7 +219,8 @@ impl<'a> Source<'a> {
         let (x0, y0) = (x as usize, y as usize);
         let (fx, fy) = (x - x0 as f32, y - y0 as f32);
         let row = &self.values[y0 * self.width + x0..];
-        let (upper, lower) = (row[0] + fx * (row[1] - row[0]), row[self.width] + fx * (row[self.width + 1] - row[self.width]));
+        let (upper, lower) =
+            (row[0] + fx * (row[1] - row[0]), row[self.width] + fx * (row[self.width + 1] - row[self.width]));
         upper + fy * (lower - upper)
     }
 }
