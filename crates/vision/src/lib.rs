@@ -3,7 +3,10 @@
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
 pub mod composite;
+pub mod features;
+pub mod geometry;
 pub mod guide;
+pub mod linalg;
 pub mod mask;
 pub mod metrics;
 pub mod photo;
@@ -13,6 +16,11 @@ pub mod scene;
 pub mod sheet;
 #[cfg(test)]
 mod test_folder;
+pub mod matching;
+pub mod propose;
+pub mod pyramid;
+pub mod robust;
+pub mod warp;
 
 pub use guide::Guide;
 pub use mask::{Mask, MaskError};

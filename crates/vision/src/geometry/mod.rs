@@ -1,0 +1,102 @@
+//! Multi-view geometry: where the photos were taken from, how deep the target's pixels lie, and what each reference shows there.
+//!
+//! The way of the data: pairwise matches ([`PairMatches`]), cameras and points ([`reconstruct`]), a depth for every pixel of the target,
+//! decided by the references' agreement inside the hole, and each reference pulled through that depth ([`multi_view_proposals`]).
+//! docs/notes/geometry.md has what was measured.
+
+mod adjust;
+mod camera;
+mod depth;
+mod essential;
+mod planes;
+mod project;
+mod rays;
+mod reconstruct;
+mod resection;
+mod sgm;
+mod sweep;
+mod tracks;
+mod triangulate;
+mod views;
+
+pub use camera::Camera;
+pub use depth::DepthMap;
+pub use reconstruct::{Reconstruction, ScenePoint, reconstruct};
+pub use tracks::PairMatches;
+
+use crate::Mask;
+use crate::propose::{Proposal, ProposalKind};
+use depth::{DepthOptions, coarse_depth, refined_depth};
+use image::Rgb32FImage;
+use rayon::prelude::*;
+use views::Views;
+
+/// Working sizes and depth counts: the target's first sweep, the references' own sweep, and the target's second.
+const TARGET: DepthOptions = DepthOptions { side: 384, depths: 192 };
+const REFERENCE: DepthOptions = DepthOptions { side: 288, depths: 112 };
+const FINE_SIDE: u32 = 768;
+/// Points of the target at which its camera is as good as known; fewer lower the confidence.
+const SURE_POINTS: f32 = 60.0;
+/// A target seen by fewer points has no camera worth using.
+const FEWEST_POINTS: usize = 16;
+
+/// Cameras, the target's depth and the proposals made with them.
+#[derive(Clone, Debug)]
+pub struct MultiView {
+    /// Cameras and points of all photos; photo 0 is the target.
+    pub reconstruction: Reconstruction,
+    /// The target's depth at its full size.
+    pub depth: DepthMap,
+    /// One proposal a placed reference.
+    pub proposals: Vec<Proposal>,
+}
+
+/// Each reference as seen from the target's camera. Needs two or more references of a rigid scene; empty where cameras cannot be found.
+/// `matches` are between photos, 0 the target, 1 + i reference i, in pixels; the target's must lie outside the hole.
+pub fn multi_view_proposals(
+    target: &Rgb32FImage,
+    mask: &Mask,
+    references: &[Rgb32FImage],
+    matches: &[PairMatches],
+) -> Vec<Proposal> {
+    multi_view(target, mask, references, matches).map_or_else(Vec::new, |m| m.proposals)
+}
+
+/// As [`multi_view_proposals`], with what they were made from. `None` where cameras or depth cannot be found.
+pub fn multi_view(
+    target: &Rgb32FImage,
+    mask: &Mask,
+    references: &[Rgb32FImage],
+    matches: &[PairMatches],
+) -> Option<MultiView> {
+    if references.len() < 2 {
+        return None;
+    }
+    let photos: Vec<&Rgb32FImage> = std::iter::once(target).chain(references).collect();
+    let sizes: Vec<_> = photos.iter().map(|p| p.dimensions()).collect();
+    let reconstruction = reconstruct(matches, &sizes)?;
+    let target_points = reconstruction.points.iter().filter(|p| p.seen.iter().any(|s| s.0 == 0)).count();
+    let placed = reconstruction.cameras.iter().flatten().count();
+    if reconstruction.cameras[0].is_none() || placed < 3 || target_points < FEWEST_POINTS {
+        return None;
+    }
+    let (views, photo_of) = Views::new(&photos, mask, &reconstruction);
+    let coarse = coarse_depth(&views, TARGET)?;
+    let own: Vec<Option<DepthMap>> =
+        (1..photo_of.len()).into_par_iter().map(|v| coarse_depth(&views.seen_from(v), REFERENCE)).collect();
+    let depth = refined_depth(&views, &coarse, FINE_SIDE).resized(target.dimensions());
+    let sure = (target_points as f32 / SURE_POINTS).min(1.0);
+    let propose = |view: usize| {
+        let photo = photo_of[view];
+        let mut seen = project::project(&views, view, photos[photo], &depth, own[view - 1].as_ref());
+        seen.confidence.iter_mut().for_each(|c| *c *= sure);
+        Proposal {
+            colour: seen.colour,
+            confidence: seen.confidence,
+            reference: photo - 1,
+            kind: ProposalKind::MultiView,
+        }
+    };
+    let proposals = (1..photo_of.len()).map(propose).collect();
+    Some(MultiView { reconstruction, depth, proposals })
+}

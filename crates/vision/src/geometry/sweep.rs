@@ -1,0 +1,328 @@
+//! How well the photos agree on each depth of each pixel: a plane sweep in the first view.
+//!
+//! For a depth hypothesis every other photo is pulled into the first view and compared, photo with photo and (where it is known) with the
+//! first, on windows of 7×7 pixels. Windows follow the surface that the hypotheses move around, so a slanted base surface gives slanted
+//! windows. The cost is that of the better half of the pairs, so that an occlusion in some photos does no harm.
+
+use super::rays::{Projector, RayGrid, level_for};
+use super::views::Views;
+use crate::Plane;
+use crate::pyramid::shrink_to;
+use rayon::prelude::*;
+
+/// Half the window's side less one half.
+const RADIUS: usize = 3;
+/// Noise variance of photos, in squared grey levels: keeps correlations of flat windows near zero.
+const NOISE: f32 = 20.0;
+/// The same for the contrast term, where it makes flat beside flat a match.
+const CONTRAST_NOISE: f32 = 40.0;
+/// Share of the contrast term (which flat windows pass and textured beside flat fails) against plain correlation, and weight of tones.
+/// Tried without both on the ten scenes: flat walls and sky then took any depth.
+const CONTRAST_SHARE: f32 = 0.7;
+const TONE_WEIGHT: f32 = 0.3;
+/// Cost where no two photos see a point.
+pub const NEUTRAL: f32 = 0.6;
+/// Weight of pairs with the first view against those among the others, where it is known.
+const FIRST_SHARE: f32 = 0.7;
+
+/// Costs of depth hypotheses, hypothesis by hypothesis for each pixel of a grid.
+#[derive(Clone, Debug)]
+pub struct CostVolume {
+    /// Grid size.
+    pub size: (usize, usize),
+    /// Hypotheses a pixel.
+    pub depths: usize,
+    /// `cost[pixel * depths + hypothesis]`, 0 (all agree) to 1.3.
+    pub cost: Vec<f32>,
+}
+
+/// A view's photos prepared for sweeps at one working size.
+pub struct Sweeper<'a> {
+    views: &'a Views,
+    /// The first view's rays.
+    pub grid: RayGrid,
+    /// The first view's grey picture at the working size, 0 to 255.
+    pub grey: Plane,
+    /// 1 where the first view is known.
+    pub known: Vec<f32>,
+    projectors: Vec<Projector>,
+    first: Moments,
+    known_share: Vec<f32>,
+}
+
+/// Mean and variance in windows.
+struct Moments {
+    mean: Vec<f32>,
+    variance: Vec<f32>,
+}
+
+impl<'a> Sweeper<'a> {
+    /// Prepares the first view at `size` pixels.
+    pub fn new(views: &'a Views, size: (usize, usize)) -> Self {
+        let grid = RayGrid::new(&views.cameras[0], size);
+        let grey = shrink_to(&views.grey[0][0], size.0 as u32, size.1 as u32);
+        let known = known_at(views, size);
+        let known_share = boxed(&known, size);
+        let weighted: Vec<f32> = grey.iter().zip(&known).map(|(g, k)| g * k).collect();
+        let first = masked_moments(&weighted, &grey, &known_share, size);
+        let projectors = views.cameras[1..].iter().map(|c| Projector::new(&views.cameras[0], c)).collect();
+        Self { views, grid, grey, known, projectors, first, known_share }
+    }
+
+    /// Costs of the depths `depth(pixel, hypothesis)` (inverse), for `depths` hypotheses.
+    pub fn volume(&self, depths: usize, depth: impl Fn(usize, usize) -> f32 + Sync) -> CostVolume {
+        let slices: Vec<Vec<f32>> = (0..depths).into_par_iter().map(|k| self.slice(&|i| depth(i, k))).collect();
+        let mut cost = vec![0.0; self.grid.rays.len() * depths];
+        cost.par_chunks_mut(depths).with_min_len(1024).enumerate().for_each(|(i, out)| {
+            out.iter_mut().zip(&slices).for_each(|(o, s)| *o = s[i]);
+        });
+        CostVolume { size: self.grid.size, depths, cost }
+    }
+
+    fn slice(&self, depth: &dyn Fn(usize) -> f32) -> Vec<f32> {
+        let pulled: Vec<Pulled> = (0..self.projectors.len()).map(|j| self.pull(j, depth)).collect();
+        let n = self.grid.rays.len();
+        let mut with_first = HalfMean::new(n, pulled.len());
+        let mut among = HalfMean::new(n, pulled.len() * (pulled.len() - 1) / 2);
+        for (j, a) in pulled.iter().enumerate() {
+            self.compare_with_first(a, self.views.spread[0][j + 1], &mut with_first);
+            for (k, b) in pulled.iter().enumerate().skip(j + 1) {
+                self.compare(a, b, self.views.spread[j + 1][k + 1], &mut among);
+            }
+        }
+        let joined = |i: usize| match (with_first.mean(i), among.mean(i)) {
+            (Some(a), Some(b)) => FIRST_SHARE * a + (1.0 - FIRST_SHARE) * b,
+            (Some(a), None) | (None, Some(a)) => a,
+            (None, None) => NEUTRAL,
+        };
+        (0..n).map(joined).collect()
+    }
+
+    /// Photo `j` in the first view at these depths.
+    fn pull(&self, j: usize, depth: &dyn Fn(usize) -> f32) -> Pulled {
+        let (projector, levels) = (&self.projectors[j], &self.views.grey[j + 1]);
+        let level = level_for(projector.scale(&self.grid, depth), levels.len());
+        let source = Source::new(&levels[level], &levels[0]);
+        let (mut values, mut seen) = (vec![0.0; self.grid.rays.len()], vec![false; self.grid.rays.len()]);
+        for (i, ray) in self.grid.rays.iter().enumerate() {
+            let d = depth(i);
+            if d >= 0.0
+                && let Some(hit) = projector.hit(ray, d)
+            {
+                values[i] = source.at(hit.x, hit.y);
+                seen[i] = true;
+            }
+        }
+        let moments = moments(&values, self.grid.size);
+        Pulled { values, seen, moments }
+    }
+
+    fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut HalfMean) {
+        let products: Vec<f32> = a.values.iter().zip(&b.values).map(|(a, b)| a * b).collect();
+        let products = boxed(&products, self.grid.size);
+        for i in 0..products.len() {
+            if a.seen[i] && b.seen[i] {
+                let (ma, mb) = (a.moments.mean[i], b.moments.mean[i]);
+                let cost =
+                    window_cost(products[i] - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
+                out.add(i, cost);
+            }
+        }
+    }
+
+    fn compare_with_first(&self, b: &Pulled, spread: f32, out: &mut HalfMean) {
+        if self.known_share.iter().all(|&k| k <= 0.5) {
+            return;
+        }
+        let size = self.grid.size;
+        let known: Vec<f32> = b.values.iter().zip(&self.known).map(|(b, k)| b * k).collect();
+        let there = masked_moments(&known, &b.values, &self.known_share, size);
+        let products: Vec<f32> = known.iter().zip(self.grey.iter()).map(|(b, g)| b * g).collect();
+        let products = boxed(&products, size);
+        for i in 0..products.len() {
+            if b.seen[i] && self.known[i] > 0.5 && self.known_share[i] > 0.5 {
+                let (ma, mb) = (self.first.mean[i], there.mean[i]);
+                let covariance = products[i] / self.known_share[i] - ma * mb;
+                out.add(i, window_cost(covariance, self.first.variance[i], there.variance[i], ma - mb, spread));
+            }
+        }
+    }
+}
+
+struct Pulled {
+    values: Vec<f32>,
+    seen: Vec<bool>,
+    moments: Moments,
+}
+
+/// The cost of one pair of windows: correlation, contrast and tone.
+#[inline]
+fn window_cost(covariance: f32, va: f32, vb: f32, tone: f32, spread: f32) -> f32 {
+    let correlation = (covariance / ((va + NOISE) * (vb + NOISE)).sqrt()).max(0.0);
+    let contrast = ((2.0 * covariance + CONTRAST_NOISE) / (va + vb + CONTRAST_NOISE)).max(0.0);
+    let tone = (tone.abs() / (4.0 * spread)).min(1.0);
+    1.0 - (1.0 - CONTRAST_SHARE) * correlation - CONTRAST_SHARE * contrast + TONE_WEIGHT * tone
+}
+
+/// Means of the better half of up to `most` numbers a pixel.
+struct HalfMean {
+    most: usize,
+    values: Vec<f32>,
+    counts: Vec<u8>,
+}
+
+impl HalfMean {
+    fn new(pixels: usize, most: usize) -> Self {
+        Self { most, values: vec![0.0; pixels * most], counts: vec![0; pixels] }
+    }
+
+    /// Inserts in ascending order.
+    #[inline]
+    fn add(&mut self, pixel: usize, value: f32) {
+        let row = &mut self.values[pixel * self.most..(pixel + 1) * self.most];
+        let mut at = self.counts[pixel] as usize;
+        while at > 0 && row[at - 1] > value {
+            row[at] = row[at - 1];
+            at -= 1;
+        }
+        row[at] = value;
+        self.counts[pixel] += 1;
+    }
+
+    #[inline]
+    fn mean(&self, pixel: usize) -> Option<f32> {
+        let better = (self.counts[pixel] as usize).div_ceil(2);
+        let row = &self.values[pixel * self.most..][..better];
+        (better > 0).then(|| row.iter().sum::<f32>() / better as f32)
+    }
+}
+
+/// Bilinear samples of a pyramid level by pixels of the finest.
+struct Source<'a> {
+    values: &'a [f32],
+    width: usize,
+    height: usize,
+    scale: (f32, f32),
+}
+
+impl<'a> Source<'a> {
+    fn new(level: &'a Plane, finest: &Plane) -> Self {
+        let (w, h) = level.dimensions();
+        let scale = (w as f32 / finest.width() as f32, h as f32 / finest.height() as f32);
+        Self { values: level.as_raw(), width: w as usize, height: h as usize, scale }
+    }
+
+    #[inline]
+    fn at(&self, x: f32, y: f32) -> f32 {
+        let x = ((x + 0.5) * self.scale.0 - 0.5).clamp(0.0, (self.width - 1) as f32 - 1e-3);
+        let y = ((y + 0.5) * self.scale.1 - 0.5).clamp(0.0, (self.height - 1) as f32 - 1e-3);
+        let (x0, y0) = (x as usize, y as usize);
+        let (fx, fy) = (x - x0 as f32, y - y0 as f32);
+        let row = &self.values[y0 * self.width + x0..];
+        let (upper, lower) =
+            (row[0] + fx * (row[1] - row[0]), row[self.width] + fx * (row[self.width + 1] - row[self.width]));
+        upper + fy * (lower - upper)
+    }
+}
+
+fn known_at(views: &Views, size: (usize, usize)) -> Vec<f32> {
+    let Some(hole) = &views.holes[0] else { return vec![1.0; size.0 * size.1] };
+    let (sx, sy) = (hole.width() as f32 / size.0 as f32, hole.height() as f32 / size.1 as f32);
+    let known = |i: usize| {
+        let span = |at: usize, s: f32, n: u32| {
+            let first = (at as f32 * s - s).floor().max(0.0) as u32;
+            first..(((at + 2) as f32 * s).ceil() as u32).min(n)
+        };
+        let (xs, ys) = (span(i % size.0, sx, hole.width()), span(i / size.0, sy, hole.height()));
+        !ys.into_iter().any(|y| xs.clone().any(|x| hole.is_hole(x, y)))
+    };
+    (0..size.0 * size.1).map(|i| known(i) as u8 as f32).collect()
+}
+
+fn moments(values: &[f32], size: (usize, usize)) -> Moments {
+    let mean = boxed(values, size);
+    let squares: Vec<f32> = values.iter().map(|v| v * v).collect();
+    let mut variance = boxed(&squares, size);
+    variance.iter_mut().zip(&mean).for_each(|(v, m)| *v = (*v - m * m).max(0.0));
+    Moments { mean, variance }
+}
+
+/// Moments over the known pixels only; `weighted` is `values` where known and 0 elsewhere.
+fn masked_moments(weighted: &[f32], values: &[f32], share: &[f32], size: (usize, usize)) -> Moments {
+    let mut mean = boxed(weighted, size);
+    mean.iter_mut().zip(share).for_each(|(m, s)| *m /= s.max(1e-3));
+    let squares: Vec<f32> = weighted.iter().zip(values).map(|(a, b)| a * b).collect();
+    let mut variance = boxed(&squares, size);
+    for ((v, m), s) in variance.iter_mut().zip(&mean).zip(share) {
+        *v = (*v / s.max(1e-3) - m * m).max(0.0);
+    }
+    Moments { mean, variance }
+}
+
+/// Means over windows of 7×7 pixels, cut at the edges.
+fn boxed(values: &[f32], (w, h): (usize, usize)) -> Vec<f32> {
+    let mut across = vec![0.0; w * h];
+    for (row, out) in values.chunks_exact(w).zip(across.chunks_exact_mut(w)) {
+        let mut sum: f32 = row[..RADIUS.min(w)].iter().sum();
+        for x in 0..w {
+            if x + RADIUS < w {
+                sum += row[x + RADIUS];
+            }
+            if x > RADIUS {
+                sum -= row[x - RADIUS - 1];
+            }
+            let count = (x + RADIUS).min(w - 1) + 1 - x.saturating_sub(RADIUS);
+            out[x] = sum / count as f32;
+        }
+    }
+    let mut out = vec![0.0; w * h];
+    let mut sums = vec![0.0; w];
+    (0..RADIUS.min(h)).for_each(|y| sums.iter_mut().zip(&across[y * w..]).for_each(|(s, v)| *s += v));
+    for y in 0..h {
+        if y + RADIUS < h {
+            sums.iter_mut().zip(&across[(y + RADIUS) * w..]).for_each(|(s, v)| *s += v);
+        }
+        if y > RADIUS {
+            sums.iter_mut().zip(&across[(y - RADIUS - 1) * w..]).for_each(|(s, v)| *s -= v);
+        }
+        let count = ((y + RADIUS).min(h - 1) + 1 - y.saturating_sub(RADIUS)) as f32;
+        out[y * w..(y + 1) * w].iter_mut().zip(&sums).for_each(|(o, s)| *o = s / count);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_means_are_those_of_the_plain_sum() {
+        let (w, h) = (13, 9);
+        let values: Vec<f32> = (0..w * h).map(|i| ((i * 37) % 101) as f32).collect();
+        let fast = boxed(&values, (w, h));
+        for (x, y) in [(0, 0), (6, 4), (12, 8), (2, 7)] {
+            let (mut sum, mut count) = (0.0, 0.0);
+            for v in y.max(3) - 3..(y + 4).min(h) {
+                for u in x.max(3) - 3..(x + 4).min(w) {
+                    sum += values[v * w + u];
+                    count += 1.0;
+                }
+            }
+            assert!((fast[y * w + x] - sum / count).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn the_better_half_is_averaged() {
+        let mut mean = HalfMean::new(2, 5);
+        [0.9, 0.1, 0.5, 0.3, 0.8].into_iter().for_each(|v| mean.add(1, v));
+        assert!((mean.mean(1).unwrap() - 0.3).abs() < 1e-6 && mean.mean(0).is_none());
+    }
+
+    #[test]
+    fn equal_windows_cost_little_and_different_ones_much() {
+        assert!(window_cost(500.0, 500.0, 500.0, 0.0, 10.0) < 0.03);
+        assert!(window_cost(0.0, 4.0, 4.0, 1.0, 10.0) < 0.5, "flat beside flat");
+        assert!(window_cost(0.0, 500.0, 4.0, 20.0, 10.0) > 0.9, "textured beside flat");
+    }
+}

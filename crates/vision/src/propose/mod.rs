@@ -1,0 +1,33 @@
+//! What single references (or parts of the scene) propose for the target's pixels, before fusion decides among them.
+
+use crate::Plane;
+use image::Rgb32FImage;
+
+/// How a proposal was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProposalKind {
+    /// Cameras and depth from all photos.
+    MultiView,
+    /// One plane, or several, without cameras.
+    Planes,
+    /// A plane and parallax from a pair of references.
+    Parallax,
+    /// Dense alignment of one reference.
+    Flow,
+    /// Patches of the scene put together.
+    Exemplar,
+}
+
+/// A picture of the target as one source would have it. The known part is covered too where the source reaches, so that its agreement can
+/// be measured there.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// Proposed colours at the target's size, in the source's own light, 0 to 1.
+    pub colour: Rgb32FImage,
+    /// 0 where nothing is proposed, to 1 where the place is sure.
+    pub confidence: Plane,
+    /// Index of the reference the colours come from.
+    pub reference: usize,
+    /// How it was made.
+    pub kind: ProposalKind,
+}

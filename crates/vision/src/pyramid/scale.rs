@@ -1,0 +1,141 @@
+//! Halving, doubling and bilinear resizing, with exact conventions for where pixel centres go.
+
+use super::{Channels, Picture, gaussian_blur, picture};
+use rayon::prelude::*;
+
+/// Half the size (rounded up) by averaging 2×2 pixels; at an odd edge, the pixels that exist.
+/// The centre of pixel `x` comes from `2x + 0.5`.
+pub fn half<P: Channels>(image: &Picture<P>) -> Picture<P> {
+    let (width, height, channels) = (image.width() as usize, image.height() as usize, P::CHANNEL_COUNT as usize);
+    let (w, h) = (width.div_ceil(2), height.div_ceil(2));
+    let mut out = vec![0.0; w * h * channels];
+    out.par_chunks_mut((w * channels).max(1)).enumerate().for_each(|(y, out)| {
+        let row = |y: usize| &image.as_raw()[y.min(height - 1) * width * channels..][..width * channels];
+        let (upper, lower) = (row(2 * y), row(2 * y + 1));
+        for (x, out) in out.chunks_exact_mut(channels).enumerate() {
+            let (left, right) = (2 * x * channels, (2 * x + 1).min(width - 1) * channels);
+            for c in 0..channels {
+                out[c] = 0.25 * (upper[left + c] + upper[right + c] + lower[left + c] + lower[right + c]);
+            }
+        }
+    });
+    picture(w as u32, h as u32, out)
+}
+
+/// Twice the size by linear interpolation with pixel `x` landing exactly on `2x`.
+pub fn double<P: Channels>(image: &Picture<P>) -> Picture<P> {
+    let at = |i: usize| i as f32 * 0.5;
+    interpolate(image, image.width() * 2, image.height() * 2, at, at)
+}
+
+/// Bilinear resize in which pixels are areas (as OpenCV's `INTER_LINEAR`): `x` comes from `(x + 0.5)·scale - 0.5`.
+/// Meant for enlarging and for smooth fields; to shrink photos use [`shrink_to`].
+pub fn resize_bilinear<P: Channels>(image: &Picture<P>, width: u32, height: u32) -> Picture<P> {
+    let (sx, sy) = (image.width() as f32 / width.max(1) as f32, image.height() as f32 / height.max(1) as f32);
+    interpolate(image, width, height, |x| (x as f32 + 0.5) * sx - 0.5, |y| (y as f32 + 0.5) * sy - 0.5)
+}
+
+/// Shrinks to a size without aliasing: a Gaussian of `0.5·sqrt(scale² - 1)` pixels, then bilinear samples.
+pub fn shrink_to<P: Channels>(image: &Picture<P>, width: u32, height: u32) -> Picture<P> {
+    let mut current = image.clone();
+    while current.width() >= 4 * width.max(1) && current.height() >= 4 * height.max(1) {
+        current = half(&current);
+    }
+    let scale = (current.width() as f32 / width.max(1) as f32).max(current.height() as f32 / height.max(1) as f32);
+    let sigma = 0.5 * (scale * scale - 1.0).max(0.0).sqrt();
+    resize_bilinear(&gaussian_blur(&current, sigma), width, height)
+}
+
+/// The picture and its successive halves, finest first, until the shorter side would fall below `min_side`.
+pub fn pyramid<P: Channels>(image: &Picture<P>, min_side: u32) -> Vec<Picture<P>> {
+    let mut levels = vec![image.clone()];
+    loop {
+        let last = levels.last().expect("there is always the finest level");
+        if last.width().min(last.height()).div_ceil(2) < min_side.max(2) {
+            return levels;
+        }
+        levels.push(half(last));
+    }
+}
+
+fn interpolate<P: Channels>(
+    image: &Picture<P>,
+    width: u32,
+    height: u32,
+    from_x: impl Fn(usize) -> f32,
+    from_y: impl Fn(usize) -> f32 + Sync,
+) -> Picture<P> {
+    let channels = P::CHANNEL_COUNT as usize;
+    let (w, h) = (image.width() as usize, image.height() as usize);
+    let columns: Vec<_> = (0..width as usize).map(|x| neighbours(from_x(x), w)).collect();
+    let mut out = vec![0.0; width as usize * height as usize * channels];
+    out.par_chunks_mut((width as usize * channels).max(1)).enumerate().for_each(|(y, out)| {
+        let (top, bottom, fy) = neighbours(from_y(y), h);
+        let row = |y: usize| &image.as_raw()[y * w * channels..][..w * channels];
+        let (top, bottom) = (row(top), row(bottom));
+        for (out, &(left, right, fx)) in out.chunks_exact_mut(channels).zip(&columns) {
+            for c in 0..channels {
+                let (l, r) = (left * channels + c, right * channels + c);
+                let upper = top[l] + fx * (top[r] - top[l]);
+                let lower = bottom[l] + fx * (bottom[r] - bottom[l]);
+                out[c] = upper + fy * (lower - upper);
+            }
+        }
+    });
+    picture(width, height, out)
+}
+
+/// The two samples around a coordinate, clamped to the picture, and the share of the second.
+fn neighbours(at: f32, n: usize) -> (usize, usize, f32) {
+    let at = at.clamp(0.0, (n - 1) as f32);
+    let first = at as usize;
+    (first, (first + 1).min(n - 1), at - first as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Plane;
+    use crate::pyramid::test_pictures::noise;
+    use image::Luma;
+
+    fn ramp(width: u32, height: u32) -> Plane {
+        Plane::from_fn(width, height, |x, y| Luma([x as f32 + 10.0 * y as f32]))
+    }
+
+    #[test]
+    fn doubling_keeps_pixels_in_place() {
+        let image = noise(13, 7, 2);
+        let twice = double(&image);
+        assert_eq!(twice.dimensions(), (26, 14));
+        assert!(image.enumerate_pixels().all(|(x, y, p)| twice.get_pixel(2 * x, 2 * y) == p));
+    }
+
+    #[test]
+    fn half_averages_and_rounds_sizes_up() {
+        let small = half(&ramp(5, 4));
+        assert_eq!(small.dimensions(), (3, 2));
+        assert_eq!(small.get_pixel(0, 0)[0], 5.5);
+        assert_eq!(small.get_pixel(2, 0)[0], 9.0);
+    }
+
+    #[test]
+    fn resizing_a_ramp_keeps_it_a_ramp_inside() {
+        let large = resize_bilinear(&ramp(10, 10), 20, 20);
+        assert!((large.get_pixel(7, 9)[0] - (3.25 + 10.0 * 4.25)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn shrinking_noise_keeps_its_mean_and_loses_its_contrast() {
+        let small = shrink_to(&noise(400, 300, 5), 40, 30);
+        let mean = small.iter().sum::<f32>() / 1200.0;
+        let spread = (small.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 1200.0).sqrt();
+        assert!((mean - 0.5).abs() < 0.01 && spread < 0.05, "mean {mean}, spread {spread}");
+    }
+
+    #[test]
+    fn a_pyramid_ends_above_the_smallest_side() {
+        let sizes: Vec<_> = pyramid(&noise(100, 60, 1), 12).iter().map(|l| l.dimensions()).collect();
+        assert_eq!(sizes, [(100, 60), (50, 30), (25, 15)]);
+    }
+}
