@@ -3,6 +3,7 @@
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
 pub mod features;
+pub mod flow;
 pub mod guide;
 pub mod linalg;
 pub mod mask;
