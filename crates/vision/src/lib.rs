@@ -7,6 +7,7 @@ pub mod features;
 pub mod flow;
 pub mod geometry;
 pub mod guide;
+pub mod light;
 pub mod linalg;
 pub mod mask;
 pub mod metrics;
