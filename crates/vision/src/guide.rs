@@ -1,7 +1,14 @@
 //! What the references propose for each pixel of the target, and how far to trust it.
 
-use crate::Plane;
-use image::{GrayImage, Rgb32FImage};
+use crate::blend::{Field, add_seams, solve};
+use crate::fuse::{Canvas, Labels, Prepared, choose};
+use crate::geometry::{PairMatches, multi_view_proposals};
+use crate::matching::{Matcher, SiftMatcher, View};
+use crate::propose::{Proposal, ProposalKind, single_reference_proposals};
+use crate::pyramid::{push_pull, resize_bilinear, shrink_to};
+use crate::{Mask, Plane};
+use image::{GrayImage, Luma, Rgb32FImage};
+use rayon::prelude::*;
 
 /// Proposed colours with trust, at the target's size. Known pixels carry the target's own colours at trust 1.
 #[derive(Clone, Debug)]
@@ -12,6 +19,43 @@ pub struct Guide {
     pub trust: Plane,
     /// 1 + index of the reference a pixel comes from; 0 where there is none.
     pub source: GrayImage,
+    /// What was found, one entry a reference.
+    pub references: Vec<ReferenceSummary>,
+}
+
+/// What one reference gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReferenceSummary {
+    /// Matches with the target's known part that obey one of its motions.
+    pub matches: usize,
+    /// Share of the hole filled from it, 0 to 1.
+    pub share: f64,
+    /// Whether nothing it shows agrees with the target.
+    pub shares_nothing: bool,
+}
+
+impl std::fmt::Display for ReferenceSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.shares_nothing {
+            return write!(f, "shares nothing with the target");
+        }
+        write!(f, "{} matches, fills {:.0} % of the hole", self.matches, 100.0 * self.share)
+    }
+}
+
+/// How the guide is made.
+#[derive(Clone, Debug)]
+pub struct GuideOptions {
+    /// Proposals are compared at this longer side at most, in pixels; the colours come at full size. Default 1024.
+    pub working_side: u32,
+    /// Proposals that compete at each pixel. Default 10.
+    pub most_proposals: usize,
+}
+
+impl Default for GuideOptions {
+    fn default() -> Self {
+        Self { working_side: 1024, most_proposals: 10 }
+    }
 }
 
 impl Guide {
@@ -21,6 +65,168 @@ impl Guide {
             colour: Rgb32FImage::new(width, height),
             trust: Plane::new(width, height),
             source: GrayImage::new(width, height),
+            references: Vec::new(),
         }
     }
+
+    /// Finds where the references land in the target and fuses what they show. References may have any size.
+    /// `on_progress` hears the stage and the share done, 0 to 1.
+    pub fn build(
+        target: &Rgb32FImage,
+        mask: &Mask,
+        references: &[Rgb32FImage],
+        options: &GuideOptions,
+        on_progress: &mut dyn FnMut(&str, f32),
+    ) -> Self {
+        on_progress("matching", 0.0);
+        let matches = all_matches(target, mask, references);
+        on_progress("geometry", 0.3);
+        let mut proposals = multi_view_proposals(target, mask, references, &matches);
+        proposals.extend(single_reference_proposals(target.dimensions(), references, &matches));
+        on_progress("light and alignment", 0.6);
+        let canvas = working_canvas(target, mask, options.working_side);
+        let prepared = best_prepared(&canvas, &proposals, options.most_proposals);
+        on_progress("fusion", 0.9);
+        let invented = continued(&canvas);
+        let labels = choose(&canvas, &prepared, &invented);
+        let mut guide = assembled(target, mask, &proposals, &prepared, &labels, &canvas, &invented);
+        guide.references = summaries(&guide, mask, &matches, references.len());
+        on_progress("fusion", 1.0);
+        guide
+    }
+}
+
+fn all_matches(target: &Rgb32FImage, mask: &Mask, references: &[Rgb32FImage]) -> Vec<PairMatches> {
+    let mut views = vec![View { image: target, hole: Some(mask) }];
+    views.extend(references.iter().map(|image| View { image, hole: None }));
+    let pairs: Vec<_> = (0..views.len()).flat_map(|i| (i + 1..views.len()).map(move |j| (i, j))).collect();
+    let found = SiftMatcher::default().correspondences(&views, &pairs);
+    pairs.iter().zip(found).map(|(&pair, matches)| PairMatches { pair, matches }).collect()
+}
+
+fn working_canvas(target: &Rgb32FImage, mask: &Mask, side: u32) -> Canvas {
+    let (w, h) = target.dimensions();
+    let scale = (side as f64 / w.max(h) as f64).min(1.0);
+    if scale == 1.0 {
+        return Canvas::new(target.clone(), mask.clone());
+    }
+    let size = ((w as f64 * scale).round() as u32, (h as f64 * scale).round() as u32);
+    Canvas::new(shrink_to(target, size.0, size.1), mask.resized_max(size.0, size.1))
+}
+
+/// The proposals that agree best with the known part, moved and lit; those from cameras always take part.
+fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Prepared> {
+    const INVENTED: f32 = 0.8;
+    let (w, h) = canvas.target.dimensions();
+    let prepare = |(i, p): (usize, &Proposal)| {
+        if p.colour.dimensions() == (w, h) {
+            return Prepared::new(i, p, canvas);
+        }
+        let small = Proposal { colour: shrink_to(&p.colour, w, h), confidence: shrink_to(&p.confidence, w, h), ..*p };
+        Prepared::new(i, &small, canvas)
+    };
+    let mut all: Vec<(f32, Prepared)> = proposals
+        .par_iter()
+        .enumerate()
+        .filter_map(prepare)
+        .map(|p| (p.cost(&canvas.mask, INVENTED) - if p.kind == ProposalKind::MultiView { 0.1 } else { 0.0 }, p))
+        .collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.index.cmp(&b.1.index)));
+    all.truncate(most);
+    if std::env::var_os("GUIDE_DEBUG").is_some() {
+        for (cost, p) in &all {
+            eprintln!("  {:?} ref {} cost {cost:.3} rim {:.3}", p.kind, p.reference, p.light.rim_doubt);
+        }
+    }
+    all.into_iter().map(|(_, p)| p).collect()
+}
+
+/// The known colours, carried smoothly into the hole.
+fn continued(canvas: &Canvas) -> Rgb32FImage {
+    let known = Plane::from_fn(canvas.mask.width(), canvas.mask.height(), |x, y| {
+        Luma([!canvas.mask.is_hole(x, y) as u8 as f32])
+    });
+    push_pull(&canvas.target, &known)
+}
+
+/// Pastes the chosen proposals at full size, heals their seams and the rim, and turns doubt into trust.
+fn assembled(
+    target: &Rgb32FImage,
+    mask: &Mask,
+    proposals: &[Proposal],
+    prepared: &[Prepared],
+    labels: &Labels,
+    canvas: &Canvas,
+    invented: &Rgb32FImage,
+) -> Guide {
+    let (w, h) = target.dimensions();
+    let (cw, ch) = canvas.target.dimensions();
+    let at = |x: u32, y: u32| ((y as u64 * ch as u64 / h as u64) * cw as u64 + x as u64 * cw as u64 / w as u64) as usize;
+    let full: Vec<u8> = (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| labels.labels[at(x, y)]).collect();
+    let used = |k: usize| full.contains(&(k as u8));
+    let mut pictures: Vec<Option<Rgb32FImage>> = prepared
+        .par_iter()
+        .enumerate()
+        .map(|(k, p)| used(k).then(|| if (cw, ch) == (w, h) { p.colour.clone() } else { p.rendered(&proposals[p.index]) }))
+        .collect();
+    pictures.push(Some(resize_bilinear(invented, w, h)));
+    let of = |k: u8, i: usize| -> [f32; 3] {
+        let picture = pictures[k as usize].as_ref().expect("every used label has its picture").as_raw();
+        std::array::from_fn(|c| picture[3 * i + c])
+    };
+    let mut fill = Rgb32FImage::new(w, h);
+    for (i, p) in fill.pixels_mut().enumerate() {
+        p.0 = of(full[i], i);
+    }
+    let colour = healed(target, mask, &fill, &full, of);
+    let mut trust = Plane::new(w, h);
+    let mut source = GrayImage::new(w, h);
+    for (x, y, t) in trust.enumerate_pixels_mut() {
+        if !mask.is_hole(x, y) {
+            t[0] = 1.0;
+            continue;
+        }
+        let k = full[(y * w + x) as usize] as usize;
+        if k < prepared.len() {
+            t[0] = trust_of(labels.doubt.as_raw()[at(x, y)]);
+            source.put_pixel(x, y, Luma([prepared[k].reference as u8 + 1]));
+        }
+    }
+    Guide { colour, trust, source, references: Vec::new() }
+}
+
+fn healed(
+    target: &Rgb32FImage,
+    mask: &Mask,
+    fill: &Rgb32FImage,
+    labels: &[u8],
+    of: impl Fn(u8, usize) -> [f32; 3],
+) -> Rgb32FImage {
+    let (w, h) = (mask.width() as usize, mask.height() as usize);
+    let mut field = Field::new(w, h, mask.holes().to_vec(), crate::blend::DRAWN);
+    crate::blend::add_rim(&mut field, target, mask, fill);
+    add_seams(&mut field, labels, mask, |i, j| {
+        // Both pictures' gradients, each half; what the pasted gradient has beyond that is the jump to take out.
+        let (a, b) = (labels[i], labels[j]);
+        let (ai, aj, bi, bj) = (of(a, i), of(a, j), of(b, i), of(b, j));
+        std::array::from_fn(|c| 0.5 * ((ai[c] - aj[c]) + (bi[c] - bj[c])) - (ai[c] - bj[c]))
+    });
+    crate::blend::corrected(target, mask, fill, &solve(&field))
+}
+
+/// Trust from doubt.
+fn trust_of(doubt: f32) -> f32 {
+    (-(doubt / 0.5).powi(2)).exp().clamp(0.0, 1.0)
+}
+
+fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) -> Vec<ReferenceSummary> {
+    let holes = mask.holes().iter().filter(|h| **h).count().max(1) as f64;
+    (0..count)
+        .map(|i| {
+            let pairs = matches.iter().filter(|m| m.pair == (0, i + 1)).map(|m| m.matches.len()).sum();
+            let filled = guide.source.iter().zip(guide.trust.iter()).filter(|(s, t)| **s as usize == i + 1 && **t > 0.1);
+            let share = filled.count() as f64 / holes;
+            ReferenceSummary { matches: pairs, share, shares_nothing: pairs < 8 && share == 0.0 }
+        })
+        .collect()
 }

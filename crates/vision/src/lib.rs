@@ -2,10 +2,14 @@
 //!
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
+pub mod blend;
 pub mod composite;
 pub mod features;
+pub mod flow;
+pub mod fuse;
 pub mod geometry;
 pub mod guide;
+pub mod light;
 pub mod linalg;
 pub mod mask;
 pub mod matching;

@@ -1,5 +1,11 @@
 //! What single references (or parts of the scene) propose for the target's pixels, before fusion decides among them.
 
+mod refine;
+mod single;
+
+pub use refine::refinement;
+pub use single::single_reference_proposals;
+
 use crate::Plane;
 use image::Rgb32FImage;
 

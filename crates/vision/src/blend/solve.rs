@@ -1,0 +1,139 @@
+//! The screened Poisson equation on part of a grid, by conjugate gradients from a coarse start.
+
+use super::neighbours;
+
+/// A least-squares problem for three values a pixel: neighbours differ by given steps, some pixels are pulled to values.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    width: usize,
+    height: usize,
+    inside: Vec<bool>,
+    /// Sum of the pulls' weights, and of weight times value.
+    weight: Vec<f32>,
+    right_side: Vec<[f32; 3]>,
+}
+
+impl Field {
+    /// Values for the pixels `inside`, each drawn to zero with weight `drawn`.
+    pub fn new(width: usize, height: usize, inside: Vec<bool>, drawn: f32) -> Self {
+        let n = inside.len();
+        Self { width, height, inside, weight: vec![drawn; n], right_side: vec![[0.0; 3]; n] }
+    }
+
+    /// Pulls a pixel to a value.
+    pub fn pull(&mut self, i: usize, value: [f32; 3], weight: f32) {
+        self.weight[i] += weight;
+        (0..3).for_each(|c| self.right_side[i][c] += weight * value[c]);
+    }
+
+    /// Wants the value at `i` to be larger than that at its neighbour `j` by a step.
+    pub fn step(&mut self, i: usize, j: usize, step: [f32; 3]) {
+        for c in 0..3 {
+            self.right_side[i][c] += step[c];
+            self.right_side[j][c] -= step[c];
+        }
+    }
+
+    /// Half the size: weights and right sides add up.
+    fn coarser(&self) -> Self {
+        let (w, h) = (self.width.div_ceil(2), self.height.div_ceil(2));
+        let mut out = Self::new(w, h, vec![false; w * h], 0.0);
+        for i in (0..self.inside.len()).filter(|&i| self.inside[i]) {
+            let j = (i / self.width / 2) * w + i % self.width / 2;
+            out.inside[j] = true;
+            out.weight[j] += self.weight[i];
+            (0..3).for_each(|c| out.right_side[j][c] += self.right_side[i][c]);
+        }
+        out
+    }
+
+    /// The matrix' diagonal.
+    fn diagonal(&self) -> Vec<f32> {
+        let count = |i: usize| self.around(i).count() as f32;
+        (0..self.inside.len()).map(|i| if self.inside[i] { self.weight[i] + count(i) } else { 1.0 }).collect()
+    }
+
+    fn around(&self, i: usize) -> impl Iterator<Item = usize> {
+        neighbours(i, self.width, self.height).into_iter().flatten().filter(|&j| self.inside[j])
+    }
+}
+
+/// The values that obey the field best; 0 outside.
+pub(crate) fn solve(field: &Field) -> Vec<[f32; 3]> {
+    let mut start = vec![[0.0; 3]; field.inside.len()];
+    if field.width.min(field.height) > 8 {
+        let coarse = solve(&field.coarser());
+        let w = field.width.div_ceil(2);
+        for i in (0..start.len()).filter(|&i| field.inside[i]) {
+            start[i] = coarse[(i / field.width / 2) * w + i % field.width / 2];
+        }
+    }
+    let diagonal = field.diagonal();
+    let pixels: Vec<usize> = (0..field.inside.len()).filter(|&i| field.inside[i]).collect();
+    let channels: Vec<Vec<f32>> = {
+        use rayon::prelude::*;
+        (0..3usize).into_par_iter().map(|c| conjugate_gradients(field, &diagonal, &pixels, &start, c)).collect()
+    };
+    for &i in &pixels {
+        start[i] = std::array::from_fn(|c| channels[c][i]);
+    }
+    start
+}
+
+/// Iterations a level; the coarse start leaves only short waves.
+const ITERATIONS: usize = 40;
+
+fn conjugate_gradients(field: &Field, diagonal: &[f32], pixels: &[usize], start: &[[f32; 3]], c: usize) -> Vec<f32> {
+    let n = field.inside.len();
+    let mut x: Vec<f32> = start.iter().map(|s| s[c]).collect();
+    let apply = |v: &[f32], out: &mut [f32]| {
+        for &i in pixels {
+            out[i] = diagonal[i] * v[i] - field.around(i).map(|j| v[j]).sum::<f32>();
+        }
+    };
+    let (mut r, mut p, mut ap) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    apply(&x, &mut ap);
+    let mut rz = 0.0f64;
+    for &i in pixels {
+        r[i] = field.right_side[i][c] - ap[i];
+        p[i] = r[i] / diagonal[i];
+        rz += (r[i] * p[i]) as f64;
+    }
+    for _ in 0..ITERATIONS {
+        if rz < 1e-12 {
+            break;
+        }
+        apply(&p, &mut ap);
+        let pap: f64 = pixels.iter().map(|&i| (p[i] * ap[i]) as f64).sum();
+        let step = (rz / pap.max(1e-30)) as f32;
+        let mut next = 0.0f64;
+        for &i in pixels {
+            x[i] += step * p[i];
+            r[i] -= step * ap[i];
+            next += (r[i] * r[i] / diagonal[i]) as f64;
+        }
+        let ratio = (next / rz) as f32;
+        pixels.iter().for_each(|&i| p[i] = r[i] / diagonal[i] + ratio * p[i]);
+        rz = next;
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_pulled_at_both_ends_is_a_ramp_between() {
+        let (w, h) = (40, 12);
+        let mut field = Field::new(w, h, vec![true; w * h], 0.0);
+        for y in 0..h {
+            field.pull(y * w, [0.0; 3], 1e3);
+            field.pull(y * w + w - 1, [0.39; 3], 1e3);
+        }
+        let out = solve(&field);
+        for x in 0..w {
+            assert!((out[5 * w + x][1] - 0.01 * x as f32).abs() < 2e-3, "{x}: {}", out[5 * w + x][1]);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! One picture from many proposals: per pixel one of them, never a mean.
+
+mod costs;
+mod prepare;
+mod trws;
+
+pub use prepare::{Canvas, Prepared};
+
+use crate::Plane;
+use costs::{Costs, costs};
+use image::{Luma, Rgb32FImage};
+use trws::Grid;
+
+/// Pixels of the known part beside the hole that take part, so that seams avoid disagreement with the known colours.
+const RIM: f32 = 3.0;
+/// Weight of colour differences along seams, and cost of any change. Found on the evaluation scenes.
+const SEAM: f32 = 6.0;
+const CHANGE: f32 = 0.03;
+/// Passes; more change almost no label.
+const ROUNDS: usize = 12;
+
+/// Which proposal each pixel takes, and how doubtful that is.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// Per pixel an index into the prepared proposals; their number means the invented picture.
+    pub labels: Vec<u8>,
+    /// Cost of the chosen proposal before smoothing, 0 (sure) up.
+    pub doubt: Plane,
+}
+
+/// Chooses among proposals and an invented picture, at the canvas' size. Pixels outside the hole and its rim carry the label of
+/// the nearest pixel that has one.
+pub fn choose(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FImage) -> Labels {
+    let (w, h) = (canvas.mask.width() as usize, canvas.mask.height() as usize);
+    let Costs { unary, doubts } = costs(canvas, prepared, invented);
+    let picture = |p: &Rgb32FImage| p.pixels().map(|p| p.0).collect::<Vec<_>>();
+    let mut colours: Vec<_> = prepared.iter().map(|p| picture(&p.colour)).collect();
+    colours.push(picture(invented));
+    let active: Vec<bool> = canvas.distance.iter().map(|d| *d <= RIM).collect();
+    let labels = colours.len();
+    let grid = Grid {
+        width: w,
+        height: h,
+        labels,
+        active: &active,
+        unary: &unary,
+        colours: &colours,
+        seam: SEAM,
+        change: CHANGE,
+    };
+    let chosen = grid.solve(ROUNDS);
+    let doubt = Plane::from_fn(w as u32, h as u32, |x, y| {
+        let i = y as usize * w + x as usize;
+        Luma([if active[i] { doubts[i * labels + chosen[i] as usize] } else { 0.0 }])
+    });
+    Labels { labels: spread(chosen, &active, w), doubt }
+}
+
+/// Carries labels outwards from the active pixels, two sweeps.
+fn spread(mut labels: Vec<u8>, active: &[bool], width: usize) -> Vec<u8> {
+    let mut far: Vec<u32> = active.iter().map(|a| if *a { 0 } else { u32::MAX / 2 }).collect();
+    let n = labels.len();
+    let take = |labels: &mut Vec<u8>, far: &mut Vec<u32>, i: usize, j: usize| {
+        if far[j] + 1 < far[i] {
+            far[i] = far[j] + 1;
+            labels[i] = labels[j];
+        }
+    };
+    for i in 0..n {
+        if i % width > 0 {
+            take(&mut labels, &mut far, i, i - 1);
+        }
+        if i >= width {
+            take(&mut labels, &mut far, i, i - width);
+        }
+    }
+    for i in (0..n).rev() {
+        if i % width + 1 < width {
+            take(&mut labels, &mut far, i, i + 1);
+        }
+        if i + width < n {
+            take(&mut labels, &mut far, i, i + width);
+        }
+    }
+    labels
+}

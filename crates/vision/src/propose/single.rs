@@ -1,0 +1,115 @@
+//! What one reference proposes without cameras: its motions as planes, and simpler maps where a plane would run wild.
+//!
+//! Matches fall into groups that obey one homography each. Far from its matches a homography extrapolates badly, so the affine map and
+//! the similarity of the same group are proposed as well; the known pixels around the hole decide between them later. The last
+//! proposal takes at each pixel the group whose matches are nearest.
+
+use super::{Proposal, ProposalKind};
+use crate::Plane;
+use crate::geometry::PairMatches;
+use crate::robust::{PointPair, RobustOptions, affine, homographies, similarity};
+use crate::warp::{Sampling, warp_perspective};
+use image::{Luma, Rgb32FImage};
+use nalgebra::{Matrix3, Vector3};
+
+/// Motions looked for in one reference.
+const GROUPS: usize = 5;
+/// Groups whose affine map and similarity are proposed too.
+const SIMPLER: usize = 3;
+/// Fewer matches are no motion: eight agree by chance among a few hundred.
+const MIN_INLIERS: usize = 10;
+
+/// Proposals of every reference on its own. `matches` are as in [`crate::geometry::multi_view_proposals`].
+pub fn single_reference_proposals(
+    size: (u32, u32),
+    references: &[Rgb32FImage],
+    matches: &[PairMatches],
+) -> Vec<Proposal> {
+    let of = |(i, reference)| {
+        let pairs = towards_target(matches, i + 1);
+        proposals_of(size, reference, i, &pairs)
+    };
+    references.iter().enumerate().flat_map(of).collect()
+}
+
+/// The matches from a photo to the target, the right way round.
+fn towards_target(matches: &[PairMatches], photo: usize) -> Vec<PointPair> {
+    let mut pairs = Vec::new();
+    for m in matches {
+        if m.pair == (0, photo) {
+            pairs.extend(m.matches.iter().map(|c| PointPair { from: c.points.to, to: c.points.from }));
+        } else if m.pair == (photo, 0) {
+            pairs.extend(m.matches.iter().map(|c| c.points));
+        }
+    }
+    pairs
+}
+
+fn proposals_of(size: (u32, u32), picture: &Rgb32FImage, reference: usize, pairs: &[PointPair]) -> Vec<Proposal> {
+    let side = size.0.max(size.1) as f64;
+    let options = RobustOptions { threshold_px: 3.0 * side / 768.0, min_inliers: MIN_INLIERS, ..Default::default() };
+    let groups = homographies(pairs, GROUPS, &options);
+    let mut planes: Vec<(Matrix3<f64>, Vec<usize>)> = Vec::new();
+    let mut simpler = Vec::new();
+    for (k, group) in groups.into_iter().enumerate() {
+        if k < SIMPLER {
+            simpler.extend(simpler_maps(pairs, &group.inliers, &options));
+        }
+        if sane(&group.matrix, picture) {
+            planes.push((group.matrix, group.inliers));
+        }
+    }
+    let warped = |h: &Matrix3<f64>| {
+        let w = warp_perspective(picture, h, size, Sampling::Bicubic);
+        Proposal { colour: w.image, confidence: w.valid, reference, kind: ProposalKind::Planes }
+    };
+    let mut out: Vec<Proposal> = planes.iter().take(SIMPLER).map(|(h, _)| warped(h)).collect();
+    out.extend(simpler.iter().filter(|h| sane(h, picture)).map(warped));
+    if planes.len() > 1 {
+        let all: Vec<Proposal> = planes.iter().map(|(h, _)| warped(h)).collect();
+        out.push(nearest_plane(&all, &planes, pairs));
+    }
+    out
+}
+
+/// Similarity and affine map of one group of matches, with a tolerance that lets most of the group stay in.
+fn simpler_maps(pairs: &[PointPair], inliers: &[usize], options: &RobustOptions) -> Vec<Matrix3<f64>> {
+    let group: Vec<PointPair> = inliers.iter().map(|&i| pairs[i]).collect();
+    let loose = RobustOptions { threshold_px: 3.0 * options.threshold_px, ..options.clone() };
+    [similarity(&group, &loose), affine(&group, &loose)].into_iter().flatten().map(|e| e.matrix).collect()
+}
+
+/// Whether the map keeps the orientation and the middle of the picture in front.
+fn sane(h: &Matrix3<f64>, picture: &Rgb32FImage) -> bool {
+    let middle = h * Vector3::new(picture.width() as f64 / 2.0, picture.height() as f64 / 2.0, 1.0);
+    h.fixed_view::<2, 2>(0, 0).determinant() > 1e-4 && middle.z > 0.0
+}
+
+/// At each pixel the plane whose nearest match is closest.
+fn nearest_plane(warped: &[Proposal], planes: &[(Matrix3<f64>, Vec<usize>)], pairs: &[PointPair]) -> Proposal {
+    const CELL: usize = 4;
+    let (w, h) = warped[0].colour.dimensions();
+    let mut out = warped[0].clone();
+    out.confidence = Plane::new(w, h);
+    let seeds = |inliers: &Vec<usize>| inliers.iter().map(|&i| (pairs[i].to.x as f32, pairs[i].to.y as f32)).collect();
+    let seeds: Vec<Vec<(f32, f32)>> = planes.iter().map(|(_, inliers)| seeds(inliers)).collect();
+    for y0 in (0..h).step_by(CELL) {
+        for x0 in (0..w).step_by(CELL) {
+            let near = |s: &Vec<(f32, f32)>| {
+                s.iter().map(|p| (p.0 - x0 as f32).powi(2) + (p.1 - y0 as f32).powi(2)).fold(f32::INFINITY, f32::min)
+            };
+            let mut order: Vec<(f32, usize)> = seeds.iter().map(near).zip(0..).collect();
+            order.sort_by(|a, b| a.0.total_cmp(&b.0));
+            for (x, y) in (0..CELL as u32).flat_map(|j| (0..CELL as u32).map(move |i| (x0 + i, y0 + j))) {
+                if x < w && y < h {
+                    let first = order.iter().find(|(_, k)| warped[*k].confidence.get_pixel(x, y)[0] > 0.0);
+                    if let Some((_, k)) = first {
+                        out.colour.put_pixel(x, y, *warped[*k].colour.get_pixel(x, y));
+                        out.confidence.put_pixel(x, y, Luma([1.0]));
+                    }
+                }
+            }
+        }
+    }
+    out
+}
