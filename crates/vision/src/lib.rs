@@ -4,6 +4,7 @@
 
 pub mod composite;
 pub mod features;
+pub mod flow;
 pub mod geometry;
 pub mod guide;
 pub mod linalg;

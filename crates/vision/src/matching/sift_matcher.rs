@@ -107,10 +107,10 @@ fn correspondences(a: &Features, b: &Features, options: &MatchOptions) -> Vec<Co
     distinct(found.collect(), Vec::new())
 }
 
-/// All of `first`, then those of `more` that join other points; of those that join the same (to two pixels) the surest. Surest first.
+/// All of `first`, then those of `more` that join other points; of those that join the same (to a pixel) the surest. Surest first.
 fn distinct(first: Vec<Correspondence>, mut more: Vec<Correspondence>) -> Vec<Correspondence> {
     more.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    let key = |p: &PointPair| [p.from.x, p.from.y, p.to.x, p.to.y].map(|v| (v / 2.0).round() as i64);
+    let key = |p: &PointPair| [p.from.x, p.from.y, p.to.x, p.to.y].map(|v| v.round() as i64);
     let mut seen = HashSet::new();
     let mut kept: Vec<_> = first.into_iter().chain(more).filter(|c| seen.insert(key(&c.points))).collect();
     kept.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
