@@ -119,11 +119,11 @@ fn octave_sigma(at: &Extremum, scales: usize) -> f32 {
 }
 
 fn found_at(octave: usize, at: &Extremum, angle: f32, scales: usize) -> Found {
-    // The first octave is at twice the picture's size.
+    // The first octave is at twice the picture's size; its pixels' centres lie a quarter of a pixel off the picture's.
     let pixel = 0.5 * (1u64 << octave) as f32;
     let keypoint = Keypoint {
-        x: at.x * pixel,
-        y: at.y * pixel,
+        x: at.x * pixel - 0.25,
+        y: at.y * pixel - 0.25,
         sigma: octave_sigma(at, scales) * pixel,
         angle,
         response: at.contrast,

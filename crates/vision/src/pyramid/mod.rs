@@ -15,7 +15,7 @@ pub use blur::{gaussian_blur, gaussian_kernel};
 pub use clahe::clahe;
 pub use grey::grey;
 pub use push_pull::push_pull;
-pub use scale::{double, half, pyramid, resize_bilinear, shrink_to};
+pub use scale::{half, pyramid, resize_bilinear, shrink_to};
 
 use image::{ImageBuffer, Pixel};
 
