@@ -66,7 +66,8 @@ impl Prepared {
     /// Fainter features first, then those of every simulated view.
     fn slanted(&self, matcher: &SiftMatcher) -> &[Features] {
         self.slanted.get_or_init(|| {
-            let options = SiftOptions { contrast_threshold: matcher.second_contrast, ..matcher.features.clone() };
+            let options =
+                SiftOptions { contrast_threshold: matcher.second_contrast, doubled: false, ..matcher.features.clone() };
             let views =
                 matcher.tilts.iter().flat_map(|&tilt| turns_for_tilt(tilt).into_iter().map(move |turn| (tilt, turn)));
             let mut all = vec![(1.0, 0.0)];
