@@ -1,5 +1,6 @@
 //! The depth of each of a view's pixels: a full sweep at a small size, then a narrow one around its result at full size.
 
+use super::occluder::Occluder;
 use super::planes::{InverseDepth, planes};
 use super::rays::{Projector, RayGrid};
 use super::sgm::{Chosen, MAX_DEPTHS, Smoothness, choose};
@@ -14,6 +15,10 @@ use rayon::prelude::*;
 const PLANE_REACH: usize = 10;
 /// Hypotheses to either side of the coarse surface, at most.
 const REFINE_REACH: usize = 16;
+/// A point within this of a plane, in pixels of motion, belongs to it.
+const PLANE_TOLERANCE_PX: f64 = 1.5;
+/// Share of windows of twice the size in the cost.
+const LARGE_WINDOWS: f32 = 0.4;
 const SMOOTH: Smoothness = Smoothness { small: 0.05, jump: 1.0 };
 const SMOOTH_FINE: Smoothness = Smoothness { small: 0.05, jump: 0.6 };
 
@@ -43,26 +48,29 @@ pub struct DepthOptions {
     pub depths: usize,
 }
 
-/// Depth of the first view over the whole range of its points. `None` where too few points are seen.
-pub fn coarse_depth(views: &Views, options: DepthOptions) -> Option<DepthMap> {
+/// Depth of the first view over the whole range of its points; `occluders` are the other views' surfaces where they are known. `None` where too few points are seen.
+pub fn coarse_depth(views: &Views, options: DepthOptions, occluders: &[Option<Occluder>]) -> Option<DepthMap> {
     let points = seen_points(views);
     let size = fitted(views.size(), options.side);
     let scale = size.0 as f32 / views.size().0 as f32;
     let ((low, high), motion_px) = depth_range(views, &points, 2.5 * options.depths as f32 / scale)?;
     let depths = ((motion_px * scale) as usize).clamp(32, options.depths.min(MAX_DEPTHS - 1)) + 1;
     let step = (high - low) / (depths - 1) as f32;
-    let sweeper = Sweeper::new(views, size);
-    let mut volume = sweeper.volume(depths, |_, k| low + k as f32 * step);
-    let rays: Vec<InverseDepth> = points.iter().map(|p| (p.ray, p.inverse)).collect();
-    for plane in planes(&rays, 1.5 * ((high - low) / motion_px) as f64) {
-        add_slanted(&sweeper, &mut volume, &plane, low, step);
-    }
+    let sweeper = Sweeper::new(views, size, occluders);
+    let slanted = planes(&moving_points(views, &points), PLANE_TOLERANCE_PX);
+    let sweep = |sweeper: &Sweeper| {
+        let mut volume = sweeper.volume(depths, |_, k| low + k as f32 * step);
+        slanted.iter().for_each(|plane| add_slanted(sweeper, &mut volume, plane, low, step));
+        volume
+    };
+    let mut volume = sweep(&sweeper);
+    blend(&mut volume, &sweep(&Sweeper::new(views, halved(size), occluders)));
     let chosen = choose(&volume, &vec![0.0; size.0 * size.1], step, &edges(&sweeper), SMOOTH);
     Some(depth_map(chosen, size, step, (low, high), motion_px, |_| low))
 }
 
 /// Depth of the first view at up to `side` pixels, around a coarse one.
-pub fn refined_depth(views: &Views, coarse: &DepthMap, side: u32) -> DepthMap {
+pub fn refined_depth(views: &Views, coarse: &DepthMap, side: u32, occluders: &[Option<Occluder>]) -> DepthMap {
     let size = fitted(views.size(), side);
     let smooth = edge_preserving(&median_filter(&coarse.inverse), 3.0 * coarse.step);
     let large = nearest_resize(&smooth, size);
@@ -70,8 +78,12 @@ pub fn refined_depth(views: &Views, coarse: &DepthMap, side: u32) -> DepthMap {
     let step = 0.75 * (coarse.range.1 - coarse.range.0) / coarse.motion_px.max(32.0);
     let reach = ((2.0 * coarse.step / step).ceil() as usize + 2).min(REFINE_REACH);
     let lowest = |i: usize| base.as_raw()[i] - reach as f32 * step;
-    let sweeper = Sweeper::new(views, size);
-    let volume = sweeper.volume(2 * reach + 1, |i, k| lowest(i) + k as f32 * step);
+    let sweeper = Sweeper::new(views, size, occluders);
+    let mut volume = sweeper.volume(2 * reach + 1, |i, k| lowest(i) + k as f32 * step);
+    let small = halved(size);
+    let at = |i: usize| lowest((i / small.0 * size.1 / small.1) * size.0 + i % small.0 * size.0 / small.0);
+    let sweeper_small = Sweeper::new(views, small, occluders);
+    blend(&mut volume, &sweeper_small.volume(2 * reach + 1, |i, k| at(i) + k as f32 * step));
     let chosen = choose(&volume, base.as_raw(), step, &edges(&sweeper), SMOOTH_FINE);
     let mut map = depth_map(chosen, size, step, coarse.range, coarse.motion_px, lowest);
     map.inverse = median_filter(&map.inverse);
@@ -175,6 +187,50 @@ fn motion_px(views: &Views, (low, high): (f32, f32)) -> f32 {
         median(moved.collect())
     };
     views.cameras[1..].iter().map(motion).fold(16.0, f32::max)
+}
+
+/// The points with how far each one's image moves in the photo that moves most, where that is enough to tell depths.
+fn moving_points(views: &Views, points: &[SeenPoint]) -> Vec<InverseDepth> {
+    let projectors: Vec<_> = views.cameras[1..].iter().map(|c| Projector::new(&views.cameras[0], c)).collect();
+    let moving = |p: &SeenPoint| {
+        let (ray, d) = ([p.ray.x as f32, p.ray.y as f32, 1.0], p.inverse as f32);
+        let piece = 0.01 * d.max(1e-3);
+        let motion = |projector: &Projector| {
+            let (a, b) = (projector.hit(&ray, d)?, projector.hit(&ray, d + piece)?);
+            Some(((a.x - b.x).hypot(a.y - b.y) / piece) as f64)
+        };
+        let motion_px = projectors.iter().filter_map(motion).fold(0.0, f64::max);
+        InverseDepth { ray: p.ray, inverse: p.inverse, motion_px }
+    };
+    let all: Vec<_> = points.iter().map(moving).collect();
+    let typical = median(all.iter().map(|p| p.motion_px as f32).collect()) as f64;
+    all.into_iter().filter(|p| p.motion_px > 0.2 * typical).collect()
+}
+
+/// Mixes in costs at half the size: larger windows, where small ones hold too little.
+fn blend(fine: &mut CostVolume, coarse: &CostVolume) {
+    let ((w, h), (cw, ch), depths) = (fine.size, coarse.size, fine.depths);
+    let weights = |at: usize, n: usize, cn: usize| {
+        let p = ((at as f32 + 0.5) * cn as f32 / n as f32 - 0.5).clamp(0.0, (cn - 1) as f32);
+        (p as usize, (p as usize + 1).min(cn - 1), p.fract())
+    };
+    fine.cost.par_chunks_mut(w * depths).enumerate().for_each(|(y, row)| {
+        let (y0, y1, fy) = weights(y, h, ch);
+        for (x, out) in row.chunks_exact_mut(depths).enumerate() {
+            let (x0, x1, fx) = weights(x, w, cw);
+            let at = |x: usize, y: usize| &coarse.cost[(y * cw + x) * depths..][..depths];
+            let corners = [at(x0, y0), at(x1, y0), at(x0, y1), at(x1, y1)];
+            let shares = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
+            for (k, out) in out.iter_mut().enumerate() {
+                let large: f32 = corners.iter().zip(shares).map(|(c, s)| c[k] * s).sum();
+                *out = (1.0 - LARGE_WINDOWS) * *out + LARGE_WINDOWS * large;
+            }
+        }
+    });
+}
+
+fn halved(size: (usize, usize)) -> (usize, usize) {
+    (size.0.div_ceil(2), size.1.div_ceil(2))
 }
 
 /// Lowers the volume's costs where windows slanted like a plane match better.

@@ -8,6 +8,7 @@ mod adjust;
 mod camera;
 mod depth;
 mod essential;
+mod occluder;
 mod planes;
 mod project;
 mod rays;
@@ -28,6 +29,7 @@ use crate::Mask;
 use crate::propose::{Proposal, ProposalKind};
 use depth::{DepthOptions, coarse_depth, refined_depth};
 use image::Rgb32FImage;
+use occluder::Occluder;
 use rayon::prelude::*;
 use views::Views;
 
@@ -81,10 +83,13 @@ pub fn multi_view(
         return None;
     }
     let (views, photo_of) = Views::new(&photos, mask, &reconstruction);
-    let coarse = coarse_depth(&views, TARGET)?;
-    let own: Vec<Option<DepthMap>> =
-        (1..photo_of.len()).into_par_iter().map(|v| coarse_depth(&views.seen_from(v), REFERENCE)).collect();
-    let depth = refined_depth(&views, &coarse, FINE_SIDE).resized(target.dimensions());
+    let own = |view: usize| {
+        let depth = coarse_depth(&views.seen_from(view), REFERENCE, &[])?;
+        Some(Occluder::new(&depth, views.cameras[view].size))
+    };
+    let own: Vec<Option<Occluder>> = (1..photo_of.len()).into_par_iter().map(own).collect();
+    let coarse = coarse_depth(&views, TARGET, &own)?;
+    let depth = refined_depth(&views, &coarse, FINE_SIDE, &own).resized(target.dimensions());
     let sure = (target_points as f32 / SURE_POINTS).min(1.0);
     let propose = |view: usize| {
         let photo = photo_of[view];

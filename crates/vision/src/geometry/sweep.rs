@@ -4,6 +4,7 @@
 //! first, on windows of 7×7 pixels. Windows follow the surface that the hypotheses move around, so a slanted base surface gives slanted
 //! windows. The cost is that of the better half of the pairs, so that an occlusion in some photos does no harm.
 
+use super::occluder::{Occluder, Relation};
 use super::rays::{Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
@@ -22,6 +23,9 @@ const CONTRAST_SHARE: f32 = 0.7;
 const TONE_WEIGHT: f32 = 0.3;
 /// Cost where no two photos see a point.
 pub const NEUTRAL: f32 = 0.6;
+/// What a point's lying on another photo's own surface, or in front of it, adds to the cost.
+const ON_SURFACE: f32 = -0.1;
+const SEEN_THROUGH: f32 = 0.2;
 /// Weight of pairs with the first view against those among the others, where it is known.
 const FIRST_SHARE: f32 = 0.7;
 
@@ -46,6 +50,7 @@ pub struct Sweeper<'a> {
     /// 1 where the first view is known.
     pub known: Vec<f32>,
     projectors: Vec<Projector>,
+    occluders: &'a [Option<Occluder>],
     first: Moments,
     known_share: Vec<f32>,
 }
@@ -57,8 +62,8 @@ struct Moments {
 }
 
 impl<'a> Sweeper<'a> {
-    /// Prepares the first view at `size` pixels.
-    pub fn new(views: &'a Views, size: (usize, usize)) -> Self {
+    /// Prepares the first view at `size` pixels. `occluders` are the other views' surfaces where they are known already, or empty.
+    pub fn new(views: &'a Views, size: (usize, usize), occluders: &'a [Option<Occluder>]) -> Self {
         let grid = RayGrid::new(&views.cameras[0], size);
         let grey = shrink_to(&views.grey[0][0], size.0 as u32, size.1 as u32);
         let known = known_at(views, size);
@@ -66,7 +71,7 @@ impl<'a> Sweeper<'a> {
         let weighted: Vec<f32> = grey.iter().zip(&known).map(|(g, k)| g * k).collect();
         let first = masked_moments(&weighted, &grey, &known_share, size);
         let projectors = views.cameras[1..].iter().map(|c| Projector::new(&views.cameras[0], c)).collect();
-        Self { views, grid, grey, known, projectors, first, known_share }
+        Self { views, grid, grey, known, projectors, occluders, first, known_share }
     }
 
     /// Costs of the depths `depth(pixel, hypothesis)` (inverse), for `depths` hypotheses.
@@ -90,10 +95,14 @@ impl<'a> Sweeper<'a> {
                 self.compare(a, b, self.views.spread[j + 1][k + 1], &mut among);
             }
         }
-        let joined = |i: usize| match (with_first.mean(i), among.mean(i)) {
-            (Some(a), Some(b)) => FIRST_SHARE * a + (1.0 - FIRST_SHARE) * b,
-            (Some(a), None) | (None, Some(a)) => a,
-            (None, None) => NEUTRAL,
+        let joined = |i: usize| {
+            let matching = match (with_first.mean(i), among.mean(i)) {
+                (Some(a), Some(b)) => FIRST_SHARE * a + (1.0 - FIRST_SHARE) * b,
+                (Some(a), None) | (None, Some(a)) => a,
+                (None, None) => NEUTRAL,
+            };
+            let votes: f32 = pulled.iter().map(|p| p.votes.get(i).copied().unwrap_or(0.0)).sum();
+            matching + votes / pulled.len() as f32
         };
         (0..n).map(joined).collect()
     }
@@ -103,7 +112,10 @@ impl<'a> Sweeper<'a> {
         let (projector, levels) = (&self.projectors[j], &self.views.grey[j + 1]);
         let level = level_for(projector.scale(&self.grid, depth), levels.len());
         let source = Source::new(&levels[level], &levels[0]);
-        let (mut values, mut seen) = (vec![0.0; self.grid.rays.len()], vec![false; self.grid.rays.len()]);
+        let n = self.grid.rays.len();
+        let occluder = self.occluders.get(j).and_then(|o| o.as_ref());
+        let (mut values, mut seen) = (vec![0.0; n], vec![false; n]);
+        let mut votes = vec![0.0; if occluder.is_some() { n } else { 0 }];
         for (i, ray) in self.grid.rays.iter().enumerate() {
             let d = depth(i);
             if d >= 0.0
@@ -111,10 +123,16 @@ impl<'a> Sweeper<'a> {
             {
                 values[i] = source.at(hit.x, hit.y);
                 seen[i] = true;
+                match occluder.map_or(Relation::Unknown, |o| o.relation(&hit)) {
+                    Relation::On => votes[i] = ON_SURFACE,
+                    Relation::Through => votes[i] = SEEN_THROUGH,
+                    Relation::Hidden => seen[i] = false,
+                    Relation::Unknown => {}
+                }
             }
         }
         let moments = moments(&values, self.grid.size);
-        Pulled { values, seen, moments }
+        Pulled { values, seen, votes, moments }
     }
 
     fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut HalfMean) {
@@ -152,6 +170,8 @@ impl<'a> Sweeper<'a> {
 struct Pulled {
     values: Vec<f32>,
     seen: Vec<bool>,
+    /// What this photo's own surface says; empty where it is unknown.
+    votes: Vec<f32>,
     moments: Moments,
 }
 
