@@ -65,7 +65,12 @@ pub fn coarse_depth(views: &Views, options: DepthOptions, occluders: &[Option<Oc
     };
     let mut volume = sweep(&sweeper);
     blend(&mut volume, &sweep(&Sweeper::new(views, halved(size), occluders)));
-    let chosen = choose(&volume, &vec![0.0; size.0 * size.1], step, &edges(&sweeper), SMOOTH);
+    let flat = vec![0.0; size.0 * size.1];
+    let mut chosen = choose(&volume, &flat, step, &edges(&sweeper, None), SMOOTH);
+    if views.holes[0].is_some() {
+        let first: Vec<f32> = chosen.index.iter().map(|k| low + k * step).collect();
+        chosen = choose(&volume, &flat, step, &edges(&sweeper, Some(&first)), SMOOTH);
+    }
     Some(depth_map(chosen, size, step, (low, high), motion_px, |_| low))
 }
 
@@ -79,12 +84,8 @@ pub fn refined_depth(views: &Views, coarse: &DepthMap, side: u32, occluders: &[O
     let reach = ((2.0 * coarse.step / step).ceil() as usize + 2).min(REFINE_REACH);
     let lowest = |i: usize| base.as_raw()[i] - reach as f32 * step;
     let sweeper = Sweeper::new(views, size, occluders);
-    let mut volume = sweeper.volume(2 * reach + 1, |i, k| lowest(i) + k as f32 * step);
-    let small = halved(size);
-    let at = |i: usize| lowest((i / small.0 * size.1 / small.1) * size.0 + i % small.0 * size.0 / small.0);
-    let sweeper_small = Sweeper::new(views, small, occluders);
-    blend(&mut volume, &sweeper_small.volume(2 * reach + 1, |i, k| at(i) + k as f32 * step));
-    let chosen = choose(&volume, base.as_raw(), step, &edges(&sweeper), SMOOTH_FINE);
+    let volume = sweeper.volume(2 * reach + 1, |i, k| lowest(i) + k as f32 * step);
+    let chosen = choose(&volume, base.as_raw(), step, &edges(&sweeper, Some(base.as_raw())), SMOOTH_FINE);
     let mut map = depth_map(chosen, size, step, coarse.range, coarse.motion_px, lowest);
     map.inverse = median_filter(&map.inverse);
     map.inverse.iter_mut().for_each(|d| *d = d.max(1e-6));
@@ -268,10 +269,15 @@ fn add_slanted(sweeper: &Sweeper, volume: &mut CostVolume, plane: &Vector3<f64>,
     );
 }
 
-/// The first view's grey values 0 to 1, slightly blurred; 0 in the hole, where it is not known.
-fn edges(sweeper: &Sweeper) -> Vec<f32> {
-    let blurred = gaussian_blur(&sweeper.grey, 1.0);
-    blurred.iter().zip(&sweeper.known).map(|(g, k)| g * k / 255.0).collect()
+/// The first view's grey values 0 to 1, slightly blurred; the hole as the others have it at `depth`, or 0.
+fn edges(sweeper: &Sweeper, depth: Option<&[f32]>) -> Vec<f32> {
+    let (w, h) = sweeper.grey.dimensions();
+    let values = match depth {
+        Some(depth) => sweeper.completed(depth),
+        None => sweeper.grey.iter().zip(&sweeper.known).map(|(g, k)| g * k).collect(),
+    };
+    let plane = Plane::from_raw(w, h, values).expect("one value a pixel");
+    gaussian_blur(&plane, 1.0).iter().map(|v| v / 255.0).collect()
 }
 
 /// `size` shrunk to the longer side, if it is larger.

@@ -8,6 +8,8 @@ use crate::Plane;
 const TOLERANCE_STEPS: f32 = 2.5;
 /// A depth is believed when its lead over other depths is above this. Textured places have 0.1 and more, flat ones 0.02.
 const SURE_MARGIN: f32 = 0.04;
+/// And when photos agree on it: paving and leaves have leads by chance, at costs of 0.5 and more.
+const SURE_COST: f32 = 0.42;
 
 /// How a point lies to a photo's surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ impl Occluder {
         Self {
             far: extreme(&depth.inverse, f32::min),
             near: extreme(&depth.inverse, f32::max),
-            sure: depth.margin.iter().map(|&m| m > SURE_MARGIN).collect(),
+            sure: depth.margin.iter().zip(depth.cost.iter()).map(|(&m, &c)| m > SURE_MARGIN && c < SURE_COST).collect(),
             scale: (w as f32 / photo.0 as f32, h as f32 / photo.1 as f32),
             tolerance: TOLERANCE_STEPS * depth.step,
         }

@@ -5,8 +5,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Planes looked for.
-const MOST: usize = 5;
-const SAMPLES: usize = 600;
+const MOST: usize = 6;
+/// Points that a plane needs.
+const FEWEST: usize = 12;
+const SAMPLES: usize = 800;
 /// Neighbours that half of the samples are drawn from: a plane's points lie together.
 const NEIGHBOURS: usize = 40;
 
@@ -29,7 +31,7 @@ pub fn planes(points: &[InverseDepth], tolerance: f64) -> Vec<Vector3<f64>> {
     while found.len() < MOST && left.len() >= 20 {
         let Some(plane) = best_plane(&left, tolerance, &mut rng) else { break };
         let support = left.iter().filter(|p| distance(&plane, p) < tolerance).count();
-        if support < 15.max(points.len() / 25) {
+        if support < FEWEST.max(points.len() / 40) {
             break;
         }
         left.retain(|p| distance(&plane, p) >= 2.0 * tolerance);

@@ -84,6 +84,19 @@ impl<'a> Sweeper<'a> {
         CostVolume { size: self.grid.size, depths, cost }
     }
 
+    /// The first view's grey values, 0 to 255, with the hole as the other photos have it at the given inverse depths (the mean of those
+    /// that see a point; 0 where none does).
+    pub fn completed(&self, depth: &[f32]) -> Vec<f32> {
+        let pulled: Vec<Pulled> = (0..self.projectors.len()).map(|j| self.pull(j, &|i| depth[i])).collect();
+        let other = |i: usize| {
+            let seen = pulled.iter().filter(|p| p.seen[i]);
+            let (sum, count) = seen.fold((0.0, 0.0f32), |(s, n), p| (s + p.values[i], n + 1.0));
+            sum / count.max(1.0)
+        };
+        let grey = self.grey.as_raw();
+        (0..grey.len()).map(|i| if self.known[i] > 0.5 { grey[i] } else { other(i) }).collect()
+    }
+
     fn slice(&self, depth: &dyn Fn(usize) -> f32) -> Vec<f32> {
         let pulled: Vec<Pulled> = (0..self.projectors.len()).map(|j| self.pull(j, depth)).collect();
         let n = self.grid.rays.len();
