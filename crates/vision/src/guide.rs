@@ -1,6 +1,7 @@
 //! What the references propose for each pixel of the target, and how far to trust it.
 
 use crate::blend::{Field, add_seams, solve};
+use crate::exemplar::{Source, exemplar_fill};
 use crate::fuse::{Canvas, Labels, Prepared, choose};
 use crate::geometry::{PairMatches, multi_view_proposals};
 use crate::matching::{Matcher, SiftMatcher, View};
@@ -46,15 +47,15 @@ impl std::fmt::Display for ReferenceSummary {
 /// How the guide is made.
 #[derive(Clone, Debug)]
 pub struct GuideOptions {
-    /// Proposals are compared at this longer side at most, in pixels; the colours come at full size. Default 1024.
+    /// Proposals are compared at this longer side at most, in pixels; the colours come at full size. Default 768.
     pub working_side: u32,
-    /// Proposals that compete at each pixel. Default 10.
+    /// Proposals that compete at each pixel. Default 9.
     pub most_proposals: usize,
 }
 
 impl Default for GuideOptions {
     fn default() -> Self {
-        Self { working_side: 1024, most_proposals: 10 }
+        Self { working_side: 768, most_proposals: 9 }
     }
 }
 
@@ -89,6 +90,8 @@ impl Guide {
         on_progress("fusion", 0.9);
         let invented = continued(&canvas);
         let labels = choose(&canvas, &prepared, &invented);
+        on_progress("invention", 0.95);
+        let invented = exemplars(&canvas, &prepared, &labels, &invented);
         let mut guide = assembled(target, mask, &proposals, &prepared, &labels, &canvas, &invented);
         guide.references = summaries(&guide, mask, &matches, references.len());
         on_progress("fusion", 1.0);
@@ -114,31 +117,35 @@ fn working_canvas(target: &Rgb32FImage, mask: &Mask, side: u32) -> Canvas {
     Canvas::new(shrink_to(target, size.0, size.1), mask.resized_max(size.0, size.1))
 }
 
-/// The proposals that agree best with the known part, moved and lit; those from cameras always take part.
+/// The proposals that agree best with the known part, moved and lit; those from cameras always take part. All are ranked at a small
+/// size first.
 fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Prepared> {
     const INVENTED: f32 = 0.8;
-    let (w, h) = canvas.target.dimensions();
-    let prepare = |(i, p): (usize, &Proposal)| {
-        if p.colour.dimensions() == (w, h) {
-            return Prepared::new(i, p, canvas);
-        }
-        let small = Proposal { colour: shrink_to(&p.colour, w, h), confidence: shrink_to(&p.confidence, w, h), ..*p };
-        Prepared::new(i, &small, canvas)
+    const RANKED_AT: u32 = 320;
+    let small = working_canvas(&canvas.target, &canvas.mask, RANKED_AT);
+    let rank = |(i, p): (usize, &Proposal)| {
+        let lit = Prepared::lit_only(i, &resized(p, small.target.dimensions()), &small)?;
+        let bonus = if p.kind == ProposalKind::MultiView { 1.0 } else { 0.0 };
+        Some((lit.cost(&small.mask, INVENTED) - bonus, i))
     };
-    let mut all: Vec<(f32, Prepared)> = proposals
-        .par_iter()
-        .enumerate()
-        .filter_map(prepare)
-        .map(|p| (p.cost(&canvas.mask, INVENTED) - if p.kind == ProposalKind::MultiView { 0.1 } else { 0.0 }, p))
-        .collect();
-    all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.index.cmp(&b.1.index)));
-    all.truncate(most);
+    let mut ranked: Vec<(f32, usize)> = proposals.par_iter().enumerate().filter_map(rank).collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    ranked.truncate(most);
+    let prepare = |&(_, i): &(f32, usize)| Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
+    let all: Vec<Prepared> = ranked.par_iter().filter_map(prepare).collect();
     if std::env::var_os("GUIDE_DEBUG").is_some() {
-        for (cost, p) in &all {
-            eprintln!("  {:?} ref {} cost {cost:.3} rim {:.3}", p.kind, p.reference, p.light.rim_doubt);
+        for p in &all {
+            eprintln!("  {:?} ref {} cost {:.3} rim {:.3}", p.kind, p.reference, p.cost(&canvas.mask, INVENTED), p.light.rim_doubt);
         }
     }
-    all.into_iter().map(|(_, p)| p).collect()
+    all
+}
+
+fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
+    if p.colour.dimensions() == (w, h) {
+        return p.clone();
+    }
+    Proposal { colour: shrink_to(&p.colour, w, h), confidence: shrink_to(&p.confidence, w, h), ..*p }
 }
 
 /// The known colours, carried smoothly into the hole.
@@ -147,6 +154,33 @@ fn continued(canvas: &Canvas) -> Rgb32FImage {
         Luma([!canvas.mask.is_hole(x, y) as u8 as f32])
     });
     push_pull(&canvas.target, &known)
+}
+
+/// The pixels no proposal fills, from patches of all that is known or proposed.
+fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &Rgb32FImage) -> Rgb32FImage {
+    let (w, h) = canvas.target.dimensions();
+    let free = prepared.len() as u8;
+    let left = |x: u32, y: u32| canvas.mask.is_hole(x, y) && labels.labels[(y * w + x) as usize] == free;
+    let hole = Mask::from_fn(w, h, left);
+    if !hole.holes().contains(&true) {
+        return smooth.clone();
+    }
+    let picture = Rgb32FImage::from_fn(w, h, |x, y| {
+        let k = labels.labels[(y * w + x) as usize] as usize;
+        let hole = canvas.mask.is_hole(x, y);
+        *if hole && k < prepared.len() { prepared[k].colour.get_pixel(x, y) } else if hole { smooth.get_pixel(x, y) } else { canvas.target.get_pixel(x, y) }
+    });
+    let usable = Plane::from_fn(w, h, |x, y| Luma([!hole.is_hole(x, y) as u8 as f32]));
+    let mut sources = vec![Source { colour: picture.clone(), usable }];
+    let mut seen = Vec::new();
+    for p in prepared {
+        if !seen.contains(&p.reference) {
+            seen.push(p.reference);
+            let usable = Plane::from_fn(w, h, |x, y| Luma([(p.confidence.get_pixel(x, y)[0] > 0.5) as u8 as f32]));
+            sources.push(Source { colour: p.colour.clone(), usable });
+        }
+    }
+    exemplar_fill(&picture, &hole, smooth, &sources)
 }
 
 /// Pastes the chosen proposals at full size, heals their seams and the rim, and turns doubt into trust.

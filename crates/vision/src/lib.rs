@@ -4,6 +4,7 @@
 
 pub mod blend;
 pub mod composite;
+pub mod exemplar;
 pub mod features;
 pub mod flow;
 pub mod fuse;

@@ -17,7 +17,7 @@ const RIM: f32 = 3.0;
 const SEAM: f32 = 6.0;
 const CHANGE: f32 = 0.03;
 /// Passes; more change almost no label.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 6;
 
 /// Which proposal each pixel takes, and how doubtful that is.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub struct Labels {
 /// the nearest pixel that has one.
 pub fn choose(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FImage) -> Labels {
     let (w, h) = (canvas.mask.width() as usize, canvas.mask.height() as usize);
+    let prepared = &prepared[..prepared.len().min(trws::MOST - 1)];
     let Costs { unary, doubts } = costs(canvas, prepared, invented);
     let picture = |p: &Rgb32FImage| p.pixels().map(|p| p.0).collect::<Vec<_>>();
     let mut colours: Vec<_> = prepared.iter().map(|p| picture(&p.colour)).collect();

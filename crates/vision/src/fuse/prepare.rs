@@ -87,6 +87,21 @@ impl Prepared {
         self.light.apply(&moved(&proposal.colour, &proposal.confidence, &flow).0)
     }
 
+    /// As [`Prepared::new`] without moving: enough to tell good proposals from bad ones.
+    pub fn lit_only(index: usize, proposal: &Proposal, canvas: &Canvas) -> Option<Self> {
+        let (colour, confidence) = (&proposal.colour, &proposal.confidence);
+        let light = estimate(colour, confidence, &canvas.target, &canvas.mask, &canvas.distance)?;
+        Some(Self {
+            index,
+            reference: proposal.reference,
+            kind: proposal.kind,
+            flow: Flow::zero(1, 1),
+            light,
+            colour: colour.clone(),
+            confidence: confidence.clone(),
+        })
+    }
+
     /// Mean cost over the hole, uncovered pixels at the cost of inventing.
     pub fn cost(&self, mask: &Mask, invented: f32) -> f32 {
         let (mut sum, mut count) = (0.0, 0);

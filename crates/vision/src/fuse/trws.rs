@@ -17,6 +17,8 @@ pub(super) struct Grid<'a> {
     pub change: f32,
 }
 
+/// Labels at most.
+pub(super) const MOST: usize = 16;
 /// Differences above this cost no more: an ugly seam is ugly (mean over channels, of 1).
 const WORST: f32 = 0.3;
 
@@ -89,25 +91,24 @@ impl Grid<'_> {
     /// Messages from `i` to two neighbours; each is told through which of its own slots it comes by `slot ^ 1`.
     fn send(&self, i: usize, messages: &mut [f32], to: [(usize, Option<usize>); 2]) {
         let l = self.labels;
-        let mut belief = self.unary[i * l..][..l].to_vec();
+        let (mut belief, mut own) = ([0.0f32; MOST], [0.0f32; MOST]);
+        belief[..l].copy_from_slice(&self.unary[i * l..][..l]);
         for slot in 0..4 {
             let m = &messages[(i * 4 + slot) * l..][..l];
             belief.iter_mut().zip(m).for_each(|(b, m)| *b += m);
         }
         for (slot, neighbour) in to {
             let Some(j) = neighbour else { continue };
-            let own: Vec<f32> = {
-                let back = &messages[(i * 4 + slot) * l..][..l];
-                belief.iter().zip(back).map(|(b, m)| 0.5 * b - m).collect()
-            };
-            let least = own.iter().copied().fold(f32::INFINITY, f32::min);
+            let back = &messages[(i * 4 + slot) * l..][..l];
+            own.iter_mut().zip(belief.iter().zip(back)).for_each(|(o, (b, m))| *o = 0.5 * b - m);
+            let own = &own[..l];
             let message = &mut messages[(j * 4 + (slot ^ 1)) * l..][..l];
             let mut lowest = f32::INFINITY;
             for (b, message) in message.iter_mut().enumerate() {
                 let mut best = own[b];
                 for (a, own) in own.iter().enumerate() {
                     // Most labels are too dear even without a seam.
-                    if own - least + self.change < best - least && a != b {
+                    if own + self.change < best && a != b {
                         best = best.min(own + self.pair(i, j, a, b));
                     }
                 }

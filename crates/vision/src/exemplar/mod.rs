@@ -1,0 +1,109 @@
+//! Fills what nothing is proposed for with patches of the scene itself, coarse to fine.
+//!
+//! Each patch that touches the hole looks for its nearest source patch (Barnes et al., PatchMatch, 2009), and each hole pixel becomes the
+//! vote of the patches over it (Wexler et al., Space-time completion of video, 2007). Coarse levels decide the structure, fine ones the
+//! texture. It is invention: a plausible start, no evidence.
+
+mod patchmatch;
+
+use crate::pyramid::{resize_bilinear, shrink_to};
+use crate::{Mask, Plane};
+use image::{Luma, Rgb32FImage};
+use patchmatch::{Field, Level};
+
+/// A picture patches are taken from, with 1 where they may be.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Colours, in the target's light.
+    pub colour: Rgb32FImage,
+    /// 1 usable, 0 not.
+    pub usable: Plane,
+}
+
+/// Longest side of the finest level; finer detail is enlarged from it.
+const FINEST: u32 = 512;
+/// Shorter side of the coarsest level: three patches.
+const COARSEST: u32 = 24;
+/// Rounds of search and vote: many where it is cheap.
+const ROUNDS: [usize; 3] = [8, 5, 3];
+
+/// `picture` with its `hole` filled from `sources` (of the picture's size). `start` shows what is there before, such as a smooth
+/// continuation. Deterministic.
+pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, sources: &[Source]) -> Rgb32FImage {
+    let sizes = sizes(picture.dimensions());
+    let mut filled: Option<(Rgb32FImage, Field)> = None;
+    for (k, &(w, h)) in sizes.iter().enumerate() {
+        let known = shrink_to(picture, w, h);
+        let mask = hole.resized_max(w, h);
+        let mut current = match &filled {
+            Some((coarse, _)) => resize_bilinear(coarse, w, h),
+            None => shrink_to(start, w, h),
+        };
+        for (i, p) in current.pixels_mut().enumerate() {
+            if !mask.holes()[i] {
+                *p = *known.get_pixel(i as u32 % w, i as u32 / w);
+            }
+        }
+        let small: Vec<Source> = sources
+            .iter()
+            .map(|s| Source { colour: shrink_to(&s.colour, w, h), usable: strict(&shrink_to(&s.usable, w, h)) })
+            .collect();
+        let Some(level) = Level::new(&mask, &small) else { return start.clone() };
+        let mut field = match &filled {
+            Some((_, coarse)) => level.from_coarser(coarse),
+            None => level.random(),
+        };
+        let last = k + 1 == sizes.len();
+        for _ in 0..ROUNDS[k.min(2)] {
+            level.search(&current, &mut field);
+            current = level.vote(&current, &field, last);
+        }
+        filled = Some((current, field));
+    }
+    let finest = filled.expect("there is at least one level").0;
+    let enlarged = resize_bilinear(&finest, picture.width(), picture.height());
+    let mut out = picture.clone();
+    for ((p, e), hole) in out.pixels_mut().zip(enlarged.pixels()).zip(hole.holes()) {
+        if *hole {
+            *p = *e;
+        }
+    }
+    out
+}
+
+fn strict(usable: &Plane) -> Plane {
+    Plane::from_fn(usable.width(), usable.height(), |x, y| Luma([(usable.get_pixel(x, y)[0] > 0.99) as u8 as f32]))
+}
+
+/// Sizes of the levels, coarsest first.
+fn sizes((w, h): (u32, u32)) -> Vec<(u32, u32)> {
+    let mut scale = (FINEST as f64 / w.max(h) as f64).min(1.0);
+    let mut out = Vec::new();
+    loop {
+        out.push((((w as f64 * scale).round() as u32).max(8), ((h as f64 * scale).round() as u32).max(8)));
+        scale *= 0.5;
+        if (w.min(h) as f64 * scale) < COARSEST as f64 {
+            break;
+        }
+    }
+    out.reverse();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn stripes_go_on_through_the_hole() {
+        let picture = Rgb32FImage::from_fn(96, 96, |x, _| Rgb([if x / 6 % 2 == 0 { 0.2 } else { 0.8 }; 3]));
+        let hole = Mask::from_fn(96, 96, |x, y| (36..60).contains(&x) && (36..60).contains(&y));
+        let usable = Plane::from_fn(96, 96, |x, y| Luma([!hole.is_hole(x, y) as u8 as f32]));
+        let start = Rgb32FImage::from_pixel(96, 96, Rgb([0.5; 3]));
+        let source = Source { colour: picture.clone(), usable };
+        let out = exemplar_fill(&picture, &hole, &start, &[source]);
+        let error: f32 = out.iter().zip(picture.iter()).map(|(a, b)| (a - b).abs()).sum::<f32>() / (24.0 * 24.0 * 3.0);
+        assert!(error < 0.15, "{error}");
+    }
+}
