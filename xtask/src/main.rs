@@ -3,6 +3,7 @@
 //! One module a task; each has its arguments and a `run` that does the work.
 
 mod check;
+mod evaluate;
 
 use clap::{Parser, Subcommand};
 
@@ -17,10 +18,12 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     Check(check::Arguments),
+    Evaluate(evaluate::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Check(arguments) => check::run(&arguments),
+        Task::Evaluate(arguments) => evaluate::run(&arguments),
     }
 }

@@ -2,12 +2,14 @@
 //! so that a job can stop after any of them and go on later.
 
 mod config;
+mod fidelity;
 mod finish;
 mod rank;
 mod report;
 mod view;
 
 pub use config::FillConfig;
+pub use fidelity::Fidelity;
 pub use finish::finish;
 pub use rank::{Candidate, rank};
 pub use report::{Report, Timing};
@@ -17,7 +19,7 @@ use crate::model::{Model, StageError};
 use crate::training::checkpoint::Checkpoints;
 use crate::tuning::tune;
 use realfill_vision::save::SaveError;
-use realfill_vision::{Guide, Photo, Scene};
+use realfill_vision::{Guide, Mask, Photo, Scene};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -71,6 +73,10 @@ pub struct Completion {
     pub photo: Photo,
     /// All candidates, best first.
     pub candidates: Vec<Candidate>,
+    /// What the references proposed, at working size.
+    pub guide: Guide,
+    /// The hole at the same size.
+    pub mask: Mask,
     /// What was done and how it went.
     pub report: Report,
 }
@@ -97,8 +103,9 @@ pub fn fill(
     report.time("guide", clock);
 
     let clock = Instant::now();
-    let photos = scene_photos(&working, model, config, on_event);
-    report.time("leave-one-out guides", clock);
+    let guided = config.guide && config.tune.iterations > 0 && config.tune.guided_share > 0.0;
+    let photos = scene_photos(&working, guided);
+    report.time("guides of the references", clock);
 
     let clock = Instant::now();
     on_event(Event::Stage { stage: "tune".into(), steps: config.tune.iterations });
@@ -128,18 +135,21 @@ pub fn fill(
     let candidates = rank(&view, seeds.into_iter().zip(pictures));
     let photo = finish(scene, &working, &guide, &candidates[0].picture, config);
     report.time("composite", clock);
+    report.supported_share = Fidelity::of(&guide, &working.mask).supported_share;
     report.candidates = candidates.iter().map(|c| (c.seed, c.score)).collect();
-    Ok(Completion { photo, candidates, report })
+    Ok(Completion { photo, candidates, guide, mask: working.mask, report })
 }
 
 fn build_guide(working: &Working, config: &FillConfig, on_event: &mut dyn FnMut(Event) -> bool) -> Guide {
-    on_event(Event::Stage { stage: "guide".into(), steps: 1 });
-    let guide = match config.guide {
-        true => working.guide(&mut |text| {
-            on_event(Event::Note { text });
-        }),
-        false => Guide::empty(working.target.width(), working.target.height()),
-    };
-    on_event(Event::Progress { step: 1, loss: None });
+    if !config.guide {
+        return Guide::empty(working.target.width(), working.target.height());
+    }
+    on_event(Event::Stage { stage: "guide".into(), steps: 100 });
+    let guide = working.guide(&mut |_, share| {
+        on_event(Event::Progress { step: (100.0 * share) as usize, loss: None });
+    });
+    for (i, reference) in guide.references.iter().enumerate() {
+        on_event(Event::Note { text: format!("reference {}: {reference}", i + 1) });
+    }
     guide
 }

@@ -38,6 +38,8 @@ pub struct Report {
     pub timings: Vec<Timing>,
     /// The loss of each tuning step done in this run.
     pub losses: Vec<f64>,
+    /// Share of the hole that a reference supports, 0 to 1.
+    pub supported_share: f64,
     /// (seed, score) of the candidates, best first.
     pub candidates: Vec<(u64, f64)>,
 }
@@ -56,6 +58,7 @@ impl Report {
             config: config.clone(),
             timings: Vec::new(),
             losses: Vec::new(),
+            supported_share: 0.0,
             candidates: Vec::new(),
         }
     }

@@ -1,9 +1,10 @@
 //! The scene at the sizes the stages work at.
 
-use super::{Event, FillConfig};
+use super::FillConfig;
 use crate::model::{Model, View};
 use crate::tuning::{ScenePhotos, Turn};
 use image::Rgb32FImage;
+use realfill_vision::guide::GuideOptions;
 use realfill_vision::resize::{Filter, resize, resize_known, resize_plane};
 use realfill_vision::{Guide, Mask, Scene};
 
@@ -45,10 +46,15 @@ impl Working {
         }
     }
 
-    /// Where the references land in the target, at the target's working size. `note` gets sentences for the reader.
-    pub fn guide(&self, note: &mut dyn FnMut(String)) -> Guide {
-        let _ = note;
-        Guide::empty(self.target.width(), self.target.height())
+    /// Where the references land in the target, at the target's working size. `on_stage` hears what is being done.
+    pub fn guide(&self, on_stage: &mut dyn FnMut(&str, f32)) -> Guide {
+        Guide::build(&self.target, &self.mask, &self.references, &GuideOptions::default(), on_stage)
+    }
+
+    /// A reference at the model's scale.
+    fn at_view_scale(&self, reference: &Rgb32FImage) -> Rgb32FImage {
+        let (width, height) = view_size(reference.dimensions(), self.view_px, self.stride);
+        resize(reference, width, height, Filter::Area)
     }
 
     /// What the model sees.
@@ -62,21 +68,27 @@ impl Working {
     }
 }
 
-/// Target and references at the model's scale, to tune on.
-pub fn scene_photos(
-    working: &Working,
-    model: &dyn Model,
-    config: &FillConfig,
-    on_event: &mut dyn FnMut(Event) -> bool,
-) -> ScenePhotos {
-    let _ = (config, on_event);
+/// Target and references at the model's scale, to tune on; with `guided`, each reference pretends to be the target:
+/// a hole like the target's, and a guide from the other references by the same code.
+pub fn scene_photos(working: &Working, guided: bool) -> ScenePhotos {
     let view = working.view(&Guide::empty(working.target.width(), working.target.height()));
     let target = Turn { picture: view.picture, unknown: Some(view.mask), guide: None };
-    let references = working.references.iter().map(|reference| {
-        let (w, h) = view_size(reference.dimensions(), working.view_px, model.stride());
-        Turn { picture: resize(reference, w, h, Filter::Area), unknown: None, guide: None }
+    let pictures: Vec<Rgb32FImage> =
+        working.references.iter().map(|reference| working.at_view_scale(reference)).collect();
+    let references = (0..pictures.len()).map(|i| {
+        let guide = (guided && pictures.len() > 1).then(|| pretended(working, &pictures, i));
+        Turn { picture: pictures[i].clone(), unknown: None, guide }
     });
     ScenePhotos { turns: std::iter::once(target).chain(references).collect() }
+}
+
+/// The guide of reference `i` from the others, for a hole like the target's.
+fn pretended(working: &Working, pictures: &[Rgb32FImage], i: usize) -> (Guide, Mask) {
+    let (width, height) = pictures[i].dimensions();
+    let hole = working.mask.resized_max(width, height);
+    let others: Vec<Rgb32FImage> =
+        pictures.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p.clone()).collect();
+    (Guide::build(&pictures[i], &hole, &others, &GuideOptions::default(), &mut |_, _| ()), hole)
 }
 
 /// A guide at another size; trust is not spread into what it does not cover.
@@ -85,6 +97,7 @@ fn resized_guide(guide: &Guide, width: u32, height: u32) -> Guide {
         colour: resize(&guide.colour, width, height, Filter::Area),
         trust: resize_plane(&guide.trust, width, height, Filter::Area),
         source: image::imageops::resize(&guide.source, width, height, image::imageops::FilterType::Nearest),
+        references: guide.references.clone(),
     }
 }
 
