@@ -161,13 +161,17 @@ fn assembled(
 ) -> Guide {
     let (w, h) = target.dimensions();
     let (cw, ch) = canvas.target.dimensions();
-    let at = |x: u32, y: u32| ((y as u64 * ch as u64 / h as u64) * cw as u64 + x as u64 * cw as u64 / w as u64) as usize;
-    let full: Vec<u8> = (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| labels.labels[at(x, y)]).collect();
+    let at =
+        |x: u32, y: u32| ((y as u64 * ch as u64 / h as u64) * cw as u64 + x as u64 * cw as u64 / w as u64) as usize;
+    let full: Vec<u8> =
+        (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| labels.labels[at(x, y)]).collect();
     let used = |k: usize| full.contains(&(k as u8));
     let mut pictures: Vec<Option<Rgb32FImage>> = prepared
         .par_iter()
         .enumerate()
-        .map(|(k, p)| used(k).then(|| if (cw, ch) == (w, h) { p.colour.clone() } else { p.rendered(&proposals[p.index]) }))
+        .map(|(k, p)| {
+            used(k).then(|| if (cw, ch) == (w, h) { p.colour.clone() } else { p.rendered(&proposals[p.index]) })
+        })
         .collect();
     pictures.push(Some(resize_bilinear(invented, w, h)));
     let of = |k: u8, i: usize| -> [f32; 3] {
@@ -224,7 +228,8 @@ fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) 
     (0..count)
         .map(|i| {
             let pairs = matches.iter().filter(|m| m.pair == (0, i + 1)).map(|m| m.matches.len()).sum();
-            let filled = guide.source.iter().zip(guide.trust.iter()).filter(|(s, t)| **s as usize == i + 1 && **t > 0.1);
+            let filled =
+                guide.source.iter().zip(guide.trust.iter()).filter(|(s, t)| **s as usize == i + 1 && **t > 0.1);
             let share = filled.count() as f64 / holes;
             ReferenceSummary { matches: pairs, share, shares_nothing: pairs < 8 && share == 0.0 }
         })

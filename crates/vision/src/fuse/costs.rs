@@ -92,8 +92,7 @@ fn own_cost(prepared: &[Prepared], soft: &[Rgb32FImage], a: usize) -> Plane {
 }
 
 fn smoothed(cost: &Plane, confidence: &Plane, sigma: f32) -> Plane {
-    let weight: Picture<Luma<f32>> = Plane::from_fn(cost.width(), cost.height(), |x, y| {
-        Luma([(confidence.get_pixel(x, y)[0] > 0.1) as u8 as f32])
-    });
+    let weight: Picture<Luma<f32>> =
+        Plane::from_fn(cost.width(), cost.height(), |x, y| Luma([(confidence.get_pixel(x, y)[0] > 0.1) as u8 as f32]));
     crate::light::blurred_within(cost, &weight, sigma)
 }

@@ -63,15 +63,7 @@ impl Prepared {
         let (colour, confidence) = moved(&proposal.colour, &proposal.confidence, &flow);
         let light = estimate(&colour, &confidence, &canvas.target, &canvas.mask, &canvas.distance)?;
         let colour = light.apply(&colour);
-        Some(Self {
-            index,
-            reference: proposal.reference,
-            kind: proposal.kind,
-            flow,
-            light,
-            colour,
-            confidence,
-        })
+        Some(Self { index, reference: proposal.reference, kind: proposal.kind, flow, light, colour, confidence })
     }
 
     /// The proposal at its full size, moved and lit.
@@ -90,7 +82,8 @@ impl Prepared {
     /// Mean cost over the hole, uncovered pixels at the cost of inventing.
     pub fn cost(&self, mask: &Mask, invented: f32) -> f32 {
         let (mut sum, mut count) = (0.0, 0);
-        for ((hole, doubt), confidence) in mask.holes().iter().zip(self.light.doubt.iter()).zip(self.confidence.iter()) {
+        for ((hole, doubt), confidence) in mask.holes().iter().zip(self.light.doubt.iter()).zip(self.confidence.iter())
+        {
             if *hole {
                 let c = confidence.clamp(0.0, 1.0);
                 sum += c * (doubt + 0.3 * (1.0 - c)) + (1.0 - c) * invented;

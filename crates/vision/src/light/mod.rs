@@ -188,11 +188,8 @@ fn doubt(
         s.colour = toned.get_pixel(s.x, s.y).0;
     }
     let mean = samples.iter().map(|s| s.miss[0]).sum::<f32>() / samples.len() as f32;
-    let rim: Vec<f32> = samples
-        .iter()
-        .filter(|s| distance.get_pixel(s.x, s.y)[0] < 0.05 * side)
-        .map(|s| s.miss[0])
-        .collect();
+    let rim: Vec<f32> =
+        samples.iter().filter(|s| distance.get_pixel(s.x, s.y)[0] < 0.05 * side).map(|s| s.miss[0]).collect();
     let rim_doubt = if rim.is_empty() { mean } else { rim.iter().sum::<f32>() / rim.len() as f32 };
     samples.iter_mut().for_each(|s| s.miss.iter_mut().for_each(|m| *m -= mean));
     let carried = Regression::new(samples, side, &DOUBT).at(&cells.places, &cells.colours);
