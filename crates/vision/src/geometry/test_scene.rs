@@ -54,7 +54,7 @@ fn on_card(x: f64, y: f64) -> bool {
 /// A point on the card or on the wall.
 fn scene_point(i: usize) -> Option<Vector3<f64>> {
     let (u, v) = ((i * 37 % 401) as f64 / 401.0 - 0.5, (i * 101 % 397) as f64 / 397.0 - 0.5);
-    if i % 2 == 0 {
+    if i.is_multiple_of(2) {
         return Some(Vector3::new(1.3 * u, 0.9 * v, CARD));
     }
     let behind = on_card(6.0 * u * CARD / WALL, 4.4 * v * CARD / WALL);
