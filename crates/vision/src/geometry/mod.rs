@@ -8,14 +8,18 @@ mod adjust;
 mod camera;
 mod depth;
 mod essential;
+mod filters;
 mod occluder;
 mod planes;
 mod project;
+mod range;
 mod rays;
 mod reconstruct;
 mod resection;
 mod sgm;
 mod sweep;
+#[cfg(test)]
+mod test_scene;
 mod tracks;
 mod triangulate;
 mod views;
@@ -104,4 +108,49 @@ pub fn multi_view(
     };
     let proposals = (1..photo_of.len()).map(propose).collect();
     Some(MultiView { reconstruction, depth, proposals })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_scene::card_before_wall;
+
+    /// Mean difference to the truth within the hole, and the mean confidence there.
+    fn in_hole(p: &Proposal, truth: &Rgb32FImage, hole: &Mask) -> (f32, f32) {
+        let (mut error, mut confidence, mut count) = (0.0, 0.0, 0.0);
+        for (x, y, c) in p.colour.enumerate_pixels().filter(|(x, y, _)| hole.is_hole(*x, *y)) {
+            let t = truth.get_pixel(x, y);
+            error += c.0.iter().zip(t.0).map(|(a, b)| (a - b).abs()).sum::<f32>() / 3.0;
+            confidence += p.confidence.get_pixel(x, y)[0];
+            count += 1.0;
+        }
+        (error / count, confidence / count)
+    }
+
+    #[test]
+    fn the_hole_is_seen_through_the_references() {
+        let scene = card_before_wall();
+        let target = Rgb32FImage::from_fn(200, 150, |x, y| {
+            if scene.hole.is_hole(x, y) { image::Rgb([1.0; 3]) } else { *scene.photos[0].get_pixel(x, y) }
+        });
+        let found = multi_view(&target, &scene.hole, &scene.photos[1..], &scene.matches).unwrap();
+        assert!(found.reconstruction.rms_px < 0.3, "{} px", found.reconstruction.rms_px);
+        assert_eq!(found.proposals.len(), 3);
+        for p in &found.proposals {
+            let (error, confidence) = in_hole(p, &scene.photos[0], &scene.hole);
+            assert!(
+                error < 0.04 && confidence > 0.5,
+                "reference {}: error {error}, confidence {confidence}",
+                p.reference
+            );
+        }
+    }
+
+    #[test]
+    fn without_matches_or_a_second_reference_nothing_is_proposed() {
+        let scene = card_before_wall();
+        let (target, references) = (&scene.photos[0], &scene.photos[1..]);
+        assert!(multi_view_proposals(target, &scene.hole, references, &[]).is_empty());
+        assert!(multi_view_proposals(target, &scene.hole, &references[..1], &scene.matches[..1]).is_empty());
+    }
 }

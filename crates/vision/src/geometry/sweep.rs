@@ -99,9 +99,9 @@ impl<'a> Sweeper<'a> {
 
     fn slice(&self, depth: &dyn Fn(usize) -> f32) -> Vec<f32> {
         let pulled: Vec<Pulled> = (0..self.projectors.len()).map(|j| self.pull(j, depth)).collect();
-        let n = self.grid.rays.len();
-        let mut with_first = HalfMean::new(n, pulled.len());
-        let mut among = HalfMean::new(n, pulled.len() * (pulled.len() - 1) / 2);
+        let (n, strict) = (self.grid.rays.len(), !self.occluders.is_empty());
+        let mut with_first = BetterMean::new(n, pulled.len(), strict);
+        let mut among = BetterMean::new(n, pulled.len() * (pulled.len() - 1) / 2, strict);
         for (j, a) in pulled.iter().enumerate() {
             self.compare_with_first(a, self.views.spread[0][j + 1], &mut with_first);
             for (k, b) in pulled.iter().enumerate().skip(j + 1) {
@@ -148,20 +148,20 @@ impl<'a> Sweeper<'a> {
         Pulled { values, seen, votes, moments }
     }
 
-    fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut HalfMean) {
+    fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut BetterMean) {
         let products: Vec<f32> = a.values.iter().zip(&b.values).map(|(a, b)| a * b).collect();
         let products = boxed(&products, self.grid.size);
-        for i in 0..products.len() {
+        for (i, product) in products.iter().enumerate() {
             if a.seen[i] && b.seen[i] {
                 let (ma, mb) = (a.moments.mean[i], b.moments.mean[i]);
                 let cost =
-                    window_cost(products[i] - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
+                    window_cost(product - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
                 out.add(i, cost);
             }
         }
     }
 
-    fn compare_with_first(&self, b: &Pulled, spread: f32, out: &mut HalfMean) {
+    fn compare_with_first(&self, b: &Pulled, spread: f32, out: &mut BetterMean) {
         if self.known_share.iter().all(|&k| k <= 0.5) {
             return;
         }
@@ -170,10 +170,10 @@ impl<'a> Sweeper<'a> {
         let there = masked_moments(&known, &b.values, &self.known_share, size);
         let products: Vec<f32> = known.iter().zip(self.grey.iter()).map(|(b, g)| b * g).collect();
         let products = boxed(&products, size);
-        for i in 0..products.len() {
+        for (i, product) in products.iter().enumerate() {
             if b.seen[i] && self.known[i] > 0.5 && self.known_share[i] > 0.5 {
                 let (ma, mb) = (self.first.mean[i], there.mean[i]);
-                let covariance = products[i] / self.known_share[i] - ma * mb;
+                let covariance = product / self.known_share[i] - ma * mb;
                 out.add(i, window_cost(covariance, self.first.variance[i], there.variance[i], ma - mb, spread));
             }
         }
@@ -197,16 +197,18 @@ fn window_cost(covariance: f32, va: f32, vb: f32, tone: f32, spread: f32) -> f32
     1.0 - (1.0 - CONTRAST_SHARE) * correlation - CONTRAST_SHARE * contrast + TONE_WEIGHT * tone
 }
 
-/// Means of the better half of up to `most` numbers a pixel.
-struct HalfMean {
+/// Means of the better ones of up to `most` numbers a pixel: of half of them, or (`strict`) of one more than half. The latter where hidden
+/// photos are left out already: with four photos a thin white object is absent in the better half of pairs at a wrong depth.
+struct BetterMean {
     most: usize,
+    strict: bool,
     values: Vec<f32>,
     counts: Vec<u8>,
 }
 
-impl HalfMean {
-    fn new(pixels: usize, most: usize) -> Self {
-        Self { most, values: vec![0.0; pixels * most], counts: vec![0; pixels] }
+impl BetterMean {
+    fn new(pixels: usize, most: usize, strict: bool) -> Self {
+        Self { most, strict, values: vec![0.0; pixels * most], counts: vec![0; pixels] }
     }
 
     /// Inserts in ascending order.
@@ -224,7 +226,8 @@ impl HalfMean {
 
     #[inline]
     fn mean(&self, pixel: usize) -> Option<f32> {
-        let better = (self.counts[pixel] as usize).div_ceil(2);
+        let count = self.counts[pixel] as usize;
+        let better = if self.strict { (count / 2 + 1).min(count) } else { count.div_ceil(2) };
         let row = &self.values[pixel * self.most..][..better];
         (better > 0).then(|| row.iter().sum::<f32>() / better as f32)
     }
@@ -347,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_better_half_is_averaged() {
-        let mut mean = HalfMean::new(2, 5);
+        let mut mean = BetterMean::new(2, 5, false);
         [0.9, 0.1, 0.5, 0.3, 0.8].into_iter().for_each(|v| mean.add(1, v));
         assert!((mean.mean(1).unwrap() - 0.3).abs() < 1e-6 && mean.mean(0).is_none());
     }
