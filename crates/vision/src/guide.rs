@@ -120,22 +120,35 @@ fn working_canvas(target: &Rgb32FImage, mask: &Mask, side: u32) -> Canvas {
 /// The proposals that agree best with the known part, moved and lit; those from cameras always take part. All are ranked at a small
 /// size first.
 fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Prepared> {
-    const INVENTED: f32 = 0.8;
+    const INVENTED: f32 = 1.2;
+    /// Less agreeing texture than this is chance.
+    const AGREEING: f32 = 0.01;
     const RANKED_AT: u32 = 320;
     let small = working_canvas(&canvas.target, &canvas.mask, RANKED_AT);
     let rank = |(i, p): (usize, &Proposal)| {
         let lit = Prepared::lit_only(i, &resized(p, small.target.dimensions()), &small)?;
+        if lit.light.agreeing < AGREEING {
+            return None;
+        }
         let bonus = if p.kind == ProposalKind::MultiView { 1.0 } else { 0.0 };
         Some((lit.cost(&small.mask, INVENTED) - bonus, i))
     };
     let mut ranked: Vec<(f32, usize)> = proposals.par_iter().enumerate().filter_map(rank).collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     ranked.truncate(most);
-    let prepare = |&(_, i): &(f32, usize)| Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
+    let prepare =
+        |&(_, i): &(f32, usize)| Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
     let all: Vec<Prepared> = ranked.par_iter().filter_map(prepare).collect();
     if std::env::var_os("GUIDE_DEBUG").is_some() {
         for p in &all {
-            eprintln!("  {:?} ref {} cost {:.3} rim {:.3}", p.kind, p.reference, p.cost(&canvas.mask, INVENTED), p.light.rim_doubt);
+            eprintln!(
+                "  {:?} ref {} cost {:.3} rim {:.3} agree {:.3}",
+                p.kind,
+                p.reference,
+                p.cost(&canvas.mask, INVENTED),
+                p.light.rim_doubt,
+                p.light.agreeing
+            );
         }
     }
     all
@@ -168,7 +181,13 @@ fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &R
     let picture = Rgb32FImage::from_fn(w, h, |x, y| {
         let k = labels.labels[(y * w + x) as usize] as usize;
         let hole = canvas.mask.is_hole(x, y);
-        *if hole && k < prepared.len() { prepared[k].colour.get_pixel(x, y) } else if hole { smooth.get_pixel(x, y) } else { canvas.target.get_pixel(x, y) }
+        *if hole && k < prepared.len() {
+            prepared[k].colour.get_pixel(x, y)
+        } else if hole {
+            smooth.get_pixel(x, y)
+        } else {
+            canvas.target.get_pixel(x, y)
+        }
     });
     let usable = Plane::from_fn(w, h, |x, y| Luma([!hole.is_hole(x, y) as u8 as f32]));
     let mut sources = vec![Source { colour: picture.clone(), usable }];
@@ -195,13 +214,17 @@ fn assembled(
 ) -> Guide {
     let (w, h) = target.dimensions();
     let (cw, ch) = canvas.target.dimensions();
-    let at = |x: u32, y: u32| ((y as u64 * ch as u64 / h as u64) * cw as u64 + x as u64 * cw as u64 / w as u64) as usize;
-    let full: Vec<u8> = (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| labels.labels[at(x, y)]).collect();
+    let at =
+        |x: u32, y: u32| ((y as u64 * ch as u64 / h as u64) * cw as u64 + x as u64 * cw as u64 / w as u64) as usize;
+    let full: Vec<u8> =
+        (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| labels.labels[at(x, y)]).collect();
     let used = |k: usize| full.contains(&(k as u8));
     let mut pictures: Vec<Option<Rgb32FImage>> = prepared
         .par_iter()
         .enumerate()
-        .map(|(k, p)| used(k).then(|| if (cw, ch) == (w, h) { p.colour.clone() } else { p.rendered(&proposals[p.index]) }))
+        .map(|(k, p)| {
+            used(k).then(|| if (cw, ch) == (w, h) { p.colour.clone() } else { p.rendered(&proposals[p.index]) })
+        })
         .collect();
     pictures.push(Some(resize_bilinear(invented, w, h)));
     let of = |k: u8, i: usize| -> [f32; 3] {
@@ -250,7 +273,7 @@ fn healed(
 
 /// Trust from doubt.
 fn trust_of(doubt: f32) -> f32 {
-    (-(doubt / 0.5).powi(2)).exp().clamp(0.0, 1.0)
+    1.0 / (1.0 + (doubt / 0.7).powi(3))
 }
 
 fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) -> Vec<ReferenceSummary> {
@@ -258,7 +281,8 @@ fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) 
     (0..count)
         .map(|i| {
             let pairs = matches.iter().filter(|m| m.pair == (0, i + 1)).map(|m| m.matches.len()).sum();
-            let filled = guide.source.iter().zip(guide.trust.iter()).filter(|(s, t)| **s as usize == i + 1 && **t > 0.1);
+            let filled =
+                guide.source.iter().zip(guide.trust.iter()).filter(|(s, t)| **s as usize == i + 1 && **t > 0.1);
             let share = filled.count() as f64 / holes;
             ReferenceSummary { matches: pairs, share, shares_nothing: pairs < 8 && share == 0.0 }
         })

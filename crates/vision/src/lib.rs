@@ -13,18 +13,18 @@ pub mod guide;
 pub mod light;
 pub mod linalg;
 pub mod mask;
+pub mod matching;
 pub mod metrics;
 pub mod photo;
+pub mod propose;
+pub mod pyramid;
 pub mod resize;
+pub mod robust;
 pub mod save;
 pub mod scene;
 pub mod sheet;
 #[cfg(test)]
 mod test_folder;
-pub mod matching;
-pub mod propose;
-pub mod pyramid;
-pub mod robust;
 pub mod warp;
 
 pub use guide::Guide;

@@ -55,12 +55,7 @@ pub(crate) fn corrected(target: &Rgb32FImage, mask: &Mask, fill: &Rgb32FImage, c
 /// The four neighbours of a pixel that exist.
 pub(crate) fn neighbours(i: usize, w: usize, h: usize) -> [Option<usize>; 4] {
     let (x, y) = (i % w, i / w);
-    [
-        (x > 0).then(|| i - 1),
-        (x + 1 < w).then(|| i + 1),
-        (y > 0).then(|| i - w),
-        (y + 1 < h).then(|| i + w),
-    ]
+    [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), (y > 0).then(|| i - w), (y + 1 < h).then(|| i + w)]
 }
 
 /// Where the fill's labels change, the jump between the two pictures is taken out of the gradient: adds it to the field.

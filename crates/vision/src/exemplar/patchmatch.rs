@@ -37,13 +37,16 @@ impl<'a> Level<'a> {
     /// `None` when no source has a single usable patch.
     pub fn new(mask: &'a Mask, sources: &'a [Source]) -> Option<Self> {
         let size = (mask.width() as i32, mask.height() as i32);
-        let around = |x: i32, y: i32| (-RADIUS..=RADIUS).flat_map(move |j| (-RADIUS..=RADIUS).map(move |i| (x + i, y + j)));
+        let around =
+            |x: i32, y: i32| (-RADIUS..=RADIUS).flat_map(move |j| (-RADIUS..=RADIUS).map(move |i| (x + i, y + j)));
         let inside = move |x: i32, y: i32| x >= 0 && y >= 0 && x < size.0 && y < size.1;
         let all = || (0..size.1).flat_map(move |y| (0..size.0).map(move |x| (x, y)));
         let wanted = all().map(|(x, y)| around(x, y).any(|(i, j)| inside(i, j) && mask.is_hole(i as u32, j as u32)));
         let usable = |s: &Source| -> Vec<bool> {
             all()
-                .map(|(x, y)| around(x, y).all(|(i, j)| inside(i, j) && s.usable.get_pixel(i as u32, j as u32)[0] > 0.0))
+                .map(|(x, y)| {
+                    around(x, y).all(|(i, j)| inside(i, j) && s.usable.get_pixel(i as u32, j as u32)[0] > 0.0)
+                })
                 .collect()
         };
         let valid: Vec<Vec<bool>> = sources.iter().map(usable).collect();
@@ -59,7 +62,8 @@ impl<'a> Level<'a> {
     /// A field of random places.
     pub fn random(&self) -> Field {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut place = |wanted: &bool| wanted.then(|| (self.centres[rng.random_range(0..self.centres.len())], f32::INFINITY));
+        let mut place =
+            |wanted: &bool| wanted.then(|| (self.centres[rng.random_range(0..self.centres.len())], f32::INFINITY));
         let places = self.wanted.iter().map(&mut place).collect();
         Field { size: (self.size.0 as u32, self.size.1 as u32), places }
     }
@@ -71,7 +75,8 @@ impl<'a> Level<'a> {
         for (k, place) in out.places.iter_mut().enumerate() {
             let (x, y) = (k as i32 % self.size.0, k as i32 / self.size.0);
             let (cx, cy) = ((x as f32 / sx) as usize, (y as f32 / sy) as usize);
-            let from = coarse.places[cy.min(coarse.size.1 as usize - 1) * coarse.size.0 as usize + cx.min(coarse.size.0 as usize - 1)];
+            let from = coarse.places
+                [cy.min(coarse.size.1 as usize - 1) * coarse.size.0 as usize + cx.min(coarse.size.0 as usize - 1)];
             if let (Some(place), Some(((s, px, py), _))) = (place.as_mut(), from) {
                 let at = ((px as f32 + 0.5) * sx, (py as f32 + 0.5) * sy);
                 let offset = (x as f32 - (cx as f32 + 0.5) * sx, y as f32 - (cy as f32 + 0.5) * sy);
@@ -184,7 +189,8 @@ impl<'a> Level<'a> {
                     }
                     if let Some(((s, px, py), d)) = field.places[(cy * self.size.0 + cx) as usize] {
                         let weight = (-d / (2.0 * sigma)).exp().max(1e-12);
-                        let p = self.sources[s as usize].colour.get_pixel((px as i32 - i) as u32, (py as i32 - j) as u32);
+                        let p =
+                            self.sources[s as usize].colour.get_pixel((px as i32 - i) as u32, (py as i32 - j) as u32);
                         (0..3).for_each(|c| sum[c] += weight * p[c]);
                         total += weight;
                     }

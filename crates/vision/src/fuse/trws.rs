@@ -137,7 +137,16 @@ mod tests {
             })
             .collect();
         let active = vec![true; w * h];
-        let grid = Grid { width: w, height: h, labels: 2, active: &active, unary: &unary, colours: &colours, seam: 2.0, change: 0.1 };
+        let grid = Grid {
+            width: w,
+            height: h,
+            labels: 2,
+            active: &active,
+            unary: &unary,
+            colours: &colours,
+            seam: 2.0,
+            change: 0.1,
+        };
         let out = grid.solve(10);
         assert!((0..w * h).all(|i| (out[i] == 0) == (i % w < 12)), "{out:?}");
     }

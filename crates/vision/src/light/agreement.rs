@@ -21,7 +21,8 @@ const LOOSE: f32 = 0.35;
 pub(super) fn measure(a: &Plane, b: &Plane, known: &Plane, side: f32) -> Agreement {
     let window = |p: &Plane| blurred_within(p, known, 2.0);
     let (ma, mb) = (window(a), window(b));
-    let (va, vb, ab) = (window(&product(a, &ma, a, &ma)), window(&product(b, &mb, b, &mb)), window(&product(a, &ma, b, &mb)));
+    let (va, vb, ab) =
+        (window(&product(a, &ma, a, &ma)), window(&product(b, &mb, b, &mb)), window(&product(a, &ma, b, &mb)));
     let map = |f: &dyn Fn(usize) -> f32| {
         Plane::from_raw(a.width(), a.height(), (0..a.len()).map(f).collect()).expect("one value a pixel")
     };

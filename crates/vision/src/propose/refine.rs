@@ -43,7 +43,11 @@ pub fn refinement(
 
 fn local_contrast(grey: &Plane, known: &Plane) -> Plane {
     let mean = blurred_within(grey, known, 2.0);
-    let square = blurred_within(&Plane::from_fn(grey.width(), grey.height(), |x, y| Luma([grey.get_pixel(x, y)[0].powi(2)])), known, 2.0);
+    let square = blurred_within(
+        &Plane::from_fn(grey.width(), grey.height(), |x, y| Luma([grey.get_pixel(x, y)[0].powi(2)])),
+        known,
+        2.0,
+    );
     Plane::from_fn(grey.width(), grey.height(), |x, y| {
         Luma([(square.get_pixel(x, y)[0] - mean.get_pixel(x, y)[0].powi(2)).max(0.0).sqrt()])
     })
