@@ -120,11 +120,16 @@ fn working_canvas(target: &Rgb32FImage, mask: &Mask, side: u32) -> Canvas {
 /// The proposals that agree best with the known part, moved and lit; those from cameras always take part. All are ranked at a small
 /// size first.
 fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Prepared> {
-    const INVENTED: f32 = 0.8;
+    const INVENTED: f32 = 1.2;
+    /// Less agreeing texture than this is chance.
+    const AGREEING: f32 = 0.01;
     const RANKED_AT: u32 = 320;
     let small = working_canvas(&canvas.target, &canvas.mask, RANKED_AT);
     let rank = |(i, p): (usize, &Proposal)| {
         let lit = Prepared::lit_only(i, &resized(p, small.target.dimensions()), &small)?;
+        if lit.light.agreeing < AGREEING {
+            return None;
+        }
         let bonus = if p.kind == ProposalKind::MultiView { 1.0 } else { 0.0 };
         Some((lit.cost(&small.mask, INVENTED) - bonus, i))
     };
@@ -137,11 +142,12 @@ fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Pr
     if std::env::var_os("GUIDE_DEBUG").is_some() {
         for p in &all {
             eprintln!(
-                "  {:?} ref {} cost {:.3} rim {:.3}",
+                "  {:?} ref {} cost {:.3} rim {:.3} agree {:.3}",
                 p.kind,
                 p.reference,
                 p.cost(&canvas.mask, INVENTED),
-                p.light.rim_doubt
+                p.light.rim_doubt,
+                p.light.agreeing
             );
         }
     }
@@ -267,7 +273,7 @@ fn healed(
 
 /// Trust from doubt.
 fn trust_of(doubt: f32) -> f32 {
-    (-(doubt / 0.5).powi(2)).exp().clamp(0.0, 1.0)
+    1.0 / (1.0 + (doubt / 0.7).powi(3))
 }
 
 fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) -> Vec<ReferenceSummary> {

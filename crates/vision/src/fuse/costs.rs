@@ -17,7 +17,7 @@ pub(super) struct Costs {
 }
 
 /// What an invented pixel costs: a proposal has to be this bad to lose against it.
-pub(super) const INVENTED: f32 = 1.5;
+pub(super) const INVENTED: f32 = 2.0;
 /// Weight of the disagreement with the other proposals against that with the known part, and the colour difference that counts 1.
 const OTHERS: f32 = 0.6;
 const OTHERS_APART: f32 = 0.10;
@@ -47,7 +47,7 @@ pub(super) fn costs(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FIma
         for (a, (smooth, own)) in planes.iter().enumerate() {
             let shown = prepared[a].confidence.as_raw()[i] > 0.1;
             let on_rim = 2.0 * (apart(&soft[a], &canvas.target, i) / 0.1).min(3.0);
-            doubts[i * labels + a] = if shown { own.as_raw()[i] } else { 1.0 };
+            doubts[i * labels + a] = if shown { own.as_raw()[i] } else { INVENTED };
             unary[i * labels + a] = match (shown, rim) {
                 (false, false) => NEVER,
                 (false, true) => 6.0,
@@ -56,7 +56,7 @@ pub(super) fn costs(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FIma
             };
         }
         let last = i * labels + labels - 1;
-        doubts[last] = 1.0;
+        doubts[last] = INVENTED;
         unary[last] = if rim { 2.0 * (apart(invented, &soft_target, i) / 0.1).min(3.0) } else { INVENTED };
     }
     Costs { unary, doubts }
@@ -86,7 +86,7 @@ fn own_cost(prepared: &[Prepared], soft: &[Rgb32FImage], a: usize) -> Plane {
         // With nobody to ask, a middling disagreement is assumed.
         let others = (sum + 0.05 * 0.06) / (total + 0.05);
         let confidence = me.confidence.as_raw()[i].clamp(0.0, 1.0);
-        out.as_mut()[i] = me.light.doubt.as_raw()[i] + OTHERS * others / OTHERS_APART + 0.3 * (1.0 - confidence);
+        out.as_mut()[i] = me.doubt(i) + OTHERS * (others / OTHERS_APART).min(1.0) + 0.15 * (1.0 - confidence);
     }
     out
 }

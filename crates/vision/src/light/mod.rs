@@ -45,6 +45,8 @@ pub struct Light {
     pub doubt: Plane,
     /// Mean disagreement of the known pixels around the hole, 0 to 1.
     pub rim_doubt: f32,
+    /// Share of the known pixels looked at that are textured and show the same structure.
+    pub agreeing: f32,
 }
 
 impl Light {
@@ -84,6 +86,7 @@ pub fn estimate(
         return None;
     }
     fill_samples(&mut samples, &soft, &soft_target, &first, confidence);
+    let agreeing = samples.iter().map(|s| s.agrees * (1.0 - s.flat)).sum::<f32>() / samples.len() as f32;
     let tone = Tone::fit(&mut samples);
     let toned = tone.apply_unclamped(&soft);
     for s in &mut samples {
@@ -94,7 +97,7 @@ pub fn estimate(
     let correction = cells.correction(&samples, side);
     let lit = corrected(&tone.apply(colour), &correction);
     let (doubt, rim_doubt) = doubt(&lit, &toned, target, &known, distance, &mut samples, &cells, side);
-    Some(Light { tone, correction, doubt, rim_doubt })
+    Some(Light { tone, correction, doubt, rim_doubt, agreeing })
 }
 
 fn corrected(toned: &Rgb32FImage, correction: &Rgb32FImage) -> Rgb32FImage {
