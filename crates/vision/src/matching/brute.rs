@@ -48,7 +48,7 @@ pub fn match_features(a: &Features, b: &Features, options: &MatchOptions) -> Vec
 /// # Panics
 /// When a slice is no whole number of descriptors.
 pub fn match_descriptors(a: &[f32], b: &[f32], len: usize, options: &MatchOptions) -> Vec<Match> {
-    assert!(len > 0 && a.len() % len == 0 && b.len() % len == 0, "whole descriptors of {len} values");
+    assert!(len > 0 && a.len().is_multiple_of(len) && b.len().is_multiple_of(len), "whole descriptors of {len} values");
     let (rows, candidates) = (a.len() / len, b.len() / len);
     if rows == 0 || candidates < 2 {
         return Vec::new();

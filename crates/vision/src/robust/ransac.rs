@@ -123,7 +123,7 @@ impl<P: Problem> Search<'_, P> {
     fn draw(&self, iteration: usize, rng: &mut ChaCha8Rng, sample: &mut Vec<PointPair>) {
         let all = self.pairs.len();
         let head = (P::SAMPLE * 2 + iteration / 8).clamp(P::SAMPLE, all);
-        let pool = if self.options.best_first && iteration % 2 == 0 { head } else { all };
+        let pool = if self.options.best_first && iteration.is_multiple_of(2) { head } else { all };
         let mut indices = [usize::MAX; 8];
         for i in 0..P::SAMPLE {
             while indices[i] == usize::MAX || indices[..i].contains(&indices[i]) {
