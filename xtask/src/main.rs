@@ -4,6 +4,7 @@
 
 mod check;
 mod evaluate;
+mod random_checkpoint;
 
 use clap::{Parser, Subcommand};
 
@@ -19,11 +20,13 @@ struct Arguments {
 enum Task {
     Check(check::Arguments),
     Evaluate(evaluate::Arguments),
+    RandomCheckpoint(random_checkpoint::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Check(arguments) => check::run(&arguments),
         Task::Evaluate(arguments) => evaluate::run(&arguments),
+        Task::RandomCheckpoint(arguments) => random_checkpoint::run(&arguments),
     }
 }

@@ -10,5 +10,6 @@ pub mod noise;
 pub mod pipeline;
 pub mod samplers;
 pub mod schedule;
+pub mod stable_diffusion;
 pub mod training;
 pub mod tuning;

@@ -3,6 +3,7 @@
 mod clip;
 mod config;
 mod files;
+mod fingerprint;
 mod hub;
 mod layers;
 mod random;
@@ -81,6 +82,7 @@ pub struct StableDiffusion {
     pub scheduler_config: serde_json::Value,
     /// The networks' configurations.
     pub config: SdConfig,
+    fingerprint: String,
     device: Device,
 }
 
@@ -106,17 +108,23 @@ impl StableDiffusion {
         let selection = files::select(&files::list_folder(folder)?)
             .map_err(|missing| ModelError::NotDiffusers { path: folder.to_owned(), missing })?;
         let config = SdConfig::read(folder)?;
-        let [unet, vae, text_encoder] = selection.weights;
+        let [unet, vae, text_encoder] = &selection.weights;
         let device = device.clone().without_autodiff();
         Ok(Self {
-            text_encoder: load_text_encoder(&config.text_encoder, folder, &text_encoder, &device)?,
-            unet: load_unet(&config.unet, folder, &unet, &device)?,
-            vae: load_vae(&config.vae, folder, &vae, &device)?,
+            text_encoder: load_text_encoder(&config.text_encoder, folder, text_encoder, &device)?,
+            unet: load_unet(&config.unet, folder, unet, &device)?,
+            vae: load_vae(&config.vae, folder, vae, &device)?,
             tokenizer: ClipTokenizer::read(&folder.join("tokenizer"), &config.text_encoder)?,
             scheduler_config: read_json(&folder.join("scheduler/scheduler_config.json"))?,
             config,
+            fingerprint: fingerprint::fingerprint(folder, &selection.weights)?,
             device,
         })
+    }
+
+    /// A hash of the weights, the same for all variants of a checkpoint's files.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The device of the weights, without autodiff.
