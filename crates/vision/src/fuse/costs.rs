@@ -17,7 +17,7 @@ pub(super) struct Costs {
 }
 
 /// What an invented pixel costs: a proposal has to be this bad to lose against it.
-pub(super) const INVENTED: f32 = 2.0;
+pub(super) const INVENTED: f32 = 3.0;
 /// Weight of the disagreement with the other proposals against that with the known part, and the colour difference that counts 1.
 const OTHERS: f32 = 0.6;
 const OTHERS_APART: f32 = 0.10;
