@@ -139,18 +139,6 @@ fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Pr
     let prepare =
         |&(_, i): &(f32, usize)| Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
     let all: Vec<Prepared> = ranked.par_iter().filter_map(prepare).collect();
-    if std::env::var_os("GUIDE_DEBUG").is_some() {
-        for p in &all {
-            eprintln!(
-                "  {:?} ref {} cost {:.3} rim {:.3} agree {:.3}",
-                p.kind,
-                p.reference,
-                p.cost(&canvas.mask, INVENTED),
-                p.light.rim_doubt,
-                p.light.agreeing
-            );
-        }
-    }
     all
 }
 
