@@ -48,7 +48,7 @@ impl Grid<'_> {
     }
 
     fn left(&self, i: usize) -> Option<usize> {
-        (i % self.width > 0 && self.active[i - 1]).then(|| i - 1)
+        (!i.is_multiple_of(self.width) && self.active[i - 1]).then(|| i - 1)
     }
 
     fn right(&self, i: usize) -> Option<usize> {
