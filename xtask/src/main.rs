@@ -3,6 +3,8 @@
 //! One module a task; each has its arguments and a `run` that does the work.
 
 mod check;
+mod evaluate;
+mod random_checkpoint;
 
 use clap::{Parser, Subcommand};
 
@@ -17,10 +19,14 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     Check(check::Arguments),
+    Evaluate(evaluate::Arguments),
+    RandomCheckpoint(random_checkpoint::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Check(arguments) => check::run(&arguments),
+        Task::Evaluate(arguments) => evaluate::run(&arguments),
+        Task::RandomCheckpoint(arguments) => random_checkpoint::run(&arguments),
     }
 }

@@ -18,9 +18,9 @@ use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 
-/// Scores computed at a time in the backward pass: 32 MB, so that they are still in reach of the cache, while the
-/// products with a few hundred rows are as fast as with all.
-const SCORES_AT_A_TIME: usize = 8 << 20;
+/// Scores computed at a time in the backward pass. Of 2^19 to 2^27, 2^20 was the fastest for five heads of 64 and 4096 tokens
+/// on two cores with 2 MB of second-level cache each: 2.4 s; half of it 3.1 s, twice 3.1 s, all at once 4.7 s.
+const SCORES_AT_A_TIME: usize = 1 << 20;
 
 /// Scaled dot-product attention without mask.
 ///

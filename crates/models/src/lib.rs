@@ -1,7 +1,7 @@
 //! The networks: Stable Diffusion inpainting, the embedded model, LoRA, checkpoints.
 
-pub mod embedded;
 mod attention;
+pub mod embedded;
 mod error;
 pub mod lora;
 pub mod sd;

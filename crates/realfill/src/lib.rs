@@ -1,7 +1,16 @@
 //! Completes a photograph with what its reference photos show was there.
+//!
+//! Data flows one way: photos → scene → guide → adapter → candidates → ranking → completion. Each stage is a function
+//! on the types before it; [`pipeline`] alone knows the order.
 
-pub mod training;
 pub mod denoiser;
+pub mod embedded;
+pub mod fingerprint;
+pub mod model;
 pub mod noise;
+pub mod pipeline;
 pub mod samplers;
 pub mod schedule;
+pub mod stable_diffusion;
+pub mod training;
+pub mod tuning;

@@ -1,3 +1,4 @@
 //! The integration tests of this crate, in one binary: each binary links the tensor library anew.
 
 mod samplers;
+mod stable_diffusion;

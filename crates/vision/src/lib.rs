@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod photo;
 pub mod propose;
 pub mod pyramid;
+pub mod rank;
 pub mod resize;
 pub mod robust;
 pub mod save;

@@ -9,6 +9,7 @@ mod config;
 mod patches;
 mod prediction;
 mod unet;
+mod weights;
 
 pub use config::EmbeddedConfig;
 pub use patches::{PATCH, patches_from_picture, picture_from_patches};

@@ -1,9 +1,10 @@
 //! Input channels added to a U-Net that was trained without them.
 
+use super::trainable;
 use burn::module::{Module, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 /// What the weight is called in files.
 pub(crate) const KEY: &str = "conv_in.extra.weight";
@@ -17,7 +18,11 @@ pub struct ExtraInput {
 
 impl ExtraInput {
     pub(crate) fn zeros(output: usize, channels: usize, device: &Device) -> Self {
-        Self { weight: Param::from_tensor(Tensor::zeros([output, channels, 3, 3], device)) }
+        Self::from_data(TensorData::zeros::<f32, _>([output, channels, 3, 3]), device)
+    }
+
+    pub(crate) fn from_data(data: TensorData, device: &Device) -> Self {
+        Self { weight: trainable(KEY, data, device) }
     }
 
     /// How many channels were added.

@@ -11,7 +11,7 @@ pub use dropout::{DropRates, LoraDropout};
 pub use extra::ExtraInput;
 
 use crate::sd::LinearSlot;
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -108,11 +108,11 @@ impl Adapter {
         factors: impl Iterator<Item = (String, [TensorData; 2], f64)>,
         device: &Device,
     ) -> Self {
-        let parameter = |data: TensorData| Param::from_tensor(Tensor::from_data(data, device));
         let (mut layers, mut names) = (Vec::new(), BTreeMap::new());
         for (name, [a, b], scale) in factors {
-            names.insert(name, layers.len());
-            layers.push(LoraLayer { a: parameter(a), b: parameter(b), scale });
+            let factor = |data, which| trainable::<2>(&peft::key(&name, which), data, device);
+            layers.push(LoraLayer { a: factor(a, "A"), b: factor(b, "B"), scale });
+            names.insert(name, layers.len() - 1);
         }
         Self { layers, extra_input: None, names: Arc::new(names), config }
     }
@@ -169,6 +169,15 @@ impl Adapter {
         all.extend(extra.map(|data| (extra::KEY.to_owned(), data)));
         all
     }
+}
+
+/// A parameter whose id follows from its name, so that an optimizer's saved state finds it again after a restart.
+fn trainable<const D: usize>(name: &str, data: TensorData, device: &Device) -> Param<Tensor<D>> {
+    let id = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        // FNV-1a.
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Param::initialized(ParamId::from(id), Tensor::from_data(data, device)).set_require_grad(true)
 }
 
 /// What adapters do during one forward pass.
@@ -238,6 +247,17 @@ mod tests {
         assert_eq!(values(&adapter), values(&make(7)));
         assert_ne!(values(&adapter), values(&make(8)));
         assert!(values(&adapter).iter().all(|v| v.abs() <= 1.0 / 6f32.sqrt()));
+    }
+
+    #[test]
+    fn parameters_are_known_by_the_same_ids_after_a_restart() {
+        let ids = |seed| {
+            let adapter = Adapter::new(&LoraConfig::new(2, &UNET_TARGETS), &slots(), seed, &Device::flex());
+            let layers = adapter.layers.iter();
+            layers.flat_map(|l| [l.a.id.to_string(), l.b.id.to_string()]).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(ids(1), ids(2));
+        assert_eq!(ids(1).len(), 4);
     }
 
     #[test]

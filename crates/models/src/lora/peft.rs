@@ -3,8 +3,7 @@
 use super::{Adapter, ExtraInput, LoraConfig, extra};
 use crate::sd::{LinearSlot, list_tensors, read_json};
 use crate::{ModelError, TensorProblems};
-use burn::module::Param;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, TensorData};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -159,7 +158,7 @@ fn read_extra(path: &Path, device: &Device) -> Result<ExtraInput, ModelError> {
     match (tensors.get(extra::KEY), tensors.len()) {
         (Some(stored), 1) if stored.shape.len() == 4 => {
             let data = TensorData::new(stored.read()?, stored.shape.clone());
-            Ok(ExtraInput { weight: Param::from_tensor(Tensor::from_data(data, device)) })
+            Ok(ExtraInput::from_data(data, device))
         }
         _ => {
             let found: Vec<&str> = tensors.keys().map(String::as_str).collect();

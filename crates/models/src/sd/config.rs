@@ -267,6 +267,9 @@ impl ClipConfig {
             return Err(ModelError::file(path, format!("hidden_act {}; known: quick_gelu, gelu", config.hidden_act)));
         }
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
+        if config.max_position_embeddings == 0 {
+            return Err(ModelError::file(path, "max_position_embeddings is 0; expected the longest prompt, in tokens"));
+        }
         if heads == 0 || width % heads != 0 {
             return Err(ModelError::file(path, format!("{heads} heads do not divide a hidden_size of {width}")));
         }

@@ -3,6 +3,7 @@
 mod clip;
 mod config;
 mod files;
+mod fingerprint;
 mod hub;
 mod layers;
 mod random;
@@ -50,11 +51,19 @@ impl SdConfig {
     /// Unreadable, or not of the Stable Diffusion 1.5 and 2 families.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let of = |part: &str| folder.join(part).join("config.json");
-        Ok(Self {
-            unet: UNetConfig::read(&of("unet"))?,
-            vae: VaeConfig::read(&of("vae"))?,
-            text_encoder: ClipConfig::read(&of("text_encoder"))?,
-        })
+        let unet = UNetConfig::read(&of("unet"))?;
+        let text_encoder = ClipConfig::read(&of("text_encoder"))?;
+        let (width, expected) = (text_encoder.hidden_size, unet.cross_attention_dim.at(0));
+        if width != expected {
+            let reason = format!("hidden_size {width}, but the U-Net's cross_attention_dim is {expected}");
+            return Err(ModelError::file(of("text_encoder"), reason));
+        }
+        Ok(Self { unet, vae: VaeConfig::read(&of("vae"))?, text_encoder })
+    }
+
+    /// Whether the U-Net sees noisy latent, mask and masked image's latent: that of an inpainting checkpoint.
+    pub fn inpaints(&self) -> bool {
+        self.unet.in_channels == 2 * self.vae.latent_channels + 1
     }
 }
 
@@ -73,6 +82,7 @@ pub struct StableDiffusion {
     pub scheduler_config: serde_json::Value,
     /// The networks' configurations.
     pub config: SdConfig,
+    fingerprint: String,
     device: Device,
 }
 
@@ -98,17 +108,23 @@ impl StableDiffusion {
         let selection = files::select(&files::list_folder(folder)?)
             .map_err(|missing| ModelError::NotDiffusers { path: folder.to_owned(), missing })?;
         let config = SdConfig::read(folder)?;
-        let [unet, vae, text_encoder] = selection.weights;
+        let [unet, vae, text_encoder] = &selection.weights;
         let device = device.clone().without_autodiff();
         Ok(Self {
-            text_encoder: load_text_encoder(&config.text_encoder, folder, &text_encoder, &device)?,
-            unet: load_unet(&config.unet, folder, &unet, &device)?,
-            vae: load_vae(&config.vae, folder, &vae, &device)?,
-            tokenizer: ClipTokenizer::read(&folder.join("tokenizer"), config.text_encoder.max_position_embeddings)?,
+            text_encoder: load_text_encoder(&config.text_encoder, folder, text_encoder, &device)?,
+            unet: load_unet(&config.unet, folder, unet, &device)?,
+            vae: load_vae(&config.vae, folder, vae, &device)?,
+            tokenizer: ClipTokenizer::read(&folder.join("tokenizer"), &config.text_encoder)?,
             scheduler_config: read_json(&folder.join("scheduler/scheduler_config.json"))?,
             config,
+            fingerprint: fingerprint::fingerprint(folder, &selection.weights)?,
             device,
         })
+    }
+
+    /// A hash of the weights, the same for all variants of a checkpoint's files.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The device of the weights, without autodiff.

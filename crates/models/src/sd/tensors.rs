@@ -144,3 +144,39 @@ fn to_f32(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_float_type_is_read_and_integers_are_not() {
+        assert_eq!(to_f32("F32", &1.5f32.to_le_bytes()).unwrap(), [1.5]);
+        assert_eq!(to_f32("F64", &(-2.5f64).to_le_bytes()).unwrap(), [-2.5]);
+        assert_eq!(to_f32("F16", &f16::from_f32(0.25).to_le_bytes()).unwrap(), [0.25]);
+        assert_eq!(to_f32("BF16", &bf16::from_f32(-8.0).to_le_bytes()).unwrap(), [-8.0]);
+        assert!(to_f32("I64", &[0; 8]).is_none());
+    }
+
+    #[test]
+    fn a_header_that_lies_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("x.safetensors");
+        let write = |entry: &str| {
+            let header = format!("{{\"w\":{entry}}}");
+            let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 16]].concat();
+            std::fs::write(&path, bytes).unwrap();
+            list_tensors(&path).map(|table| table.len()).map_err(|e| e.to_string())
+        };
+        assert_eq!(write(r#"{"dtype":"F32","shape":[4],"data_offsets":[0,16]}"#), Ok(1));
+        for lie in [
+            r#"{"dtype":"F32","shape":[5],"data_offsets":[0,16]}"#,
+            r#"{"dtype":"F32","shape":[8],"data_offsets":[0,32]}"#,
+            r#"{"dtype":"F32","shape":[4],"data_offsets":[16,0]}"#,
+            r#"{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}"#,
+            r#"{"dtype":"F32"}"#,
+        ] {
+            assert!(write(lie).unwrap_err().contains("x.safetensors: tensor w"), "{lie}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! CLIP's tokenizer: byte-level BPE on lower-case words, padded to the encoder's length.
 
-use super::config::read_json;
+use super::config::{ClipConfig, read_json};
 use crate::ModelError;
 use serde_json::Value;
 use std::path::Path;
@@ -27,11 +27,11 @@ pub struct ClipTokenizer {
 
 impl ClipTokenizer {
     /// Reads a tokenizer folder: `tokenizer.json`, or `vocab.json` with `merges.txt`; `tokenizer_config.json` says what
-    /// prompts are padded with, and to what length at most `length`, the encoder's.
+    /// prompts are padded with, and to what length, at most the encoder's.
     ///
     /// # Errors
-    /// Unreadable files, or special tokens that the vocabulary lacks.
-    pub fn read(folder: &Path, length: usize) -> Result<Self, ModelError> {
+    /// Unreadable files, special tokens that the vocabulary lacks, or tokens that the encoder does not know.
+    pub fn read(folder: &Path, encoder: &ClipConfig) -> Result<Self, ModelError> {
         let whole = folder.join("tokenizer.json");
         let tokenizer = if whole.is_file() {
             let mut tokenizer = Tokenizer::from_file(&whole).map_err(|e| ModelError::file(&whole, e))?;
@@ -50,8 +50,14 @@ impl ClipTokenizer {
                 .ok_or_else(|| ModelError::file(&config_path, format!("{field} {token} is not in the vocabulary")))
         };
         let (end, pad) = (special("eos_token")?, special("pad_token")?);
+        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or_default() as usize;
+        if largest >= encoder.vocab_size {
+            let reason = format!("has the token id {largest}, but the text encoder knows only {}", encoder.vocab_size);
+            return Err(ModelError::file(folder, reason));
+        }
+        let length = encoder.max_position_embeddings;
         let own = config.get("model_max_length").and_then(Value::as_f64).map_or(length, |l| l as usize);
-        Ok(Self { end, pad, length: own.min(length), tokenizer })
+        Ok(Self { end, pad, length: own.clamp(1, length), tokenizer })
     }
 
     /// The prompt's ids with start and end, cut and padded to [`ClipTokenizer::length`].

@@ -126,6 +126,25 @@ fn settings_of_other_families_are_refused() {
     assert!(text.contains("norm_num_groups 7 does not divide 16 channels"), "{text}");
 }
 
+#[test]
+fn parts_that_do_not_belong_together_are_refused() {
+    let change = |file: &str, from: &str, to: &str| {
+        let place = copy("sd15");
+        let path = place.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+        error(place.path()).to_string()
+    };
+    let text = change("unet/config.json", "\"cross_attention_dim\": 16", "\"cross_attention_dim\": 32");
+    assert!(text.contains("hidden_size 16, but the U-Net's cross_attention_dim is 32"), "{text}");
+    let text = change("tokenizer/vocab.json", "\"<|endoftext|>\": 523", "\"<|endoftext|>\": 600");
+    assert!(text.contains("token id 600, but the text encoder knows only 524"), "{text}");
+    let text =
+        change("tokenizer/tokenizer_config.json", "\"pad_token\": \"<|endoftext|>\"", "\"pad_token\": \"[PAD]\"");
+    assert!(text.contains("pad_token [PAD] is not in the vocabulary"), "{text}");
+}
+
 /// One test for all that reads the environment: it is one for the whole process.
 #[test]
 fn a_hub_id_is_read_from_the_cache_or_says_how_to_give_a_folder() {

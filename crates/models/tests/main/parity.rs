@@ -142,6 +142,25 @@ fn lora_gradients_over_the_tape_agree() {
     }
 }
 
+#[test]
+fn a_tuning_step_is_the_same_to_the_bit_every_time() {
+    let run = || {
+        let tuning = Tuning::new("sd2");
+        let (timesteps, latents) = (tuning.expected.values("timesteps"), tuning.expected.tensor("latents"));
+        let dropout = LoraDropout::new(DropRates { layer: 0.1, input: 0.1 }, 4);
+        let tape = tuning.model.unet.record(latents, &timesteps, tuning.context(), &tuning.unet, Some(&dropout));
+        let error = tape.prediction.clone() - tuning.noise();
+        tuning.unet.named_gradients(&tape.backward(error).adapter)
+    };
+    let (first, second) = (run(), run());
+    assert!(!first.is_empty());
+    assert_eq!(first.len(), second.len());
+    for (first, second) in first.iter().zip(&second) {
+        assert_eq!(first.0, second.0);
+        assert_eq!(first.1.as_bytes(), second.1.as_bytes(), "{}", first.0);
+    }
+}
+
 /// With layers and inputs dropped, extra input channels, and layers of the timestep's embedding adapted.
 #[test]
 fn the_tape_computes_again_what_it_forgot() {

@@ -13,6 +13,8 @@ pub struct Sample {
     pub truth: Rgb32FImage,
     /// What is hidden from the network.
     pub mask: Mask,
+    /// Pixels whose truth is unknown (the target's own hole), which are not learnt from.
+    pub unknown: Option<Mask>,
     /// What the references propose.
     pub guide: SimulatedGuide,
 }
@@ -22,6 +24,8 @@ pub struct Sample {
 pub struct Batch {
     /// Clean pictures, `[n, 3, h, w]`, -1 to 1.
     pub truth: Tensor<4>,
+    /// 1 where the truth is known, `[n, 1, h, w]`.
+    pub counts: Tensor<4>,
     /// What the network is told.
     pub known: Conditioning,
 }
@@ -34,11 +38,16 @@ impl Batch {
     pub fn new(samples: &[Sample], device: &Device) -> Self {
         let truth = stack(samples.iter().map(|s| picture_tensor(&s.truth, device)));
         let mask = stack(samples.iter().map(|s| mask_tensor(&s.mask, device)));
+        let counts = stack(samples.iter().map(|s| match &s.unknown {
+            Some(unknown) => mask_tensor(unknown, device).neg() + 1.0,
+            None => Tensor::ones([1, 1, s.mask.height() as usize, s.mask.width() as usize], device),
+        }));
         let guide = stack(samples.iter().map(|s| picture_tensor(&s.guide.colour, device)));
         let trust = stack(samples.iter().map(|s| plane_tensor(&s.guide.trust, device)));
         let is_guided = trust.clone().greater_scalar(0.0).float();
+        let mask = mask.max_pair(counts.clone().neg() + 1.0);
         let masked = truth.clone() * (mask.clone().neg() + 1.0);
-        Self { truth, known: Conditioning { mask, masked, guide: guide * is_guided, trust } }
+        Self { truth, counts, known: Conditioning { mask, masked, guide: guide * is_guided, trust } }
     }
 }
 
@@ -57,7 +66,7 @@ pub fn picture_tensor(picture: &Rgb32FImage, device: &Device) -> Tensor<4> {
 pub fn picture_from_tensor(tensor: Tensor<4>) -> Rgb32FImage {
     let [_, channels, height, width] = tensor.dims();
     let first = tensor.narrow(0, 0, 1).narrow(1, 0, channels.min(3)).permute([0, 2, 3, 1]);
-    let colours = ((first + 1.0) * 0.5).clamp(0.0, 1.0).into_data().to_vec::<f32>().expect("f32 colours");
+    let colours = ((first + 1.0) * 0.5).clamp(0.0, 1.0).into_data().try_to_vec::<f32>().expect("f32 colours");
     Rgb32FImage::from_raw(width as u32, height as u32, colours).expect("three channels a pixel")
 }
 

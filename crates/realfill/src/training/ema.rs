@@ -42,7 +42,7 @@ struct Collect {
 
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.weights.push(param.val().into_data().to_vec::<f32>().expect("f32 weights"));
+        self.weights.push(param.val().into_data().try_to_vec::<f32>().expect("f32 weights"));
     }
 }
 

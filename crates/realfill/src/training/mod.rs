@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod ema;
 pub mod fields;
 pub mod masks;
+pub mod objective;
 pub mod photos;
 pub mod pretrain;
 pub mod simulated_guide;

@@ -4,19 +4,23 @@ use super::batch::{Batch, Sample};
 use super::checkpoint::{CheckpointError, Checkpoints};
 use super::ema::Ema;
 use super::masks;
+use super::objective::{hole_error, loss, predict, random_levels, schedule};
 use super::photos::{PhotoFolder, PhotoFolderError, random_crop};
 use super::simulated_guide::SimulatedGuide;
+use crate::schedule::NoiseSchedule;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Noise level of the validation: little of the structure is left.
+const VALIDATION_TIMESTEP: usize = 600;
 
 /// How to pretrain. The same values serve the command line and the checkpoint's `state.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,12 +47,12 @@ impl Default for PretrainConfig {
     fn default() -> Self {
         Self {
             steps: 20_000,
-            batch: 12,
+            batch: 8,
             crop_px: 128,
             learning_rate: 3e-4,
             warmup_steps: 200,
             ema_decay: 0.998,
-            checkpoint_every: 250,
+            checkpoint_every: 100,
             seed: 0,
         }
     }
@@ -96,7 +100,7 @@ pub fn pretrain(
     while run.step < config.steps {
         let samples = random_samples(&photos.training, config, run.step);
         let loss = run.learn(&samples, config, device);
-        let is_due = run.step % config.checkpoint_every == 0 || run.step == config.steps;
+        let is_due = run.step.is_multiple_of(config.checkpoint_every) || run.step == config.steps;
         let validation_psnr = is_due.then(|| run.validate(&validation, model, device));
         let go_on = on_progress(&Progress { step: run.step, loss, validation_psnr });
         if is_due || !go_on {
@@ -117,6 +121,7 @@ struct Run {
     ema: Ema,
     checkpoints: Checkpoints,
     averages: Checkpoints,
+    schedule: NoiseSchedule,
 }
 
 impl Run {
@@ -132,14 +137,15 @@ impl Run {
         let optimizer = AdamWConfig::new().with_weight_decay(1e-2).with_grad_clipping(Some(clipping)).init();
         let checkpoints = Checkpoints::new(folder.join("checkpoints"));
         let averages = Checkpoints::new(folder.join("averages"));
+        let schedule = schedule();
         let Some(step) = checkpoints.newest() else {
             let ema = Ema::new(&network);
-            return Ok(Self { step: 0, network, optimizer, ema, checkpoints, averages });
+            return Ok(Self { step: 0, network, optimizer, ema, checkpoints, averages, schedule });
         };
         let averaged = PatchUNet::new(model, device);
         let (averaged, _, ()) = averages.load(step, averaged, AdamWConfig::new().init())?;
-        let (network, optimizer, _): (_, _, PretrainConfig) = checkpoints.load(step, network, optimizer)?;
-        Ok(Self { step, network, optimizer, ema: Ema::new(&averaged), checkpoints, averages })
+        let (network, optimizer, _): (_, _, usize) = checkpoints.load(step, network, optimizer)?;
+        Ok(Self { step, network, optimizer, ema: Ema::new(&averaged), checkpoints, averages, schedule })
     }
 
     /// One step: rate, loss, backward, step.
@@ -147,8 +153,8 @@ impl Run {
         let rate = config.learning_rate * ((self.step + 1) as f64 / config.warmup_steps as f64).min(1.0);
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (self.step as u64).wrapping_mul(0x9e37_79b9));
         let batch = Batch::new(samples, &device.clone().autodiff());
-        let timesteps: Vec<usize> = samples.iter().map(|_| rng.random_range(0..TIMESTEPS)).collect();
-        let loss = loss(&self.network, &batch, &timesteps, &mut rng);
+        let levels = random_levels(&self.schedule, samples.len(), &mut rng);
+        let loss = loss(&self.network, &batch, &levels, &mut rng);
         let value = loss.clone().into_scalar::<f32>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
@@ -164,12 +170,9 @@ impl Run {
 
     fn validate(&self, set: &[Batch], model: &EmbeddedConfig, device: &Device) -> f64 {
         let network = self.averaged(model, device);
+        let level = *self.schedule.level(VALIDATION_TIMESTEP);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let errors = set.iter().map(|batch| {
-            let [n, ..] = batch.truth.dims();
-            let predicted = predict(&network, batch, &vec![600; n], &mut rng);
-            hole_error(predicted, batch)
-        });
+        let errors = set.iter().map(|batch| hole_error(predict(&network, batch, &[level], &mut rng), batch));
         let mse = errors.sum::<f64>() / set.len() as f64;
         -10.0 * (mse / 4.0).log10()
     }
@@ -179,51 +182,6 @@ impl Run {
         self.averages.save(self.step, &averaged, &AdamWConfig::new().init(), &())?;
         self.checkpoints.save(self.step, &self.network, &self.optimizer, &self.step)
     }
-}
-
-const TIMESTEPS: usize = 1000;
-
-/// Signal share of the squared-cosine schedule (Nichol & Dhariwal 2021, equation 17).
-fn alpha_bar(timestep: usize) -> f64 {
-    let angle = ((timestep + 1) as f64 / TIMESTEPS as f64 + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2;
-    angle.cos().powi(2).max(1e-5)
-}
-
-/// Weight of a timestep's x0 error: SNR + 1 (what predicting v would give; Salimans & Ho 2022), at most 5.
-fn weight(timestep: usize) -> f32 {
-    (1.0 / (1.0 - alpha_bar(timestep))).min(5.0) as f32
-}
-
-/// Mean squared x0 error, in the hole in full and outside at a tenth, weighted by timestep.
-fn loss(network: &PatchUNet, batch: &Batch, timesteps: &[usize], rng: &mut ChaCha8Rng) -> Tensor<1> {
-    let error = (predict(network, batch, timesteps, rng) - batch.truth.clone()).square();
-    let place = batch.known.mask.clone() * 0.9 + 0.1;
-    let [n, ..] = batch.truth.dims();
-    let weights: Vec<f32> = timesteps.iter().map(|&t| weight(t)).collect();
-    let time = Tensor::<1>::from_floats(weights.as_slice(), &batch.truth.device()).reshape([n, 1, 1, 1]);
-    let total = (error * place.clone() * time).sum();
-    total / (place.sum() * 3.0)
-}
-
-/// The predicted clean picture from a noised one.
-fn predict(network: &PatchUNet, batch: &Batch, timesteps: &[usize], rng: &mut ChaCha8Rng) -> Tensor<4> {
-    let device = batch.truth.device();
-    let [n, c, h, w] = batch.truth.dims();
-    let noise: Vec<f32> = (0..n * c * h * w).map(|_| rng.sample(StandardNormal)).collect();
-    let noise = Tensor::<4>::from_data(TensorData::new(noise, [n, c, h, w]), &device);
-    let scale = |f: fn(f64) -> f64| {
-        let values: Vec<f32> = timesteps.iter().map(|&t| f(alpha_bar(t)) as f32).collect();
-        Tensor::<1>::from_floats(values.as_slice(), &device).reshape([n, 1, 1, 1])
-    };
-    let noisy = batch.truth.clone() * scale(f64::sqrt) + noise * scale(|a| (1.0 - a).sqrt());
-    let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-    network.forward(noisy, Tensor::from_floats(times.as_slice(), &device), &batch.known)
-}
-
-fn hole_error(predicted: Tensor<4>, batch: &Batch) -> f64 {
-    let hole = batch.known.mask.clone();
-    let error = ((predicted.clamp(-1.0, 1.0) - batch.truth.clone()).square() * hole.clone()).sum();
-    f64::from((error / (hole.sum() * 3.0)).into_scalar::<f32>())
 }
 
 /// The samples of one step, each from its own seed, so that a resumed run sees the same ones.
@@ -243,12 +201,12 @@ fn random_sample(photos: &[PathBuf], config: &PretrainConfig, index: u64) -> Sam
         masks::like_a_users(side, side, &mut rng)
     };
     let guide = SimulatedGuide::random(&truth, &other, &mask, &mut rng);
-    Sample { truth, mask, guide }
+    Sample { truth, mask, unknown: None, guide }
 }
 
 /// A fixed set of held-out samples, in batches.
 fn validation_set(photos: &[PathBuf], config: &PretrainConfig, device: &Device) -> Vec<Batch> {
     let fixed = PretrainConfig { seed: 77, ..config.clone() };
-    let samples: Vec<Sample> = (0..48).into_par_iter().map(|i| random_sample(photos, &fixed, i)).collect();
-    samples.chunks(12).map(|chunk| Batch::new(chunk, device)).collect()
+    let samples: Vec<Sample> = (0..32).into_par_iter().map(|i| random_sample(photos, &fixed, i)).collect();
+    samples.chunks(8).map(|chunk| Batch::new(chunk, device)).collect()
 }

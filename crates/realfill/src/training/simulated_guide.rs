@@ -91,7 +91,7 @@ fn bilinear(picture: &Rgb32FImage, x: f32, y: f32) -> Rgb<f32> {
     let (width, height) = picture.dimensions();
     let (x, y) = (x.clamp(0.0, width as f32 - 1.001), y.clamp(0.0, height as f32 - 1.001));
     let (i, j, fx, fy) = (x as u32, y as u32, x.fract(), y.fract());
-    let at = |di, dj| picture.get_pixel((i + di).min(width - 1), (j + dj).min(height - 1));
+    let at = |di: u32, dj: u32| picture.get_pixel((i + di).min(width - 1), (j + dj).min(height - 1));
     Rgb(std::array::from_fn(|c| {
         let top = at(0, 0)[c] + (at(1, 0)[c] - at(0, 0)[c]) * fx;
         let bottom = at(0, 1)[c] + (at(1, 1)[c] - at(0, 1)[c]) * fx;

@@ -123,8 +123,8 @@ impl<'a> Level<'a> {
         };
         for (dx, dy) in [(from, 0), (0, from)] {
             let (nx, ny) = (x + dx, y + dy);
-            let inside = nx >= 0 && ny >= 0 && nx < self.size.0 && ny < self.size.1;
-            if let Some(((s, px, py), _)) = inside.then(|| field.places[(ny * self.size.0 + nx) as usize]).flatten() {
+            let is_inside = nx >= 0 && ny >= 0 && nx < self.size.0 && ny < self.size.1;
+            if is_inside && let Some(((s, px, py), _)) = field.places[(ny * self.size.0 + nx) as usize] {
                 attempt((s, px - dx as i16, py - dy as i16));
             }
         }

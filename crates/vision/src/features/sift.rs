@@ -23,6 +23,8 @@ pub struct SiftOptions {
     pub edge_threshold: f32,
     /// Square roots of the descriptor's shares instead of its values. Default true.
     pub root: bool,
+    /// Whether detection starts at twice the picture's size: four times the work for three times the points. Default true.
+    pub doubled: bool,
     /// Larger pictures are shrunk to this longer side first, in pixels. Default 1024.
     pub max_side: u32,
 }
@@ -35,6 +37,7 @@ impl Default for SiftOptions {
             contrast_threshold: 0.02,
             edge_threshold: 10.0,
             root: true,
+            doubled: true,
             max_side: 1024,
         }
     }
@@ -78,7 +81,7 @@ struct Found {
 }
 
 fn detect(grey: &Plane, options: &SiftOptions, place: impl Fn(Keypoint) -> Option<Keypoint>) -> Features {
-    let octaves = scale_space(grey, options.scales_per_octave);
+    let octaves = scale_space(grey, options.scales_per_octave, options.doubled);
     let limits = Limits {
         scales: options.scales_per_octave,
         contrast: options.contrast_threshold,
@@ -88,14 +91,13 @@ fn detect(grey: &Plane, options: &SiftOptions, place: impl Fn(Keypoint) -> Optio
     let gradients: Vec<_> = octaves.iter().zip(&candidates).map(|(o, c)| gradients_where_needed(o, c)).collect();
     let level =
         |octave: usize, at: &Extremum| gradients[octave][at.level].as_ref().expect("made for every level in use");
-    let scales = options.scales_per_octave;
     let mut found: Vec<Found> = Vec::new();
     for (octave, candidates) in candidates.iter().enumerate() {
         let oriented: Vec<Vec<Found>> = candidates
             .par_iter()
             .map(|at| {
-                let angles = orientations(level(octave, at), at.x, at.y, octave_sigma(at, scales));
-                angles.into_iter().map(|angle| found_at(octave, at, angle, scales)).collect()
+                let angles = orientations(level(octave, at), at.x, at.y, octave_sigma(at, options.scales_per_octave));
+                angles.into_iter().map(|angle| found_at(octave, at, angle, options)).collect()
             })
             .collect();
         found.extend(oriented.into_iter().flatten());
@@ -106,7 +108,7 @@ fn detect(grey: &Plane, options: &SiftOptions, place: impl Fn(Keypoint) -> Optio
     kept.truncate(options.max_features);
     let mut descriptors = vec![0.0; kept.len() * DESCRIPTOR_LEN];
     descriptors.par_chunks_exact_mut(DESCRIPTOR_LEN).zip(&kept).for_each(|(out, f)| {
-        let sigma = octave_sigma(&f.at, scales);
+        let sigma = octave_sigma(&f.at, options.scales_per_octave);
         let gradients = level(f.octave, &f.at);
         out.copy_from_slice(&descriptor(gradients, f.at.x, f.at.y, sigma, f.keypoint.angle, options.root));
     });
@@ -118,13 +120,14 @@ fn octave_sigma(at: &Extremum, scales: usize) -> f32 {
     BASE_SIGMA * 2f32.powf(at.scale / scales as f32)
 }
 
-fn found_at(octave: usize, at: &Extremum, angle: f32, scales: usize) -> Found {
-    // The first octave is at twice the picture's size; its pixels' centres lie a quarter of a pixel off the picture's.
-    let pixel = 0.5 * (1u64 << octave) as f32;
+fn found_at(octave: usize, at: &Extremum, angle: f32, options: &SiftOptions) -> Found {
+    // A doubled first octave has its pixels' centres a quarter of a pixel off the picture's.
+    let (first, shift) = if options.doubled { (0.5, -0.25) } else { (1.0, 0.0) };
+    let pixel = first * (1u64 << octave) as f32;
     let keypoint = Keypoint {
-        x: at.x * pixel - 0.25,
-        y: at.y * pixel - 0.25,
-        sigma: octave_sigma(at, scales) * pixel,
+        x: at.x * pixel + shift,
+        y: at.y * pixel + shift,
+        sigma: octave_sigma(at, options.scales_per_octave) * pixel,
         angle,
         response: at.contrast,
     };
@@ -158,6 +161,9 @@ mod tests {
         let best = features.keypoints[0];
         assert!((best.x - 60.3).abs() < 0.1 && (best.y - 44.7).abs() < 0.1, "{best:?}");
         assert!((best.sigma / 5.0 - 1.0).abs() < 0.25, "{best:?}");
+        let single =
+            sift(&blob(60.3, 44.7, 5.0), None, &SiftOptions { doubled: false, ..Default::default() }).keypoints[0];
+        assert!((single.x - best.x).abs() < 0.1 && (single.y - best.y).abs() < 0.1, "{single:?}");
     }
 
     #[test]

@@ -92,7 +92,9 @@ fn total_cost(cameras: &[Camera], points: &[Vector3<f64>], sights: &[Sight]) -> 
         c2 * (r.norm_squared() / c2).ln_1p() + if z < 1e-3 { 1e3 } else { 0.0 }
     };
     let prior: f64 = cameras.iter().flat_map(prior_residual).map(|r| r * r).sum();
-    sights.par_iter().with_min_len(512).map(sight).sum::<f64>() + PRIOR_WEIGHT * prior
+    // Collected first: a parallel sum would depend on how the work was split.
+    let each: Vec<f64> = sights.par_iter().with_min_len(512).map(sight).collect();
+    each.iter().sum::<f64>() + PRIOR_WEIGHT * prior
 }
 
 /// Normal equations before damping.

@@ -8,13 +8,18 @@ mod adjust;
 mod camera;
 mod depth;
 mod essential;
+mod filters;
+mod occluder;
 mod planes;
 mod project;
+mod range;
 mod rays;
 mod reconstruct;
 mod resection;
 mod sgm;
 mod sweep;
+#[cfg(test)]
+mod test_scene;
 mod tracks;
 mod triangulate;
 mod views;
@@ -28,6 +33,7 @@ use crate::Mask;
 use crate::propose::{Proposal, ProposalKind};
 use depth::{DepthOptions, coarse_depth, refined_depth};
 use image::Rgb32FImage;
+use occluder::Occluder;
 use rayon::prelude::*;
 use views::Views;
 
@@ -81,10 +87,13 @@ pub fn multi_view(
         return None;
     }
     let (views, photo_of) = Views::new(&photos, mask, &reconstruction);
-    let coarse = coarse_depth(&views, TARGET)?;
-    let own: Vec<Option<DepthMap>> =
-        (1..photo_of.len()).into_par_iter().map(|v| coarse_depth(&views.seen_from(v), REFERENCE)).collect();
-    let depth = refined_depth(&views, &coarse, FINE_SIDE).resized(target.dimensions());
+    let own = |view: usize| {
+        let depth = coarse_depth(&views.seen_from(view), REFERENCE, &[])?;
+        Some(Occluder::new(&depth, views.cameras[view].size))
+    };
+    let own: Vec<Option<Occluder>> = (1..photo_of.len()).into_par_iter().map(own).collect();
+    let coarse = coarse_depth(&views, TARGET, &own)?;
+    let depth = refined_depth(&views, &coarse, FINE_SIDE, &own).resized(target.dimensions());
     let sure = (target_points as f32 / SURE_POINTS).min(1.0);
     let propose = |view: usize| {
         let photo = photo_of[view];
@@ -99,4 +108,49 @@ pub fn multi_view(
     };
     let proposals = (1..photo_of.len()).map(propose).collect();
     Some(MultiView { reconstruction, depth, proposals })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use test_scene::card_before_wall;
+
+    /// Mean difference to the truth within the hole, and the mean confidence there.
+    fn in_hole(p: &Proposal, truth: &Rgb32FImage, hole: &Mask) -> (f32, f32) {
+        let (mut error, mut confidence, mut count) = (0.0, 0.0, 0.0);
+        for (x, y, c) in p.colour.enumerate_pixels().filter(|(x, y, _)| hole.is_hole(*x, *y)) {
+            let t = truth.get_pixel(x, y);
+            error += c.0.iter().zip(t.0).map(|(a, b)| (a - b).abs()).sum::<f32>() / 3.0;
+            confidence += p.confidence.get_pixel(x, y)[0];
+            count += 1.0;
+        }
+        (error / count, confidence / count)
+    }
+
+    #[test]
+    fn the_hole_is_seen_through_the_references() {
+        let scene = card_before_wall();
+        let target = Rgb32FImage::from_fn(200, 150, |x, y| {
+            if scene.hole.is_hole(x, y) { image::Rgb([1.0; 3]) } else { *scene.photos[0].get_pixel(x, y) }
+        });
+        let found = multi_view(&target, &scene.hole, &scene.photos[1..], &scene.matches).unwrap();
+        assert!(found.reconstruction.rms_px < 0.3, "{} px", found.reconstruction.rms_px);
+        assert_eq!(found.proposals.len(), 3);
+        for p in &found.proposals {
+            let (error, confidence) = in_hole(p, &scene.photos[0], &scene.hole);
+            assert!(
+                error < 0.04 && confidence > 0.5,
+                "reference {}: error {error}, confidence {confidence}",
+                p.reference
+            );
+        }
+    }
+
+    #[test]
+    fn without_matches_or_a_second_reference_nothing_is_proposed() {
+        let scene = card_before_wall();
+        let (target, references) = (&scene.photos[0], &scene.photos[1..]);
+        assert!(multi_view_proposals(target, &scene.hole, references, &[]).is_empty());
+        assert!(multi_view_proposals(target, &scene.hole, &references[..1], &scene.matches[..1]).is_empty());
+    }
 }

@@ -5,15 +5,25 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Planes looked for.
-const MOST: usize = 5;
-const SAMPLES: usize = 600;
+const MOST: usize = 6;
+/// Points that a plane needs.
+const FEWEST: usize = 12;
+const SAMPLES: usize = 800;
 /// Neighbours that half of the samples are drawn from: a plane's points lie together.
 const NEIGHBOURS: usize = 40;
 
-/// A point as a view sees it: its ray of unit depth and its inverse depth.
-pub type InverseDepth = (Vector3<f64>, f64);
+/// A point as a view sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct InverseDepth {
+    /// Its ray of unit depth.
+    pub ray: Vector3<f64>,
+    /// Its inverse depth.
+    pub inverse: f64,
+    /// Pixels that its image moves in some other photo for one unit of inverse depth: how well its depth is known.
+    pub motion_px: f64,
+}
 
-/// Planes as `q` with `inverse depth = q·ray`, best supported first. `tolerance` is in inverse depth.
+/// Planes as `q` with `inverse depth = q·ray`, best supported first. `tolerance` is in pixels of motion.
 pub fn planes(points: &[InverseDepth], tolerance: f64) -> Vec<Vector3<f64>> {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut left: Vec<InverseDepth> = points.to_vec();
@@ -21,7 +31,7 @@ pub fn planes(points: &[InverseDepth], tolerance: f64) -> Vec<Vector3<f64>> {
     while found.len() < MOST && left.len() >= 20 {
         let Some(plane) = best_plane(&left, tolerance, &mut rng) else { break };
         let support = left.iter().filter(|p| distance(&plane, p) < tolerance).count();
-        if support < 15.max(points.len() / 25) {
+        if support < FEWEST.max(points.len() / 40) {
             break;
         }
         left.retain(|p| distance(&plane, p) >= 2.0 * tolerance);
@@ -30,8 +40,9 @@ pub fn planes(points: &[InverseDepth], tolerance: f64) -> Vec<Vector3<f64>> {
     found
 }
 
-fn distance(plane: &Vector3<f64>, (ray, inverse): &InverseDepth) -> f64 {
-    (plane.dot(ray) - inverse).abs()
+/// How far the point's image is from where the plane has it, in pixels.
+fn distance(plane: &Vector3<f64>, point: &InverseDepth) -> f64 {
+    (plane.dot(&point.ray) - point.inverse).abs() * point.motion_px
 }
 
 fn best_plane(points: &[InverseDepth], tolerance: f64, rng: &mut ChaCha8Rng) -> Option<Vector3<f64>> {
@@ -56,7 +67,7 @@ fn best_plane(points: &[InverseDepth], tolerance: f64, rng: &mut ChaCha8Rng) -> 
 }
 
 fn nearest(points: &[InverseDepth], centre: usize) -> Vec<usize> {
-    let far = |i: &usize| (points[*i].0 - points[centre].0).norm_squared();
+    let far = |i: &usize| (points[*i].ray - points[centre].ray).norm_squared();
     let mut order: Vec<usize> = (0..points.len()).collect();
     let count = NEIGHBOURS.min(order.len() - 1);
     order.select_nth_unstable_by(count, |a, b| far(a).total_cmp(&far(b)));
@@ -65,14 +76,16 @@ fn nearest(points: &[InverseDepth], centre: usize) -> Vec<usize> {
 }
 
 fn through(sample: &[InverseDepth; 3]) -> Option<Vector3<f64>> {
-    let rows = Matrix3::from_rows(&[sample[0].0.transpose(), sample[1].0.transpose(), sample[2].0.transpose()]);
-    let plane = rows.try_inverse()? * Vector3::new(sample[0].1, sample[1].1, sample[2].1);
+    let rows = Matrix3::from_rows(&[sample[0].ray.transpose(), sample[1].ray.transpose(), sample[2].ray.transpose()]);
+    let plane = rows.try_inverse()? * Vector3::new(sample[0].inverse, sample[1].inverse, sample[2].inverse);
     plane.iter().all(|v| v.is_finite()).then_some(plane)
 }
 
 fn fit<'a>(points: impl Iterator<Item = &'a InverseDepth>) -> Option<Vector3<f64>> {
-    let (a, b) =
-        points.fold((Matrix3::zeros(), Vector3::zeros()), |(a, b), (ray, d)| (a + ray * ray.transpose(), b + ray * *d));
+    let (a, b) = points.fold((Matrix3::zeros(), Vector3::zeros()), |(a, b), p| {
+        let w = p.motion_px * p.motion_px;
+        (a + p.ray * p.ray.transpose() * w, b + p.ray * (p.inverse * w))
+    });
     a.try_inverse().map(|inverse| inverse * b)
 }
 
@@ -90,10 +103,10 @@ mod tests {
                 1 | 2 => wall.dot(&ray),
                 _ => floor.dot(&ray),
             };
-            (ray, inverse)
+            InverseDepth { ray, inverse, motion_px: 500.0 }
         };
         let points: Vec<_> = (0..400).map(point).collect();
-        let found = planes(&points, 0.004);
+        let found = planes(&points, 2.0);
         for wanted in [floor, wall] {
             assert!(found.iter().any(|p| (p - wanted).norm() < 0.02), "{found:?}");
         }
@@ -101,6 +114,6 @@ mod tests {
 
     #[test]
     fn few_points_make_no_plane() {
-        assert!(planes(&[(Vector3::z(), 0.2); 10], 0.01).is_empty());
+        assert!(planes(&[InverseDepth { ray: Vector3::z(), inverse: 0.2, motion_px: 500.0 }; 10], 2.0).is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! References pulled into the target's view through its depth, each with what it can be trusted for.
 
 use super::depth::DepthMap;
-use super::rays::{Hit, Projector, RayGrid, level_for};
+use super::occluder::{Occluder, Relation};
+use super::rays::{Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
 use crate::pyramid::{gaussian_blur, half};
@@ -13,10 +14,6 @@ use rayon::prelude::*;
 const AGREES: f32 = 1.0;
 const UNDECIDED: f32 = 0.55;
 const HIDDEN: f32 = 0.05;
-/// Depths agree within this many of the reference's own depth steps.
-const TOLERANCE_STEPS: f32 = 2.5;
-/// A reference's depth is believed against the target's when its lead over other depths is above this.
-const SURE_MARGIN: f32 = 0.012;
 /// Matching cost at which confidence is halved.
 const HALF_COST: f32 = 0.55;
 
@@ -30,7 +27,7 @@ pub struct Projected {
 }
 
 /// Pulls view `view` (whose picture is `photo`, whose own depth is `own`) into the first view, whose depth is `depth` at its full size.
-pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap, own: Option<&DepthMap>) -> Projected {
+pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap, own: Option<&Occluder>) -> Projected {
     let (w, h) = views.size();
     let grid = RayGrid::new(&views.cameras[0], (w as usize, h as usize));
     let projector = Projector::new(&views.cameras[0], &views.cameras[view]);
@@ -45,7 +42,11 @@ pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap
         let (x, y) = ((hit.x + 0.5) * ratio.0 - 0.5, (hit.y + 0.5) * ratio.1 - 0.5);
         sample(&source, x, y, Sampling::Bicubic, out);
         out.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        let visible = own.map_or(UNDECIDED, |own| visibility(own, &hit, photo.dimensions()));
+        let visible = match own.map_or(Relation::Unknown, |own| own.relation(&hit)) {
+            Relation::On => AGREES,
+            Relation::Unknown | Relation::Through => UNDECIDED,
+            Relation::Hidden => HIDDEN,
+        };
         *confidence = visible / (1.0 + (cost.as_raw()[i] / HALF_COST).powi(3));
     });
     let size = "one value a pixel";
@@ -53,25 +54,6 @@ pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap
         colour: Rgb32FImage::from_raw(w, h, colour).expect(size),
         confidence: Plane::from_raw(w, h, confidence).expect(size),
     }
-}
-
-/// What the reference's own depth says about a point at `hit`.
-fn visibility(own: &DepthMap, hit: &Hit, size: (u32, u32)) -> f32 {
-    let (w, h) = own.inverse.dimensions();
-    let cell = |v: f32, n: u32, full: u32| (((v + 0.5) * n as f32 / full as f32) as u32).min(n - 1);
-    let (x, y) = (cell(hit.x, w, size.0), cell(hit.y, h, size.1));
-    let (mut far, mut near) = (f32::INFINITY, 0.0f32);
-    for v in y.saturating_sub(1)..=(y + 1).min(h - 1) {
-        for u in x.saturating_sub(1)..=(x + 1).min(w - 1) {
-            let d = own.inverse.get_pixel(u, v)[0];
-            (far, near) = (far.min(d), near.max(d));
-        }
-    }
-    let tolerance = TOLERANCE_STEPS * own.step;
-    if hit.inverse_depth < far - tolerance {
-        return if own.margin.get_pixel(x, y)[0] > SURE_MARGIN { HIDDEN } else { UNDECIDED };
-    }
-    if hit.inverse_depth <= near + tolerance { AGREES } else { UNDECIDED }
 }
 
 /// The photo shrunk so that a step in the target is about one of its pixels.

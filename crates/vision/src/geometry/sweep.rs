@@ -4,6 +4,7 @@
 //! first, on windows of 7×7 pixels. Windows follow the surface that the hypotheses move around, so a slanted base surface gives slanted
 //! windows. The cost is that of the better half of the pairs, so that an occlusion in some photos does no harm.
 
+use super::occluder::{Occluder, Relation};
 use super::rays::{Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
@@ -22,6 +23,9 @@ const CONTRAST_SHARE: f32 = 0.7;
 const TONE_WEIGHT: f32 = 0.3;
 /// Cost where no two photos see a point.
 pub const NEUTRAL: f32 = 0.6;
+/// What a point's lying on another photo's own surface, or in front of it, adds to the cost.
+const ON_SURFACE: f32 = -0.1;
+const SEEN_THROUGH: f32 = 0.2;
 /// Weight of pairs with the first view against those among the others, where it is known.
 const FIRST_SHARE: f32 = 0.7;
 
@@ -46,6 +50,7 @@ pub struct Sweeper<'a> {
     /// 1 where the first view is known.
     pub known: Vec<f32>,
     projectors: Vec<Projector>,
+    occluders: &'a [Option<Occluder>],
     first: Moments,
     known_share: Vec<f32>,
 }
@@ -57,8 +62,8 @@ struct Moments {
 }
 
 impl<'a> Sweeper<'a> {
-    /// Prepares the first view at `size` pixels.
-    pub fn new(views: &'a Views, size: (usize, usize)) -> Self {
+    /// Prepares the first view at `size` pixels. `occluders` are the other views' surfaces where they are known already, or empty.
+    pub fn new(views: &'a Views, size: (usize, usize), occluders: &'a [Option<Occluder>]) -> Self {
         let grid = RayGrid::new(&views.cameras[0], size);
         let grey = shrink_to(&views.grey[0][0], size.0 as u32, size.1 as u32);
         let known = known_at(views, size);
@@ -66,7 +71,7 @@ impl<'a> Sweeper<'a> {
         let weighted: Vec<f32> = grey.iter().zip(&known).map(|(g, k)| g * k).collect();
         let first = masked_moments(&weighted, &grey, &known_share, size);
         let projectors = views.cameras[1..].iter().map(|c| Projector::new(&views.cameras[0], c)).collect();
-        Self { views, grid, grey, known, projectors, first, known_share }
+        Self { views, grid, grey, known, projectors, occluders, first, known_share }
     }
 
     /// Costs of the depths `depth(pixel, hypothesis)` (inverse), for `depths` hypotheses.
@@ -79,21 +84,38 @@ impl<'a> Sweeper<'a> {
         CostVolume { size: self.grid.size, depths, cost }
     }
 
+    /// The first view's grey values, 0 to 255, with the hole as the other photos have it at the given inverse depths (the mean of those
+    /// that see a point; 0 where none does).
+    pub fn completed(&self, depth: &[f32]) -> Vec<f32> {
+        let pulled: Vec<Pulled> = (0..self.projectors.len()).map(|j| self.pull(j, &|i| depth[i])).collect();
+        let other = |i: usize| {
+            let seen = pulled.iter().filter(|p| p.seen[i]);
+            let (sum, count) = seen.fold((0.0, 0.0f32), |(s, n), p| (s + p.values[i], n + 1.0));
+            sum / count.max(1.0)
+        };
+        let grey = self.grey.as_raw();
+        (0..grey.len()).map(|i| if self.known[i] > 0.5 { grey[i] } else { other(i) }).collect()
+    }
+
     fn slice(&self, depth: &dyn Fn(usize) -> f32) -> Vec<f32> {
         let pulled: Vec<Pulled> = (0..self.projectors.len()).map(|j| self.pull(j, depth)).collect();
-        let n = self.grid.rays.len();
-        let mut with_first = HalfMean::new(n, pulled.len());
-        let mut among = HalfMean::new(n, pulled.len() * (pulled.len() - 1) / 2);
+        let (n, strict) = (self.grid.rays.len(), !self.occluders.is_empty());
+        let mut with_first = BetterMean::new(n, pulled.len(), strict);
+        let mut among = BetterMean::new(n, pulled.len() * (pulled.len() - 1) / 2, strict);
         for (j, a) in pulled.iter().enumerate() {
             self.compare_with_first(a, self.views.spread[0][j + 1], &mut with_first);
             for (k, b) in pulled.iter().enumerate().skip(j + 1) {
                 self.compare(a, b, self.views.spread[j + 1][k + 1], &mut among);
             }
         }
-        let joined = |i: usize| match (with_first.mean(i), among.mean(i)) {
-            (Some(a), Some(b)) => FIRST_SHARE * a + (1.0 - FIRST_SHARE) * b,
-            (Some(a), None) | (None, Some(a)) => a,
-            (None, None) => NEUTRAL,
+        let joined = |i: usize| {
+            let matching = match (with_first.mean(i), among.mean(i)) {
+                (Some(a), Some(b)) => FIRST_SHARE * a + (1.0 - FIRST_SHARE) * b,
+                (Some(a), None) | (None, Some(a)) => a,
+                (None, None) => NEUTRAL,
+            };
+            let votes: f32 = pulled.iter().map(|p| p.votes.get(i).copied().unwrap_or(0.0)).sum();
+            matching + votes / pulled.len() as f32
         };
         (0..n).map(joined).collect()
     }
@@ -103,7 +125,10 @@ impl<'a> Sweeper<'a> {
         let (projector, levels) = (&self.projectors[j], &self.views.grey[j + 1]);
         let level = level_for(projector.scale(&self.grid, depth), levels.len());
         let source = Source::new(&levels[level], &levels[0]);
-        let (mut values, mut seen) = (vec![0.0; self.grid.rays.len()], vec![false; self.grid.rays.len()]);
+        let n = self.grid.rays.len();
+        let occluder = self.occluders.get(j).and_then(|o| o.as_ref());
+        let (mut values, mut seen) = (vec![0.0; n], vec![false; n]);
+        let mut votes = vec![0.0; if occluder.is_some() { n } else { 0 }];
         for (i, ray) in self.grid.rays.iter().enumerate() {
             let d = depth(i);
             if d >= 0.0
@@ -111,26 +136,32 @@ impl<'a> Sweeper<'a> {
             {
                 values[i] = source.at(hit.x, hit.y);
                 seen[i] = true;
+                match occluder.map_or(Relation::Unknown, |o| o.relation(&hit)) {
+                    Relation::On => votes[i] = ON_SURFACE,
+                    Relation::Through => votes[i] = SEEN_THROUGH,
+                    Relation::Hidden => seen[i] = false,
+                    Relation::Unknown => {}
+                }
             }
         }
         let moments = moments(&values, self.grid.size);
-        Pulled { values, seen, moments }
+        Pulled { values, seen, votes, moments }
     }
 
-    fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut HalfMean) {
+    fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut BetterMean) {
         let products: Vec<f32> = a.values.iter().zip(&b.values).map(|(a, b)| a * b).collect();
         let products = boxed(&products, self.grid.size);
-        for i in 0..products.len() {
+        for (i, product) in products.iter().enumerate() {
             if a.seen[i] && b.seen[i] {
                 let (ma, mb) = (a.moments.mean[i], b.moments.mean[i]);
                 let cost =
-                    window_cost(products[i] - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
+                    window_cost(product - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
                 out.add(i, cost);
             }
         }
     }
 
-    fn compare_with_first(&self, b: &Pulled, spread: f32, out: &mut HalfMean) {
+    fn compare_with_first(&self, b: &Pulled, spread: f32, out: &mut BetterMean) {
         if self.known_share.iter().all(|&k| k <= 0.5) {
             return;
         }
@@ -139,10 +170,10 @@ impl<'a> Sweeper<'a> {
         let there = masked_moments(&known, &b.values, &self.known_share, size);
         let products: Vec<f32> = known.iter().zip(self.grey.iter()).map(|(b, g)| b * g).collect();
         let products = boxed(&products, size);
-        for i in 0..products.len() {
+        for (i, product) in products.iter().enumerate() {
             if b.seen[i] && self.known[i] > 0.5 && self.known_share[i] > 0.5 {
                 let (ma, mb) = (self.first.mean[i], there.mean[i]);
-                let covariance = products[i] / self.known_share[i] - ma * mb;
+                let covariance = product / self.known_share[i] - ma * mb;
                 out.add(i, window_cost(covariance, self.first.variance[i], there.variance[i], ma - mb, spread));
             }
         }
@@ -152,6 +183,8 @@ impl<'a> Sweeper<'a> {
 struct Pulled {
     values: Vec<f32>,
     seen: Vec<bool>,
+    /// What this photo's own surface says; empty where it is unknown.
+    votes: Vec<f32>,
     moments: Moments,
 }
 
@@ -164,16 +197,18 @@ fn window_cost(covariance: f32, va: f32, vb: f32, tone: f32, spread: f32) -> f32
     1.0 - (1.0 - CONTRAST_SHARE) * correlation - CONTRAST_SHARE * contrast + TONE_WEIGHT * tone
 }
 
-/// Means of the better half of up to `most` numbers a pixel.
-struct HalfMean {
+/// Means of the better ones of up to `most` numbers a pixel: of half of them, or (`strict`) of one more than half. The latter where hidden
+/// photos are left out already: with four photos a thin white object is absent in the better half of pairs at a wrong depth.
+struct BetterMean {
     most: usize,
+    strict: bool,
     values: Vec<f32>,
     counts: Vec<u8>,
 }
 
-impl HalfMean {
-    fn new(pixels: usize, most: usize) -> Self {
-        Self { most, values: vec![0.0; pixels * most], counts: vec![0; pixels] }
+impl BetterMean {
+    fn new(pixels: usize, most: usize, strict: bool) -> Self {
+        Self { most, strict, values: vec![0.0; pixels * most], counts: vec![0; pixels] }
     }
 
     /// Inserts in ascending order.
@@ -191,7 +226,8 @@ impl HalfMean {
 
     #[inline]
     fn mean(&self, pixel: usize) -> Option<f32> {
-        let better = (self.counts[pixel] as usize).div_ceil(2);
+        let count = self.counts[pixel] as usize;
+        let better = if self.strict { (count / 2 + 1).min(count) } else { count.div_ceil(2) };
         let row = &self.values[pixel * self.most..][..better];
         (better > 0).then(|| row.iter().sum::<f32>() / better as f32)
     }
@@ -314,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_better_half_is_averaged() {
-        let mut mean = HalfMean::new(2, 5);
+        let mut mean = BetterMean::new(2, 5, false);
         [0.9, 0.1, 0.5, 0.3, 0.8].into_iter().for_each(|v| mean.add(1, v));
         assert!((mean.mean(1).unwrap() - 0.3).abs() < 1e-6 && mean.mean(0).is_none());
     }

@@ -3,7 +3,7 @@
 /// Real roots of `c[0] + c[1]·x + c[2]·x² + c[3]·x³`, each polished by Newton steps. Lower degrees when leading coefficients vanish.
 pub fn cubic_roots(c: [f64; 4]) -> Vec<f64> {
     let size = c.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    if !(size > 0.0) || !size.is_finite() {
+    if size == 0.0 || !size.is_finite() {
         return Vec::new();
     }
     let roots =

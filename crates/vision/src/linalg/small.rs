@@ -34,7 +34,7 @@ pub fn null_space_7x9(mut m: SMatrix<f64, 7, 9>) -> Option<[SVector<f64, 9>; 2]>
         m.swap_columns(k, k + column);
         order.swap(k, k + column);
         let pivot = m[(k, k)];
-        if !(pivot.abs() > 1e-10 * size) {
+        if pivot.abs() <= 1e-10 * size || pivot.is_nan() {
             return None;
         }
         let row = m.row(k) / pivot;

@@ -19,7 +19,7 @@ pub struct SiftMatcher {
     pub matching: MatchOptions,
     /// Points closer to a hole than this are left out, in pixels. Default 8.
     pub hole_margin_px: u32,
-    /// A pair with fewer epipolar inliers gets a second try. Default 60; 0 switches it off.
+    /// A pair with fewer epipolar inliers gets a second try. Default 80; 0 switches it off.
     pub enough: usize,
     /// Contrast threshold of the second try. Default 0.008.
     pub second_contrast: f32,
@@ -33,7 +33,7 @@ impl Default for SiftMatcher {
             features: SiftOptions::default(),
             matching: MatchOptions::default(),
             hole_margin_px: 8,
-            enough: 60,
+            enough: 80,
             second_contrast: 0.008,
             tilts: vec![1.6, 2.6],
         }
@@ -66,7 +66,8 @@ impl Prepared {
     /// Fainter features first, then those of every simulated view.
     fn slanted(&self, matcher: &SiftMatcher) -> &[Features] {
         self.slanted.get_or_init(|| {
-            let options = SiftOptions { contrast_threshold: matcher.second_contrast, ..matcher.features.clone() };
+            let options =
+                SiftOptions { contrast_threshold: matcher.second_contrast, doubled: false, ..matcher.features.clone() };
             let views =
                 matcher.tilts.iter().flat_map(|&tilt| turns_for_tilt(tilt).into_iter().map(move |turn| (tilt, turn)));
             let mut all = vec![(1.0, 0.0)];

@@ -38,11 +38,11 @@ pub fn resize_bilinear<P: Channels>(image: &Picture<P>, width: u32, height: u32)
         let row = |y: usize| &image.as_raw()[y * w * channels..][..w * channels];
         let (top, bottom) = (row(top), row(bottom));
         for (out, &(left, right, fx)) in out.chunks_exact_mut(channels).zip(&columns) {
-            for c in 0..channels {
-                let (l, r) = (left * channels + c, right * channels + c);
-                let upper = top[l] + fx * (top[r] - top[l]);
-                let lower = bottom[l] + fx * (bottom[r] - bottom[l]);
-                out[c] = upper + fy * (lower - upper);
+            let (left, right) = (left * channels, right * channels);
+            for (c, out) in out.iter_mut().enumerate() {
+                let upper = top[left + c] + fx * (top[right + c] - top[left + c]);
+                let lower = bottom[left + c] + fx * (bottom[right + c] - bottom[left + c]);
+                *out = upper + fy * (lower - upper);
             }
         }
     });

@@ -1,0 +1,135 @@
+//! The embedded model behind the common interface: tuned in full (it is small), sampled in pixel space.
+
+mod sampling;
+
+use crate::fingerprint;
+use crate::model::{Model, StageError, View};
+use crate::samplers::SamplerSettings;
+use crate::schedule::NoiseSchedule;
+use crate::training::batch::{Batch, Sample};
+use crate::training::checkpoint::Checkpoints;
+use crate::training::objective::{loss, random_levels, schedule};
+use crate::tuning::TuneConfig;
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{DType, Device};
+use image::Rgb32FImage;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use realfill_models::ModelError;
+use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
+use std::path::Path;
+
+const WEIGHTS: &str = "embedded.safetensors";
+
+/// The embedded model, tuned or not.
+pub struct EmbeddedModel {
+    network: PatchUNet,
+    optimizer: Option<ModuleOptimizer>,
+    schedule: NoiseSchedule,
+    fingerprint: String,
+    stride: u32,
+    device: Device,
+}
+
+impl EmbeddedModel {
+    /// The one that ships with the program.
+    ///
+    /// # Errors
+    /// When the program was built with a damaged checkpoint.
+    pub fn built_in(device: &Device) -> Result<Self, ModelError> {
+        let network = PatchUNet::built_in(&device.clone().autodiff())?;
+        Ok(Self::new(network, &EmbeddedConfig::default(), PatchUNet::built_in_fingerprint(), device))
+    }
+
+    /// One of the same shape from a file that pretraining wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another network.
+    pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|error| ModelError::file(path, error))?;
+        let config = EmbeddedConfig::default();
+        let network = PatchUNet::new(&config, &device.clone().autodiff()).load(path)?;
+        Ok(Self::new(network, &config, fingerprint::of_bytes(&bytes), device))
+    }
+
+    /// A network on an autodiff device, of the given shape.
+    pub fn new(network: PatchUNet, config: &EmbeddedConfig, fingerprint: String, device: &Device) -> Self {
+        let stride = config.stride() as u32;
+        Self { network, optimizer: None, schedule: schedule(), fingerprint, stride, device: device.clone() }
+    }
+
+    fn optimizer(config: &TuneConfig) -> ModuleOptimizer {
+        let clipping = GradientClippingConfig::Norm(config.max_gradient_norm as f32);
+        AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_grad_clipping(Some(clipping)).init()
+    }
+}
+
+impl Model for EmbeddedModel {
+    fn name(&self) -> String {
+        "embedded".into()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+
+    fn stride(&self) -> u32 {
+        self.stride
+    }
+
+    fn crop_px(&self) -> u32 {
+        128
+    }
+
+    fn view_px(&self) -> u32 {
+        512
+    }
+
+    fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
+        let rate = config.learning_rate * config.rate_factor(step);
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed.rotate_left(20) ^ step as u64);
+        let batch = Batch::new(samples, &self.device.clone().autodiff());
+        let levels = random_levels(&self.schedule, samples.len(), &mut rng);
+        let loss = loss(&self.network, &batch, &levels, &mut rng);
+        let value = loss.clone().into_scalar::<f32>();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        let optimizer = self.optimizer.get_or_insert_with(|| Self::optimizer(config));
+        self.network = optimizer.step(rate, self.network.clone(), gradients);
+        Ok(f64::from(value))
+    }
+
+    fn save(&self, checkpoints: &Checkpoints, step: usize) -> Result<(), StageError> {
+        let fresh = AdamWConfig::new().init();
+        let optimizer = self.optimizer.as_ref().unwrap_or(&fresh);
+        Ok(checkpoints.save(step, &self.network, optimizer, &step)?)
+    }
+
+    fn restore(&mut self, checkpoints: &Checkpoints, step: usize, config: &TuneConfig) -> Result<(), StageError> {
+        let (network, optimizer, _): (_, _, usize) =
+            checkpoints.load(step, self.network.clone(), Self::optimizer(config))?;
+        (self.network, self.optimizer) = (network, Some(optimizer));
+        Ok(())
+    }
+
+    fn save_adapter(&self, folder: &Path) -> Result<(), StageError> {
+        std::fs::create_dir_all(folder).map_err(|error| ModelError::file(folder, error))?;
+        Ok(self.network.valid().save(&folder.join(WEIGHTS), DType::F32)?)
+    }
+
+    fn load_adapter(&mut self, folder: &Path) -> Result<(), StageError> {
+        self.network = self.network.clone().load(&folder.join(WEIGHTS))?;
+        Ok(())
+    }
+
+    fn draw(
+        &self,
+        view: &View,
+        seeds: &[u64],
+        settings: &SamplerSettings,
+        on_step: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Rgb32FImage>, StageError> {
+        sampling::draw(&self.network.valid(), &self.schedule, view, seeds, settings, &self.device, on_step)
+    }
+}

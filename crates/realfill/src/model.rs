@@ -1,0 +1,97 @@
+//! The one interface behind which both kinds of base model are tuned on a scene and sampled.
+
+use crate::samplers::{SampleError, SamplerSettings};
+use crate::training::batch::Sample;
+use crate::training::checkpoint::{CheckpointError, Checkpoints};
+use crate::tuning::TuneConfig;
+use image::Rgb32FImage;
+use realfill_models::ModelError;
+use realfill_vision::{Guide, Mask};
+use std::path::Path;
+
+/// A picture with a hole at the model's own size, and what the references propose for it.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Colours 0 to 1; those inside the hole are ignored.
+    pub picture: Rgb32FImage,
+    /// The hole.
+    pub mask: Mask,
+    /// The proposals; [`Guide::empty`] when there are none.
+    pub guide: Guide,
+}
+
+/// Why a model could not be tuned or sampled.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The checkpoint or adapter files.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Writing or resuming a training.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The sampler's settings, or a stop asked for.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+}
+
+/// A base model that can be tuned on a scene and sampled.
+pub trait Model {
+    /// What reports call it, such as `embedded`.
+    fn name(&self) -> String;
+
+    /// A hash of the weights it was loaded from, written beside adapters made on it.
+    fn fingerprint(&self) -> String;
+
+    /// Sides of views and samples must be multiples of this many pixels.
+    fn stride(&self) -> u32;
+
+    /// Side of the square crops it is tuned on, in pixels.
+    fn crop_px(&self) -> u32;
+
+    /// Longest side of the view it works at by default, in pixels.
+    fn view_px(&self) -> u32;
+
+    /// One optimiser step (number `step`, from 0) on `samples`; returns the loss.
+    ///
+    /// # Errors
+    /// When the model cannot run on the samples.
+    fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError>;
+
+    /// Writes everything that [`Model::restore`] needs to go on bit for bit.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    fn save(&self, checkpoints: &Checkpoints, step: usize) -> Result<(), StageError>;
+
+    /// Goes back to a saved step.
+    ///
+    /// # Errors
+    /// When the checkpoint is damaged or of another model.
+    fn restore(&mut self, checkpoints: &Checkpoints, step: usize, config: &TuneConfig) -> Result<(), StageError>;
+
+    /// Writes what was learnt on the scene.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    fn save_adapter(&self, folder: &Path) -> Result<(), StageError>;
+
+    /// Takes up what was learnt before.
+    ///
+    /// # Errors
+    /// When the files are missing or do not fit.
+    fn load_adapter(&mut self, folder: &Path) -> Result<(), StageError>;
+
+    /// One completed picture of the view's size for each seed; a picture depends on its own seed only.
+    ///
+    /// `on_step` hears (step, steps) and returns whether to go on.
+    ///
+    /// # Errors
+    /// When the settings do not fit or the caller stopped.
+    fn draw(
+        &self,
+        view: &View,
+        seeds: &[u64],
+        settings: &SamplerSettings,
+        on_step: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Rgb32FImage>, StageError>;
+}

@@ -1,0 +1,49 @@
+//! The settings of a whole job: one struct for the command line, the API and the file.
+
+use crate::samplers::SamplerSettings;
+use crate::tuning::TuneConfig;
+use serde::{Deserialize, Serialize};
+
+/// How to complete a photo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FillConfig {
+    /// Whether to work out where the references land in the target.
+    pub guide: bool,
+    /// Longest side the model works at, in pixels; 0 for the model's own default.
+    pub view_px: u32,
+    /// Pictures to sample and rank.
+    pub candidates: usize,
+    /// Seed of the first candidate; the others follow.
+    pub seed: u64,
+    /// Width of the blend inside the hole's edge, in pixels of the photo.
+    pub feather_px: f32,
+    /// How far the model may move what the guide proposes where trust is 0, from 0 to 1; nothing at trust 1.
+    pub model_weight: f32,
+    /// How to tune.
+    pub tune: TuneConfig,
+    /// How to sample.
+    pub sampler: SamplerSettings,
+}
+
+impl Default for FillConfig {
+    fn default() -> Self {
+        Self {
+            guide: true,
+            view_px: 0,
+            candidates: 4,
+            seed: 0,
+            feather_px: 8.0,
+            model_weight: 0.0,
+            tune: TuneConfig::default(),
+            sampler: SamplerSettings { steps: 12, ..SamplerSettings::default() },
+        }
+    }
+}
+
+impl FillConfig {
+    /// The candidates' seeds.
+    pub fn seeds(&self) -> Vec<u64> {
+        (0..self.candidates.max(1) as u64).map(|i| self.seed.wrapping_add(i)).collect()
+    }
+}

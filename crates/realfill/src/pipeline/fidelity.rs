@@ -1,0 +1,78 @@
+//! The fidelity map: which filled pixels a reference supports, which one, and which are invented.
+
+use image::{Rgb, RgbImage};
+use realfill_vision::{Guide, Mask};
+use serde::{Deserialize, Serialize};
+
+/// From this trust on a pixel counts as supported.
+const SUPPORTED: f32 = 0.5;
+/// One hue a reference; five at most. Colour-blind safe (Okabe & Ito 2008).
+const HUES: [[u8; 3]; 5] = [[0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233]];
+/// What is invented.
+const INVENTED: [u8; 3] = [213, 94, 0];
+
+/// How much of the hole each reference supports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fidelity {
+    /// Share of the hole at trust 0.5 or more, 0 to 1.
+    pub supported_share: f64,
+    /// The rest.
+    pub invented_share: f64,
+    /// Supported share by reference, in order.
+    pub references: Vec<f64>,
+    /// Mean trust in the hole.
+    pub mean_trust: f64,
+}
+
+impl Fidelity {
+    /// Reads the shares off a guide for the hole it was made for.
+    pub fn of(guide: &Guide, mask: &Mask) -> Self {
+        let pixels = guide.trust.as_raw().iter().zip(guide.source.as_raw()).zip(mask.holes());
+        let hole: Vec<(f32, u8)> =
+            pixels.filter(|(_, hole)| **hole).map(|((&trust, &source), _)| (trust, source)).collect();
+        let share = |is: &dyn Fn(&(f32, u8)) -> bool| {
+            hole.iter().filter(|pixel| is(pixel)).count() as f64 / hole.len().max(1) as f64
+        };
+        let supported_share = share(&|&(trust, source)| source > 0 && trust >= SUPPORTED);
+        let by = |i: usize| share(&|&(trust, source)| usize::from(source) == i + 1 && trust >= SUPPORTED);
+        Self {
+            supported_share,
+            invented_share: 1.0 - supported_share,
+            references: (0..guide.references.len()).map(by).collect(),
+            mean_trust: hole.iter().map(|&(trust, _)| f64::from(trust)).sum::<f64>() / hole.len().max(1) as f64,
+        }
+    }
+
+    /// The map as a picture: the hole in its reference's hue, brighter with trust; orange-red where invented; the rest dark.
+    pub fn picture(guide: &Guide, mask: &Mask) -> RgbImage {
+        RgbImage::from_fn(mask.width(), mask.height(), |x, y| {
+            if !mask.is_hole(x, y) {
+                return Rgb([24, 24, 24]);
+            }
+            let (trust, source) = (guide.trust.get_pixel(x, y)[0], guide.source.get_pixel(x, y)[0]);
+            if source == 0 || trust < SUPPORTED {
+                return Rgb(INVENTED);
+            }
+            let hue = HUES[usize::from(source - 1) % HUES.len()];
+            Rgb(hue.map(|v| (f32::from(v) * (0.3 + 0.7 * trust)) as u8))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Luma;
+
+    #[test]
+    fn shares_count_the_hole_only() {
+        let mut guide = Guide::empty(4, 1);
+        guide.references = vec![Default::default()];
+        for x in 0..4 {
+            guide.trust.put_pixel(x, 0, Luma([if x == 3 { 0.2 } else { 1.0 }]));
+            guide.source.put_pixel(x, 0, Luma([1]));
+        }
+        let fidelity = Fidelity::of(&guide, &Mask::new(4, 1, vec![false, false, true, true]));
+        assert_eq!((fidelity.supported_share, fidelity.references[0]), (0.5, 0.5));
+    }
+}

@@ -1,0 +1,127 @@
+//! What is tuned: the factors beside the U-Net and the text encoder, and the U-Net's input channels for the guide.
+
+use crate::tuning::TuneConfig;
+use burn::module::Module;
+use burn::tensor::Device;
+use realfill_models::ModelError;
+use realfill_models::lora::{Adapter, LoraConfig, TEXT_ENCODER_TARGETS, UNET_TARGETS};
+use realfill_models::sd::{LinearSlot, StableDiffusion};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const UNET: &str = "unet";
+const TEXT_ENCODER: &str = "text_encoder";
+const ORIGIN: &str = "fingerprints.json";
+const PEFT_CONFIG: &str = "adapter_config.json";
+
+/// The adapters of both networks.
+#[derive(Module, Debug)]
+pub(super) struct Adapters {
+    /// The U-Net's, with extra input channels for the guide.
+    pub unet: Adapter,
+    /// The text encoder's.
+    pub text: Adapter,
+}
+
+/// Channels of the guide: its latent and its trust.
+pub(super) fn guide_channels(base: &StableDiffusion) -> usize {
+    base.config.vae.latent_channels + 1
+}
+
+fn training_device(base: &StableDiffusion) -> Device {
+    base.device().clone().autodiff()
+}
+
+impl Adapters {
+    /// Adapters that change nothing yet.
+    pub fn fresh(base: &StableDiffusion, config: &TuneConfig) -> Self {
+        let device = training_device(base);
+        let lora = |targets: &[&str]| LoraConfig {
+            alpha: config.alpha,
+            dropout: config.lora_dropout,
+            ..LoraConfig::new(config.rank.max(1), targets)
+        };
+        let of = |targets: &[&str], slots: &[LinearSlot], seed| Adapter::new(&lora(targets), slots, seed, &device);
+        let unet = of(&UNET_TARGETS, &base.unet.slots(), config.seed);
+        let text = of(&TEXT_ENCODER_TARGETS, &base.text_encoder.slots(), config.seed.wrapping_add(1));
+        let input = base.unet.input_shape();
+        Self { unet: unet.with_extra_input_channels(guide_channels(base), input, &device), text }
+    }
+
+    /// Writes both in PEFT's format, and where they come from.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self, folder: &Path, origin: &Origin) -> Result<(), ModelError> {
+        self.unet.save_peft(&folder.join(UNET))?;
+        self.text.save_peft(&folder.join(TEXT_ENCODER))?;
+        let path = folder.join(ORIGIN);
+        let text = serde_json::to_string_pretty(origin).expect("plain data");
+        std::fs::write(&path, text).map_err(|e| ModelError::file(&path, e))
+    }
+
+    /// Reads adapters of ours or of PEFT's, for the device they are trained on. A text encoder's may be missing.
+    ///
+    /// # Errors
+    /// When there is none for the U-Net, or they do not fit the base.
+    pub fn load(self, folder: &Path, base: &StableDiffusion) -> Result<Self, ModelError> {
+        let device = training_device(base);
+        if !folder.join(UNET).join(PEFT_CONFIG).is_file() {
+            let reason = format!("has no {UNET}/{PEFT_CONFIG}; expected an adapter in PEFT's format");
+            return Err(ModelError::file(folder, reason));
+        }
+        let unet = Adapter::load_peft(&folder.join(UNET), &base.unet.slots(), &device)?;
+        let text_folder = folder.join(TEXT_ENCODER);
+        let text = match text_folder.join(PEFT_CONFIG).is_file() {
+            true => Adapter::load_peft(&text_folder, &base.text_encoder.slots(), &device)?,
+            false => self.text,
+        };
+        Ok(Self { unet: with_guide_channels(unet, folder, base)?, text })
+    }
+}
+
+/// Adds the guide's channels where the adapter was made without.
+fn with_guide_channels(unet: Adapter, folder: &Path, base: &StableDiffusion) -> Result<Adapter, ModelError> {
+    let [output, own] = base.unet.input_shape();
+    let expected = [output, guide_channels(base), 3, 3];
+    match unet.extra_input().map(|extra| extra.weight.val().dims()) {
+        None => Ok(unet.with_extra_input_channels(guide_channels(base), [output, own], &training_device(base))),
+        Some(shape) if shape == expected => Ok(unet),
+        Some(shape) => {
+            let reason = format!("the extra input's kernel is {shape:?}; this base needs {expected:?}");
+            Err(ModelError::file(folder.join(UNET), reason))
+        }
+    }
+}
+
+/// Where adapters come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// The base's fingerprint.
+    pub base: String,
+    /// The sentence that stands for the scene.
+    pub prompt: String,
+}
+
+impl Origin {
+    /// What stands beside the adapters; none beside those that PEFT has written.
+    ///
+    /// # Errors
+    /// When they were made on another base.
+    pub fn read(folder: &Path, base: &str) -> Result<Option<Self>, ModelError> {
+        let path = folder.join(ORIGIN);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = std::fs::read(&path).map_err(|e| ModelError::file(&path, e))?;
+        let origin: Self = serde_json::from_slice(&text).map_err(|e| ModelError::file(&path, e))?;
+        if origin.base == base {
+            return Ok(Some(origin));
+        }
+        let reason = format!(
+            "the adapter was made on the base {}, but the loaded one is {base}; load the base it was made on, or tune anew",
+            origin.base
+        );
+        Err(ModelError::file(&path, reason))
+    }
+}

@@ -1,0 +1,49 @@
+//! What the U-Net is told beside the noisy latent, from the networks' own view of pictures.
+
+use crate::training::batch::{Batch, Sample};
+use burn::tensor::Tensor;
+use realfill_models::embedded::Conditioning;
+use realfill_models::sd::StableDiffusion;
+
+/// One sample as a one-row batch of tensors on the base's device.
+pub(super) fn tensors(sample: &Sample, base: &StableDiffusion) -> Batch {
+    Batch::new(std::slice::from_ref(sample), base.device())
+}
+
+/// Pictures `[1, 3, height, width]`, -1 to 1, as latents `[1, channels, h, w]`: a sample from `noise`, or the mean.
+pub(super) fn latents(base: &StableDiffusion, pictures: Tensor<4>, noise: Option<Tensor<4>>) -> Tensor<4> {
+    base.scaled_latents(&base.encode(pictures), noise)
+}
+
+/// The channels after the noisy latent: mask, masked picture's latent, guide's latent, trust; `[1, 2 * channels + 2, h, w]`.
+///
+/// `noise` is for the masked picture's latent, as in [`latents`].
+pub(super) fn conditions(base: &StableDiffusion, known: Conditioning, noise: Option<Tensor<4>>) -> Tensor<4> {
+    let mask = base.mask_to_latents(known.mask);
+    let masked = latents(base, known.masked, noise);
+    let is_empty = known.trust.clone().max().into_scalar::<f32>() <= 0.0;
+    let guide = if is_empty { masked.zeros_like() } else { latents(base, known.guide, None) };
+    Tensor::cat(vec![mask, masked, guide, mean_of_cells(known.trust, base.config.vae.scale())], 1)
+}
+
+/// The mean of each cell of `scale` x `scale` pixels.
+fn mean_of_cells(plane: Tensor<4>, scale: usize) -> Tensor<4> {
+    let [rows, channels, height, width] = plane.dims();
+    let [h, w] = [height / scale, width / scale];
+    let cells: Tensor<6> = plane.reshape([rows, channels, h, scale, w, scale]);
+    cells.mean_dim(5).mean_dim(3).reshape([rows, channels, h, w])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+
+    #[test]
+    fn trust_is_the_mean_of_each_cell() {
+        let values: Vec<f32> = vec![1.0, 0.0, 0.2, 0.2, 0.0, 0.0, 0.2, 0.2];
+        let plane = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 2, 4]), &Device::flex());
+        let cells = mean_of_cells(plane, 2).into_data().try_to_vec::<f32>().unwrap();
+        assert!((cells[0] - 0.25).abs() < 1e-6 && (cells[1] - 0.2).abs() < 1e-6, "{cells:?}");
+    }
+}

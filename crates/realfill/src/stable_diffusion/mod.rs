@@ -1,0 +1,172 @@
+//! Stable Diffusion inpainting checkpoints behind the common interface: low-rank adapters are tuned on the scene
+//! (Tang et al. 2024, arXiv 2309.16668), the base stays as it is.
+
+mod adapters;
+mod conditions;
+mod gradients;
+mod learning;
+mod sampling;
+mod seeds;
+
+use crate::model::{Model, StageError, View};
+use crate::samplers::SamplerSettings;
+use crate::schedule::{NoiseSchedule, ScheduleConfig};
+use crate::training::batch::Sample;
+use crate::training::checkpoint::Checkpoints;
+use crate::tuning::TuneConfig;
+use adapters::{Adapters, Origin};
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Device;
+use image::Rgb32FImage;
+use realfill_models::ModelError;
+use realfill_models::sd::StableDiffusion;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Latent pixels a side that a checkpoint was trained at when its configuration does not say.
+const SAMPLE_SIZE: usize = 64;
+
+/// A Stable Diffusion inpainting checkpoint, tuned or not.
+pub struct StableDiffusionModel {
+    base: StableDiffusion,
+    schedule: NoiseSchedule,
+    adapters: Adapters,
+    optimizer: Option<ModuleOptimizer>,
+    prompt: String,
+    name: String,
+}
+
+/// What a checkpoint of a training says beside weights and optimiser.
+#[derive(Debug, Serialize, Deserialize)]
+struct Progress {
+    step: usize,
+    base: String,
+}
+
+impl StableDiffusionModel {
+    /// Loads a diffusers folder or a hub's id, with fresh adapters of the configuration's size beside it.
+    ///
+    /// # Errors
+    /// As [`StableDiffusion::load`]; a checkpoint that is not for inpainting, or whose scheduler is not supported.
+    pub fn load(source: &str, device: &Device, config: &TuneConfig) -> Result<Self, ModelError> {
+        let base = StableDiffusion::load(source, device)?;
+        if !base.config.inpaints() {
+            let expected = 2 * base.config.vae.latent_channels + 1;
+            let reason = format!(
+                "in_channels is {}, but an inpainting checkpoint has {expected} (noisy latent, mask, masked image's \
+                 latent); give one made for inpainting",
+                base.config.unet.in_channels
+            );
+            return Err(ModelError::file(Path::new(source).join("unet/config.json"), reason));
+        }
+        let in_scheduler = |e| ModelError::file(Path::new(source).join("scheduler/scheduler_config.json"), e);
+        let schedule = ScheduleConfig::from_json(&base.scheduler_config.to_string()).map_err(in_scheduler)?;
+        Ok(Self {
+            schedule: NoiseSchedule::new(schedule).map_err(in_scheduler)?,
+            adapters: Adapters::fresh(&base, config),
+            optimizer: None,
+            prompt: config.prompt.clone(),
+            name: name_of(source),
+            base,
+        })
+    }
+
+    /// Pixels a side of what the U-Net was trained on.
+    fn trained_px(&self) -> u32 {
+        let latents = self.base.config.unet.sample_size.unwrap_or(SAMPLE_SIZE);
+        (latents * self.base.config.vae.scale()) as u32
+    }
+}
+
+/// The hub's id, or the folder's own name without the place it lies at.
+fn name_of(source: &str) -> String {
+    let path = Path::new(source);
+    match path.file_name() {
+        Some(name) if path.exists() => name.to_string_lossy().into_owned(),
+        _ => source.to_owned(),
+    }
+}
+
+impl Model for StableDiffusionModel {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.base.fingerprint().to_owned()
+    }
+
+    /// That of the autoencoder: the U-Net crops where a level's size is odd, as diffusers does, so coarser steps would
+    /// only distort the picture's shape more.
+    fn stride(&self) -> u32 {
+        self.base.config.vae.scale() as u32
+    }
+
+    fn crop_px(&self) -> u32 {
+        self.trained_px()
+    }
+
+    fn view_px(&self) -> u32 {
+        self.trained_px()
+    }
+
+    fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
+        self.prompt.clone_from(&config.prompt);
+        let found = learning::gradients(&self.base, &self.schedule, &self.adapters, samples, step, config)?;
+        let optimizer = self.optimizer.get_or_insert_with(|| learning::optimizer(config));
+        self.adapters = learning::update(optimizer, self.adapters.clone(), found.gradients, step, config);
+        Ok(found.loss)
+    }
+
+    fn save(&self, checkpoints: &Checkpoints, step: usize) -> Result<(), StageError> {
+        let fresh = learning::optimizer(&TuneConfig::default());
+        let progress = Progress { step, base: self.fingerprint() };
+        Ok(checkpoints.save(step, &self.adapters, self.optimizer.as_ref().unwrap_or(&fresh), &progress)?)
+    }
+
+    fn restore(&mut self, checkpoints: &Checkpoints, step: usize, config: &TuneConfig) -> Result<(), StageError> {
+        let fresh = Adapters::fresh(&self.base, config);
+        let (adapters, optimizer, progress): (Adapters, _, Progress) =
+            checkpoints.load(step, fresh, learning::optimizer(config))?;
+        if progress.base != self.fingerprint() {
+            let reason = format!(
+                "was tuned on the base {}, but this one is {}; delete the checkpoints to start anew",
+                progress.base,
+                self.fingerprint()
+            );
+            return Err(ModelError::file(format!("checkpoint of step {step}"), reason).into());
+        }
+        self.adapters = adapters;
+        self.optimizer = Some(optimizer);
+        self.prompt.clone_from(&config.prompt);
+        Ok(())
+    }
+
+    fn save_adapter(&self, folder: &Path) -> Result<(), StageError> {
+        let origin = Origin { base: self.fingerprint(), prompt: self.prompt.clone() };
+        Ok(self.adapters.clone().valid().save(folder, &origin)?)
+    }
+
+    fn load_adapter(&mut self, folder: &Path) -> Result<(), StageError> {
+        let origin = Origin::read(folder, self.base.fingerprint())?;
+        self.adapters = self.adapters.clone().load(folder, &self.base)?;
+        self.optimizer = None;
+        if let Some(origin) = origin {
+            self.prompt = origin.prompt;
+        }
+        Ok(())
+    }
+
+    fn draw(
+        &self,
+        view: &View,
+        seeds: &[u64],
+        settings: &SamplerSettings,
+        on_step: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Rgb32FImage>, StageError> {
+        let adapters = self.adapters.clone().valid();
+        let denoiser = sampling::Inpainting::new(&self.base, &adapters, &self.prompt, view)?;
+        sampling::draw(&denoiser, &self.schedule, seeds, settings, on_step)
+    }
+}

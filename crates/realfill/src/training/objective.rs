@@ -1,0 +1,64 @@
+//! What the embedded model learns: to predict the clean picture from a noised one, most of all inside the hole.
+
+use super::batch::Batch;
+use crate::denoiser::{PredictionType, mix};
+use crate::schedule::{BetaSchedule, NoiseLevel, NoiseSchedule, ScheduleConfig, TimestepSpacing};
+use burn::tensor::{Tensor, TensorData};
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+use realfill_models::embedded::PatchUNet;
+
+/// What an error outside the hole counts beside one inside: enough to keep the two continuous.
+const OUTSIDE: f64 = 0.1;
+/// Most that one timestep counts beside another (cf. Min-SNR, Hang et al. 2023, arXiv 2303.09556, gamma = 5).
+const MAX_WEIGHT: f64 = 5.0;
+
+/// The embedded model's schedule: squared cosine (Nichol & Dhariwal 2021), predicting x0.
+pub fn schedule() -> NoiseSchedule {
+    let config = ScheduleConfig {
+        beta_schedule: BetaSchedule::SquaredCosine,
+        prediction_type: PredictionType::Sample,
+        timestep_spacing: Some(TimestepSpacing::Trailing),
+        clip_sample: Some(true),
+        ..ScheduleConfig::default()
+    };
+    NoiseSchedule::new(config).expect("the embedded model's schedule is valid")
+}
+
+/// A timestep for each row, uniformly.
+pub fn random_levels(schedule: &NoiseSchedule, rows: usize, rng: &mut impl Rng) -> Vec<NoiseLevel> {
+    (0..rows).map(|_| *schedule.level(rng.random_range(0..schedule.train_timesteps()))).collect()
+}
+
+/// Mean squared x0 error where the truth is known, in the hole in full and outside at a tenth, weighted by timestep.
+pub fn loss(network: &PatchUNet, batch: &Batch, levels: &[NoiseLevel], rng: &mut impl Rng) -> Tensor<1> {
+    let error = (predict(network, batch, levels, rng) - batch.truth.clone()).square();
+    let place = (batch.known.mask.clone() * (1.0 - OUTSIDE) + OUTSIDE) * batch.counts.clone();
+    let weights: Vec<f32> = levels.iter().map(weight).collect();
+    let time = Tensor::<1>::from_floats(weights.as_slice(), &batch.truth.device()).reshape([levels.len(), 1, 1, 1]);
+    (error * place.clone() * time).sum() / (place.sum() * 3.0)
+}
+
+/// SNR + 1, which is what predicting v would weigh x0 errors by (Salimans & Ho 2022, section 4), at most [`MAX_WEIGHT`].
+fn weight(level: &NoiseLevel) -> f32 {
+    (1.0 / level.sigma.powi(2)).min(MAX_WEIGHT) as f32
+}
+
+/// The clean picture predicted from one noised to `levels` (one a row, or one for all), `[n, 3, h, w]`.
+pub fn predict(network: &PatchUNet, batch: &Batch, levels: &[NoiseLevel], rng: &mut impl Rng) -> Tensor<4> {
+    let device = batch.truth.device();
+    let shape = batch.truth.dims();
+    let noise: Vec<f32> = (0..shape.iter().product()).map(|_| rng.sample(StandardNormal)).collect();
+    let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), &device);
+    let row_level = |row: usize| levels[row.min(levels.len() - 1)].timestep;
+    let timesteps: Vec<f32> = (0..shape[0]).map(row_level).collect();
+    let noisy = mix(batch.truth.clone(), noise, levels);
+    network.forward(noisy, Tensor::from_floats(timesteps.as_slice(), &device), &batch.known)
+}
+
+/// Mean squared error in the hole, colours in -1 to 1.
+pub fn hole_error(predicted: Tensor<4>, batch: &Batch) -> f64 {
+    let hole = batch.known.mask.clone();
+    let error = ((predicted.clamp(-1.0, 1.0) - batch.truth.clone()).square() * hole.clone()).sum();
+    f64::from((error / (hole.sum() * 3.0)).into_scalar::<f32>())
+}

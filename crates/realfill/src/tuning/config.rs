@@ -1,0 +1,153 @@
+//! The settings of tuning: one struct for the command line, the API and the file.
+
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate goes on after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearningRate {
+    /// Constant, as published.
+    Constant,
+    /// Falls to 0 along a half cosine.
+    #[default]
+    Cosine,
+}
+
+/// How to tune.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TuneConfig {
+    /// Optimiser steps; 0 leaves the model as it is.
+    pub iterations: usize,
+    /// Samples a step.
+    pub batch: usize,
+    /// Forward and backward passes a step, each on `batch` samples.
+    pub gradient_accumulation: usize,
+    /// AdamW's rate for the U-Net.
+    pub learning_rate: f64,
+    /// AdamW's rate for the text encoder (Stable Diffusion bases).
+    pub text_learning_rate: f64,
+    /// Steps over which the rates rise from 0.
+    pub warmup_steps: usize,
+    /// How the rates go on.
+    pub schedule: LearningRate,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+    /// Largest norm of each tensor's gradient.
+    pub max_gradient_norm: f64,
+    /// LoRA's rank (Stable Diffusion bases).
+    pub rank: usize,
+    /// LoRA's alpha; the adapter is scaled by alpha / rank.
+    pub alpha: f64,
+    /// Probability of dropping a LoRA layer's input values.
+    pub lora_dropout: f64,
+    /// Probability of dropping a whole LoRA layer for a step.
+    pub layer_dropout: f64,
+    /// Probability of an empty prompt.
+    pub prompt_dropout: f64,
+    /// Probability of masking a reference in full.
+    pub mask_dropout: f64,
+    /// The sentence that stands for the scene.
+    pub prompt: String,
+    /// Share of samples that pretend a photo is the target and show its guide, 0 to 1.
+    pub guided_share: f64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+    /// Seed of crops, masks, noise and dropout.
+    pub seed: u64,
+}
+
+/// Named settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// About a minute of two cores with the embedded model.
+    #[default]
+    Quick,
+    /// Ten times as long.
+    Thorough,
+    /// 2000 iterations of 16 samples at a constant rate, as published.
+    Paper,
+}
+
+impl Default for TuneConfig {
+    fn default() -> Self {
+        Self {
+            iterations: 40,
+            batch: 8,
+            gradient_accumulation: 1,
+            learning_rate: 2e-4,
+            text_learning_rate: 4e-5,
+            warmup_steps: 10,
+            schedule: LearningRate::Cosine,
+            weight_decay: 1e-2,
+            max_gradient_norm: 1.0,
+            rank: 8,
+            alpha: 16.0,
+            lora_dropout: 0.1,
+            layer_dropout: 0.1,
+            prompt_dropout: 0.1,
+            mask_dropout: 0.1,
+            prompt: "a photo of sks".into(),
+            guided_share: 0.75,
+            checkpoint_every: 50,
+            seed: 0,
+        }
+    }
+}
+
+impl Preset {
+    /// The preset's settings.
+    pub fn config(self) -> TuneConfig {
+        match self {
+            Self::Quick => TuneConfig::default(),
+            Self::Thorough => TuneConfig { iterations: 400, ..TuneConfig::default() },
+            Self::Paper => TuneConfig {
+                iterations: 2000,
+                batch: 16,
+                schedule: LearningRate::Constant,
+                warmup_steps: 0,
+                ..TuneConfig::default()
+            },
+        }
+    }
+}
+
+impl TuneConfig {
+    /// Factor on the learning rates at `step`, 0 to 1.
+    pub fn rate_factor(&self, step: usize) -> f64 {
+        if step < self.warmup_steps {
+            return (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        match self.schedule {
+            LearningRate::Constant => 1.0,
+            LearningRate::Cosine => {
+                let length = self.iterations.saturating_sub(self.warmup_steps).max(1) as f64;
+                let done = (step - self.warmup_steps) as f64 / length;
+                0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_then_falls() {
+        let config = TuneConfig { warmup_steps: 10, iterations: 110, ..TuneConfig::default() };
+        assert!((config.rate_factor(0) - 0.1).abs() < 1e-9);
+        assert!((config.rate_factor(10) - 1.0).abs() < 1e-9);
+        assert!(config.rate_factor(109) < 0.01);
+        let constant = TuneConfig { schedule: LearningRate::Constant, ..config };
+        assert_eq!(constant.rate_factor(109), 1.0);
+    }
+
+    #[test]
+    fn a_file_may_name_some_values_only() {
+        let config: TuneConfig = toml::from_str("iterations = 7\nschedule = \"constant\"").unwrap();
+        assert_eq!((config.iterations, config.batch), (7, TuneConfig::default().batch));
+        assert!(toml::from_str::<TuneConfig>("iteration = 7").is_err());
+    }
+}

@@ -1,0 +1,114 @@
+//! What a step learns from: random crops of the scene's photos with a hole each.
+
+use super::TuneConfig;
+use crate::training::batch::Sample;
+use crate::training::masks;
+use crate::training::simulated_guide::SimulatedGuide;
+use image::{Rgb32FImage, imageops};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use realfill_vision::{Guide, Mask};
+
+/// A photo of the scene at the model's size, to learn from.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The photo, colours 0 to 1.
+    pub picture: Rgb32FImage,
+    /// Its own hole, which is never learnt from (the target's); none for a reference.
+    pub unknown: Option<Mask>,
+    /// Its guide from the other photos, with the hole that was pretended; none when there is no guide.
+    pub guide: Option<(Guide, Mask)>,
+}
+
+/// The photos of a scene as an endless source of samples.
+#[derive(Clone, Debug)]
+pub struct ScenePhotos {
+    /// Target and references.
+    pub turns: Vec<Turn>,
+}
+
+impl ScenePhotos {
+    /// The samples of one step, from the step's own seed: crops of at most `side` pixels, sides multiples of `stride`.
+    /// All have one size.
+    pub fn samples(&self, config: &TuneConfig, side: u32, stride: u32, step: usize) -> Vec<Sample> {
+        let smallest = self.turns.iter().map(|t| t.picture.width().min(t.picture.height())).min().unwrap_or(side);
+        let side = side.min(smallest / stride * stride).max(stride);
+        let count = config.batch * config.gradient_accumulation;
+        let seed = |i: usize| config.seed.rotate_left(40) ^ (step * count + i) as u64;
+        (0..count).into_par_iter().map(|i| self.sample(config, side, &mut ChaCha8Rng::seed_from_u64(seed(i)))).collect()
+    }
+
+    fn sample(&self, config: &TuneConfig, side: u32, rng: &mut ChaCha8Rng) -> Sample {
+        let guided: Vec<&Turn> = self.turns.iter().filter(|turn| turn.guide.is_some()).collect();
+        if !guided.is_empty() && rng.random_bool(config.guided_share) {
+            let turn = guided[rng.random_range(0..guided.len())];
+            return guided_sample(turn, side, rng);
+        }
+        random_sample(&self.turns[rng.random_range(0..self.turns.len())], config, side, rng)
+    }
+}
+
+/// The photo pretends to be the target: its hole and its guide from the others.
+fn guided_sample(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
+    let (guide, hole) = turn.guide.as_ref().expect("only guided turns are asked");
+    let place = place_near(hole, side, rng);
+    let mut sample = cut(turn, hole, place, side);
+    sample.guide = SimulatedGuide {
+        colour: imageops::crop_imm(&guide.colour, place.0, place.1, side, side).to_image(),
+        trust: imageops::crop_imm(&guide.trust, place.0, place.1, side, side).to_image(),
+    };
+    if rng.random_bool(0.5) { mirrored(sample) } else { sample }
+}
+
+/// The paper's sample: a random crop with a random mask and no guide.
+fn random_sample(turn: &Turn, config: &TuneConfig, side: u32, rng: &mut impl Rng) -> Sample {
+    let (width, height) = turn.picture.dimensions();
+    let place = (rng.random_range(0..=width - side), rng.random_range(0..=height - side));
+    let is_reference = turn.unknown.is_none();
+    let mask = if is_reference && rng.random_bool(config.mask_dropout) {
+        Mask::new(side, side, vec![true; (side * side) as usize])
+    } else if rng.random_bool(0.5) {
+        masks::like_a_users(side, side, rng)
+    } else {
+        masks::rectangles(side, side, rng)
+    };
+    let mut sample = cut(turn, &Mask::new(width, height, vec![false; (width * height) as usize]), place, side);
+    sample.mask = mask;
+    if rng.random_bool(0.5) { mirrored(sample) } else { sample }
+}
+
+/// A crop whose centre lies in the hole, as far as the picture allows.
+fn place_near(hole: &Mask, side: u32, rng: &mut impl Rng) -> (u32, u32) {
+    let (width, height) = (hole.width(), hole.height());
+    let inside: Vec<usize> = (0..hole.holes().len()).filter(|&i| hole.holes()[i]).collect();
+    let centre = match inside.len() {
+        0 => rng.random_range(0..(width * height) as usize),
+        n => inside[rng.random_range(0..n)],
+    };
+    let (x, y) = (centre as u32 % width, centre as u32 / width);
+    ((x.saturating_sub(side / 2)).min(width - side), (y.saturating_sub(side / 2)).min(height - side))
+}
+
+fn cut(turn: &Turn, hole: &Mask, (left, top): (u32, u32), side: u32) -> Sample {
+    let crop = |mask: &Mask| Mask::from_fn(side, side, |x, y| mask.is_hole(left + x, top + y));
+    Sample {
+        truth: imageops::crop_imm(&turn.picture, left, top, side, side).to_image(),
+        mask: crop(hole),
+        unknown: turn.unknown.as_ref().map(crop),
+        guide: SimulatedGuide::none(side, side),
+    }
+}
+
+fn mirrored(sample: Sample) -> Sample {
+    let flip = |mask: &Mask| Mask::from_fn(mask.width(), mask.height(), |x, y| mask.is_hole(mask.width() - 1 - x, y));
+    Sample {
+        truth: imageops::flip_horizontal(&sample.truth),
+        mask: flip(&sample.mask),
+        unknown: sample.unknown.as_ref().map(flip),
+        guide: SimulatedGuide {
+            colour: imageops::flip_horizontal(&sample.guide.colour),
+            trust: imageops::flip_horizontal(&sample.guide.trust),
+        },
+    }
+}

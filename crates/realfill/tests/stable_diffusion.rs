@@ -1,0 +1,230 @@
+//! Tuning and sampling Stable Diffusion, on a tiny checkpoint of random weights.
+
+use burn::tensor::Device;
+use image::{Luma, Rgb, Rgb32FImage};
+use realfill::model::{Model, StageError, View};
+use realfill::samplers::{SampleError, SamplerSettings};
+use realfill::stable_diffusion::StableDiffusionModel;
+use realfill::training::batch::Sample;
+use realfill::training::checkpoint::Checkpoints;
+use realfill::training::simulated_guide::SimulatedGuide;
+use realfill::tuning::{LearningRate, TuneConfig};
+use realfill_models::sd::{Preset, write_random_checkpoint};
+use realfill_vision::{Guide, Mask, Plane};
+use std::path::Path;
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+const SIDE: u32 = 64;
+
+static BASE: LazyLock<TempDir> = LazyLock::new(|| checkpoint(1));
+
+fn checkpoint(seed: u64) -> TempDir {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    write_random_checkpoint(Preset::Tiny, place.path(), seed).expect("a tiny checkpoint");
+    place
+}
+
+fn config() -> TuneConfig {
+    TuneConfig {
+        batch: 2,
+        learning_rate: 5e-3,
+        text_learning_rate: 1e-3,
+        warmup_steps: 0,
+        schedule: LearningRate::Constant,
+        ..TuneConfig::default()
+    }
+}
+
+fn load_from(folder: &Path) -> StableDiffusionModel {
+    StableDiffusionModel::load(folder.to_str().expect("a plain path"), &Device::flex(), &config()).expect("loads")
+}
+
+fn load() -> StableDiffusionModel {
+    load_from(BASE.path())
+}
+
+fn picture() -> Rgb32FImage {
+    let wave = |a: u32, b: u32| 0.5 + 0.5 * (a as f32 * 0.3 + b as f32 * 0.1).sin();
+    Rgb32FImage::from_fn(SIDE, SIDE, |x, y| Rgb([wave(x, y), wave(y, x), x as f32 / SIDE as f32]))
+}
+
+fn hole() -> Mask {
+    Mask::from_fn(SIDE, SIDE, |x, y| (16..48).contains(&x) && (16..40).contains(&y))
+}
+
+fn guide() -> SimulatedGuide {
+    SimulatedGuide { colour: picture(), trust: Plane::from_pixel(SIDE, SIDE, Luma([0.7])) }
+}
+
+/// A guided sample and one of the target, whose lower right is unknown.
+fn samples() -> Vec<Sample> {
+    let corner = Mask::from_fn(SIDE, SIDE, |x, y| x >= 32 && y >= 32);
+    vec![
+        Sample { truth: picture(), mask: hole(), unknown: None, guide: guide() },
+        Sample { truth: picture(), mask: hole(), unknown: Some(corner), guide: SimulatedGuide::none(SIDE, SIDE) },
+    ]
+}
+
+fn tuned(model: &mut StableDiffusionModel, steps: std::ops::Range<usize>) {
+    for step in steps {
+        model.learn(&samples(), step, &config()).expect("learns");
+    }
+}
+
+fn view(guided: bool) -> View {
+    let mut empty = Guide::empty(SIDE, SIDE);
+    if guided {
+        (empty.colour, empty.trust) = (guide().colour, guide().trust);
+    }
+    View { picture: picture(), mask: hole(), guide: empty }
+}
+
+fn settings() -> SamplerSettings {
+    SamplerSettings { steps: 2, ..SamplerSettings::default() }
+}
+
+fn draw(model: &StableDiffusionModel, seeds: &[u64], guided: bool) -> Vec<Rgb32FImage> {
+    model.draw(&view(guided), seeds, &settings(), &mut |_, _| true).expect("draws")
+}
+
+fn adapter_bytes(model: &StableDiffusionModel) -> Vec<Vec<u8>> {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    model.save_adapter(place.path()).expect("saves");
+    let files = [
+        "unet/adapter_model.safetensors",
+        "unet/extra_input.safetensors",
+        "text_encoder/adapter_model.safetensors",
+        "fingerprints.json",
+    ];
+    files.map(|name| std::fs::read(place.path().join(name)).expect(name)).to_vec()
+}
+
+#[test]
+fn learning_lowers_the_loss_on_a_fixed_batch() {
+    // The same step again and again: the same noise, timesteps and dropout.
+    let mut model = load();
+    let losses: Vec<f64> = (0..12).map(|_| model.learn(&samples(), 0, &config()).expect("learns")).collect();
+    assert!(losses[11] < 0.9 * losses[0], "{losses:?}");
+}
+
+#[test]
+fn accumulated_gradients_are_those_of_one_large_batch() {
+    let learnt = |batch, gradient_accumulation| {
+        let config = TuneConfig { batch, gradient_accumulation, ..config() };
+        let mut model = load();
+        model.learn(&samples(), 0, &config).expect("learns");
+        adapter_bytes(&model)
+    };
+    assert_eq!(learnt(2, 1), learnt(1, 2));
+}
+
+#[test]
+fn nothing_is_learnt_from_what_is_unknown() {
+    let all = Mask::new(SIDE, SIDE, vec![true; (SIDE * SIDE) as usize]);
+    let sample = Sample { truth: picture(), mask: hole(), unknown: Some(all), guide: SimulatedGuide::none(SIDE, SIDE) };
+    assert_eq!(load().learn(&[sample], 0, &config()).expect("learns"), 0.0);
+}
+
+#[test]
+fn a_resumed_tuning_ends_with_the_same_bytes() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let checkpoints = Checkpoints::new(place.path());
+    let mut whole = load();
+    tuned(&mut whole, 0..2);
+    whole.save(&checkpoints, 2).expect("saves");
+    tuned(&mut whole, 2..4);
+
+    let mut resumed = load();
+    resumed.restore(&checkpoints, 2, &config()).expect("restores");
+    tuned(&mut resumed, 2..4);
+    assert_eq!(adapter_bytes(&resumed), adapter_bytes(&whole));
+    assert_ne!(adapter_bytes(&load()), adapter_bytes(&whole), "something was learnt");
+}
+
+#[test]
+fn a_checkpoint_of_another_base_is_refused() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let checkpoints = Checkpoints::new(place.path());
+    load().save(&checkpoints, 1).expect("saves");
+    let error = load_from(checkpoint(2).path()).restore(&checkpoints, 1, &config()).expect_err("another base");
+    assert!(error.to_string().contains("was tuned on the base"), "{error}");
+}
+
+#[test]
+fn an_adapter_read_back_draws_the_same_picture() {
+    let mut model = load();
+    tuned(&mut model, 0..2);
+    let place = tempfile::tempdir().expect("a temporary folder");
+    model.save_adapter(place.path()).expect("saves");
+    let mut back = load();
+    back.load_adapter(place.path()).expect("loads");
+    assert_eq!(draw(&back, &[5], true), draw(&model, &[5], true));
+    assert_ne!(draw(&load(), &[5], true), draw(&model, &[5], true), "tuning changes the picture");
+}
+
+#[test]
+fn an_adapter_without_our_files_is_taken_as_it_is() {
+    let mut model = load();
+    tuned(&mut model, 0..1);
+    let place = tempfile::tempdir().expect("a temporary folder");
+    model.save_adapter(place.path()).expect("saves");
+    for ours in ["fingerprints.json", "unet/extra_input.safetensors"] {
+        std::fs::remove_file(place.path().join(ours)).expect(ours);
+    }
+    let mut foreign = load();
+    foreign.load_adapter(place.path()).expect("loads");
+    assert_eq!(draw(&foreign, &[5], false), draw(&model, &[5], false));
+}
+
+#[test]
+fn an_adapter_of_another_base_is_refused() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    load().save_adapter(place.path()).expect("saves");
+    let mut other = load_from(checkpoint(2).path());
+    let error = other.load_adapter(place.path()).expect_err("another base").to_string();
+    assert!(error.contains("fingerprints.json") && error.contains(&load().fingerprint()), "{error}");
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    let error = load().load_adapter(empty.path()).expect_err("no adapter").to_string();
+    assert!(error.contains("unet/adapter_config.json"), "{error}");
+}
+
+#[test]
+fn the_guide_changes_nothing_until_it_is_tuned() {
+    let mut model = load();
+    assert_eq!(draw(&model, &[3], true), draw(&model, &[3], false));
+    tuned(&mut model, 0..2);
+    assert_ne!(draw(&model, &[3], true), draw(&model, &[3], false));
+}
+
+#[test]
+fn a_candidate_is_the_same_alone_and_in_a_batch() {
+    let model = load();
+    let batch = draw(&model, &[1, 2, 3], false);
+    assert_eq!(batch[1], draw(&model, &[2], false)[0]);
+    assert_ne!(batch[0], batch[1]);
+    assert_eq!(batch[0].dimensions(), (SIDE, SIDE));
+}
+
+#[test]
+fn sampling_can_be_stopped() {
+    let mut heard = Vec::new();
+    let mut listen = |step, steps| {
+        heard.push((step, steps));
+        step < 3
+    };
+    let error = load().draw(&view(false), &[1, 2], &settings(), &mut listen).expect_err("stopped");
+    assert!(matches!(error, StageError::Sample(SampleError::Stopped { .. })), "{error}");
+    assert_eq!(heard, [(1, 4), (2, 4), (3, 4)]);
+}
+
+#[test]
+fn an_unknown_noise_schedule_is_named() {
+    let place = checkpoint(1);
+    let path = place.path().join("scheduler/scheduler_config.json");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    std::fs::write(&path, text.replace("scaled_linear", "sigmoid")).expect("written");
+    let source = place.path().to_str().expect("a plain path");
+    let load = || StableDiffusionModel::load(source, &Device::flex(), &config()).err().expect("refused").to_string();
+    assert!(load().contains("scheduler_config.json") && load().contains("`sigmoid`"), "{}", load());
+}
