@@ -138,8 +138,7 @@ fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Pr
     ranked.truncate(most);
     let prepare =
         |&(_, i): &(f32, usize)| Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
-    let all: Vec<Prepared> = ranked.par_iter().filter_map(prepare).collect();
-    all
+    ranked.par_iter().filter_map(prepare).collect()
 }
 
 fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
@@ -259,9 +258,10 @@ fn healed(
     crate::blend::corrected(target, mask, fill, &solve(&field))
 }
 
-/// Trust from doubt.
+/// Trust from doubt: 0.8 at a doubt of 0.5, 0.3 at 0.95. Over the evaluation scenes the median error (of 255, mean over channels) is
+/// 3.3 below the first and 16 above the second; docs/notes/fusion.md has the table.
 fn trust_of(doubt: f32) -> f32 {
-    1.0 / (1.0 + (doubt / 0.7).powi(3))
+    1.0 / (1.0 + (doubt / 0.745).powf(3.5))
 }
 
 fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) -> Vec<ReferenceSummary> {

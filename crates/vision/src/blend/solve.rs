@@ -29,9 +29,9 @@ impl Field {
 
     /// Wants the value at `i` to be larger than that at its neighbour `j` by a step.
     pub fn step(&mut self, i: usize, j: usize, step: [f32; 3]) {
-        for c in 0..3 {
-            self.right_side[i][c] += step[c];
-            self.right_side[j][c] -= step[c];
+        for (c, step) in step.into_iter().enumerate() {
+            self.right_side[i][c] += step;
+            self.right_side[j][c] -= step;
         }
     }
 

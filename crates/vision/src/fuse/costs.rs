@@ -16,8 +16,11 @@ pub(super) struct Costs {
     pub doubts: Vec<f32>,
 }
 
-/// What an invented pixel costs: a proposal has to be this bad to lose against it.
-pub(super) const INVENTED: f32 = 3.0;
+/// What an invented pixel costs: more than the worst proposal that shows something. At 2 the can's label and the dress of a person who
+/// moved were lost to smears.
+pub(super) const INVENTED: f32 = 4.0;
+/// Cost of no confidence at all.
+const UNSURE: f32 = 0.4;
 /// Weight of the disagreement with the other proposals against that with the known part, and the colour difference that counts 1.
 const OTHERS: f32 = 0.6;
 const OTHERS_APART: f32 = 0.10;
@@ -86,7 +89,7 @@ fn own_cost(prepared: &[Prepared], soft: &[Rgb32FImage], a: usize) -> Plane {
         // With nobody to ask, a middling disagreement is assumed.
         let others = (sum + 0.05 * 0.06) / (total + 0.05);
         let confidence = me.confidence.as_raw()[i].clamp(0.0, 1.0);
-        out.as_mut()[i] = me.doubt(i) + OTHERS * (others / OTHERS_APART).min(1.0) + 0.15 * (1.0 - confidence);
+        out.as_mut()[i] = me.doubt(i) + OTHERS * (others / OTHERS_APART).min(1.0) + UNSURE * (1.0 - confidence);
     }
     out
 }
