@@ -9,7 +9,6 @@ use realfill_models::sd::{Preset, write_random_checkpoint};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Its shapes: sd2 (2.6 GB), sd15 (2.1 GB) or tiny (1 MB).
-    #[arg(value_parser = |name: &str| name.parse::<Preset>())]
     preset: Preset,
     /// The folder to write it to.
     folder: PathBuf,

@@ -30,7 +30,7 @@ impl Failure {
     /// What the person reads, with every cause.
     pub fn message(&self) -> String {
         match self {
-            Self::BadInput(error) | Self::Failed(error) => format!("{error:#}"),
+            Self::BadInput(error) | Self::Failed(error) => with_causes(error),
             Self::Stopped(sentence) => sentence.clone(),
         }
     }
@@ -45,6 +45,15 @@ impl Failure {
             other => Self::Failed(other.into()),
         }
     }
+}
+
+/// The message and its causes, except for those that the message has told already.
+fn with_causes(error: &Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 /// Results whose error is the input's fault.
@@ -74,6 +83,13 @@ impl<T, E: Into<Error>> OrFailed<T> for Result<T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let told = anyhow!("denied").context("cannot read x: denied; try y").context("settings");
+        assert_eq!(Failure::Failed(told).message(), "settings: cannot read x: denied; try y");
+    }
 
     #[test]
     fn exit_codes_tell_bad_input_failures_and_stops_apart() {

@@ -1,8 +1,8 @@
-//! The output folder: the completed photo, the candidates, the report and the sheet.
+//! The output folder: the completed photo, the candidates, the report, the fidelity map and the sheet.
 
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use clap::{Args, ValueEnum};
-use realfill::pipeline::{Candidate, Completion, Report};
+use realfill::pipeline::{Candidate, Completion, Fidelity, Report};
 use realfill_vision::resize::quantise;
 use realfill_vision::save::{check_output_folder, write_whole};
 use realfill_vision::sheet::{Tile, scene_sheet};
@@ -68,6 +68,10 @@ impl OutputArguments {
         completion.photo.save(&path).or_failed()?;
         write_candidates(&self.output.join("candidates"), &completion.candidates)?;
         write_report(&self.output, &completion.report)?;
+        if completion.report.config.guide {
+            let map = Fidelity::picture(&completion.guide, &completion.mask);
+            Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
+        }
         write_sheet(&self.output, scene, completion)?;
         Ok(path)
     }

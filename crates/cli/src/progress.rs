@@ -79,8 +79,8 @@ impl Progress {
         (self.stage, self.steps, self.before) = (stage.to_owned(), steps, None);
         (self.began, self.last_line) = (Instant::now(), Instant::now());
         match &mut self.way {
-            Way::Bar(bar) if steps > 0 => *bar = new_bar(stage, steps),
-            Way::Lines if steps > 0 => complain(&format!("{stage}: {steps} steps")),
+            Way::Bar(bar) if steps > 1 => *bar = new_bar(stage, steps),
+            Way::Lines if steps > 1 => complain(&format!("{stage}: {steps} steps")),
             _ => {}
         }
     }

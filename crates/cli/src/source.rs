@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
 use realfill::model::Model;
+use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::tuning::TuneConfig;
 use realfill_vision::{Mask, MaskSource, Scene};
 use std::path::{Path, PathBuf};
@@ -110,12 +111,7 @@ fn load(source: &str, device: &Device, tune: &TuneConfig) -> Result<Box<dyn Mode
         ))
         .or_bad_input();
     }
-    stable_diffusion(source, device, tune)
-}
-
-fn stable_diffusion(source: &str, device: &Device, _tune: &TuneConfig) -> Result<Box<dyn Model>, Failure> {
-    let model = realfill_models::sd::StableDiffusion::load(source, device).or_bad_input()?;
-    Err(anyhow!("{source} ({:?}) cannot be tuned", model.config.unet.sample_size)).or_bad_input()
+    Ok(Box::new(StableDiffusionModel::load(source, device, tune).or_bad_input()?))
 }
 
 fn is_weights_file(path: &Path) -> bool {

@@ -22,8 +22,9 @@ Examples:
   realfill fill my-scene --model path/to/stable-diffusion-inpainting --preset paper --device vulkan
   realfill fill my-scene --config settings.toml --candidates 8 --resume
 
-The output folder holds completed.* (the photo), sheet.png (everything on one page), candidates/, adapter/ (what was
-learnt about the scene) and report.json. A settings file has the names of report.json's `config`:
+The output folder holds completed.* (the photo), sheet.png (everything on one page), fidelity.png (which reference
+supports which part of the hole; orange-red is invented), candidates/, adapter/ (what was learnt about the scene) and
+report.json. A settings file has the names of report.json's `config`:
   candidates = 8
   [tune]
   iterations = 300

@@ -77,7 +77,7 @@ pub struct Arguments {
 
 impl Arguments {
     fn config(&self) -> anyhow::Result<PretrainConfig> {
-        if self.crop_px == 0 || self.crop_px % 32 != 0 {
+        if self.crop_px == 0 || !self.crop_px.is_multiple_of(32) {
             bail!("--crop-px is {}; it must be a multiple of 32", self.crop_px);
         }
         if self.batch == 0 || self.checkpoint_every == 0 || self.warmup_steps == 0 {

@@ -13,7 +13,7 @@ use realfill::fingerprint;
 use realfill::model::Model;
 use realfill::pipeline::{AdapterCard, sample_scene};
 use realfill_vision::Scene;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const AFTER_HELP: &str = "\
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     config.tune.iterations = 0;
     if let Some(folder) = &arguments.adapter {
         let card = take_up(folder, model.as_mut(), &scene, talk)?;
-        config.tune = card.tune;
+        config.tune = card.map_or(config.tune, |card| card.tune);
     }
     arguments.output.prepare(&scene, 0)?;
 
@@ -80,11 +80,12 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
 }
 
 /// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
-fn take_up(folder: &PathBuf, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<AdapterCard, Failure> {
+fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
     let card = AdapterCard::read_for(folder, model).or_bad_input()?;
     model.load_adapter(folder).or_bad_input()?;
-    if card.scene_fingerprint != fingerprint::of_scene(scene) && !talk.quiet {
-        complain(&format!("note: the adapter was tuned on another scene ({})", card.scene));
+    let other = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene));
+    if let (Some(other), false) = (other, talk.quiet) {
+        complain(&format!("note: the adapter was tuned on another scene ({})", other.scene));
     }
     Ok(card)
 }

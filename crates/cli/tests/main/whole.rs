@@ -2,6 +2,7 @@
 
 use crate::material::{SHORT, mask, photo, realfill, scene, weights};
 use predicates::str::contains;
+use realfill_models::sd::{Preset, write_random_checkpoint};
 use std::fs;
 use std::path::Path;
 
@@ -65,12 +66,20 @@ fn fill_writes_everything_and_leaves_known_pixels_alone() {
 }
 
 #[test]
-fn a_guided_job_runs_on_a_scene_without_matches() {
+fn a_guided_job_tells_how_much_is_supported() {
     let folder = scene();
-    fill(folder.path(), "out", &["--iterations", "0", "--guide", "on"])
+    realfill()
+        .arg("fill")
+        .arg(folder.path().join("scene"))
+        .arg("--output")
+        .arg(folder.path().join("out"))
+        .arg("--model")
+        .arg(weights())
+        .args(["--iterations", "0", "--view-px", "64", "--steps", "1", "--candidates", "1"])
         .assert()
         .success()
         .stdout(contains("supported by the references"));
+    assert!(folder.path().join("out/fidelity.png").is_file());
 }
 
 #[test]
@@ -125,6 +134,30 @@ fn what_was_finished_stays_when_a_file_cannot_be_written() {
     fs::create_dir_all(folder.path().join("out/report.json/in-the-way")).unwrap();
     fill(folder.path(), "out", &["--iterations", "0"]).assert().code(1).stderr(contains("report.json"));
     assert!(folder.path().join("out/completed.png").is_file());
+}
+
+#[test]
+fn a_stable_diffusion_checkpoint_is_tuned_and_sampled() {
+    let folder = scene();
+    let model = folder.path().join("model");
+    write_random_checkpoint(Preset::Tiny, &model, 1).unwrap();
+    realfill()
+        .arg("fill")
+        .arg(folder.path().join("scene"))
+        .arg("--output")
+        .arg(folder.path().join("out"))
+        .arg("--model")
+        .arg(&model)
+        .args(SHORT)
+        .args(["--iterations", "1"])
+        .assert()
+        .success();
+    let out = folder.path().join("out");
+    for file in ["completed.png", "adapter/unet/adapter_config.json", "adapter/unet/adapter_model.safetensors"] {
+        assert!(out.join(file).is_file(), "{file} is missing");
+    }
+    let before = pixels(&folder.path().join("scene/target/target.png"));
+    assert_eq!(changed(&before, &pixels(&out.join("completed.png"))).0, 0);
 }
 
 #[test]

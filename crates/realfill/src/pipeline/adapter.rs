@@ -35,7 +35,7 @@ pub enum AdapterError {
     /// The card cannot be written.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// The card is missing or damaged.
+    /// The card is damaged.
     #[error("{}: {reason}; give the adapter/ folder that `tune` or `fill` wrote", path.display())]
     Unreadable {
         /// The card.
@@ -84,24 +84,28 @@ impl AdapterCard {
         Ok(write_whole(folder.join(CARD), |file| file.write_all(&text))?)
     }
 
-    /// Reads the card of an adapter's folder and checks that `model` is its base.
+    /// Reads the card of an adapter's folder and checks that `model` is its base; `None` where another program made the
+    /// adapter.
     ///
     /// # Errors
-    /// When it is missing, damaged, or of another base.
-    pub fn read_for(folder: &Path, model: &dyn Model) -> Result<Self, AdapterError> {
+    /// When it is damaged, or of another base.
+    pub fn read_for(folder: &Path, model: &dyn Model) -> Result<Option<Self>, AdapterError> {
         let path = folder.join(CARD);
+        if !path.is_file() {
+            return Ok(None);
+        }
         let unreadable = |reason: String| AdapterError::Unreadable { path: path.clone(), reason };
         let text = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
         let card: Self = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
-        if card.base_fingerprint != model.fingerprint() {
-            return Err(AdapterError::Base {
-                path: folder.into(),
-                base: card.base,
-                base_fingerprint: card.base_fingerprint,
-                found: model.name(),
-                found_fingerprint: model.fingerprint(),
-            });
+        if card.base_fingerprint == model.fingerprint() {
+            return Ok(Some(card));
         }
-        Ok(card)
+        Err(AdapterError::Base {
+            path: folder.into(),
+            base: card.base,
+            base_fingerprint: card.base_fingerprint,
+            found: model.name(),
+            found_fingerprint: model.fingerprint(),
+        })
     }
 }

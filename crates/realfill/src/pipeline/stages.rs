@@ -50,7 +50,11 @@ pub(super) fn tune_stage(
         return Ok(());
     }
     let clock = Instant::now();
-    let photos = scene_photos(working, config.guide && config.tune.guided_share > 0.0);
+    let guided = config.guide && config.tune.guided_share > 0.0;
+    if guided && !on_event(Event::Note { text: "guiding each reference by the others, to tune on".into() }) {
+        return Err(stopped(folder));
+    }
+    let photos = scene_photos(working, guided);
     report.time("guides of the references", clock);
 
     let clock = Instant::now();
