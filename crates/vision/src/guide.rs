@@ -27,11 +27,11 @@ pub struct Guide {
 /// What one reference gave.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReferenceSummary {
-    /// Matches with the target's known part that obey one of its motions.
+    /// Matches with the target's known part, before they are verified.
     pub matches: usize,
     /// Share of the hole filled from it, 0 to 1.
     pub share: f64,
-    /// Whether nothing it shows agrees with the target.
+    /// Whether no motion explains enough of them: nothing is taken from it.
     pub shares_nothing: bool,
 }
 
@@ -93,7 +93,7 @@ impl Guide {
         on_progress("invention", 0.95);
         let invented = exemplars(&canvas, &prepared, &labels, &invented);
         let mut guide = assembled(target, mask, &proposals, &prepared, &labels, &canvas, &invented);
-        guide.references = summaries(&guide, mask, &matches, references.len());
+        guide.references = summaries(&guide, mask, &matches, &proposals, references.len());
         on_progress("fusion", 1.0);
         guide
     }
@@ -264,7 +264,13 @@ fn trust_of(doubt: f32) -> f32 {
     1.0 / (1.0 + (doubt / 0.745).powf(3.5))
 }
 
-fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) -> Vec<ReferenceSummary> {
+fn summaries(
+    guide: &Guide,
+    mask: &Mask,
+    matches: &[PairMatches],
+    proposals: &[Proposal],
+    count: usize,
+) -> Vec<ReferenceSummary> {
     let holes = mask.holes().iter().filter(|h| **h).count().max(1) as f64;
     (0..count)
         .map(|i| {
@@ -272,7 +278,49 @@ fn summaries(guide: &Guide, mask: &Mask, matches: &[PairMatches], count: usize) 
             let filled =
                 guide.source.iter().zip(guide.trust.iter()).filter(|(s, t)| **s as usize == i + 1 && **t > 0.1);
             let share = filled.count() as f64 / holes;
-            ReferenceSummary { matches: pairs, share, shares_nothing: pairs < 8 && share == 0.0 }
+            ReferenceSummary { matches: pairs, share, shares_nothing: proposals.iter().all(|p| p.reference != i) }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pyramid::test_pictures::texture;
+    use image::Rgb;
+
+    fn coloured(seed: u64) -> Rgb32FImage {
+        let grey = texture(200, 160, seed);
+        Rgb32FImage::from_fn(200, 160, |x, y| Rgb([grey.get_pixel(x, y)[0]; 3]))
+    }
+
+    fn square() -> Mask {
+        Mask::from_fn(200, 160, |x, y| (80..120).contains(&x) && (60..100).contains(&y))
+    }
+
+    fn built(reference: &Rgb32FImage) -> Guide {
+        let options = GuideOptions::default();
+        Guide::build(&coloured(3), &square(), std::slice::from_ref(reference), &options, &mut |_, _| ())
+    }
+
+    #[test]
+    fn the_same_photo_as_reference_fills_the_hole_with_trust_and_leaves_the_rest_alone() {
+        let (truth, mask) = (coloured(3), square());
+        let guide = built(&truth);
+        for (x, y, p) in truth.enumerate_pixels() {
+            let found = guide.colour.get_pixel(x, y);
+            assert!(mask.is_hole(x, y) || found == p);
+            assert!((found[0] - p[0]).abs() < 0.1, "at {x}, {y}: {} for {}", found[0], p[0]);
+        }
+        assert!(guide.trust.get_pixel(100, 80)[0] > 0.5, "{}", guide.trust.get_pixel(100, 80)[0]);
+        assert_eq!(guide.source.get_pixel(100, 80)[0], 1);
+    }
+
+    #[test]
+    fn a_photo_of_another_place_is_not_trusted_and_said_to_share_nothing() {
+        let guide = built(&coloured(77));
+        let mask = square();
+        assert!(guide.trust.enumerate_pixels().all(|(x, y, t)| !mask.is_hole(x, y) || t[0] < 0.3));
+        assert!(guide.references[0].shares_nothing, "{}", guide.references[0]);
+    }
 }

@@ -16,11 +16,11 @@ pub(super) struct Costs {
     pub doubts: Vec<f32>,
 }
 
-/// What an invented pixel costs: more than the worst proposal that shows something. At 2 the can's label and the dress of a person who
-/// moved were lost to smears.
-pub(super) const INVENTED: f32 = 4.0;
+/// Doubt of an invented pixel: about that of the worst proposal. Where any proposal shows something, invention is not a choice: as one,
+/// at a cost of 2 or 3, it took the can's label and the dress of a person who moved, and left smears.
+pub(super) const INVENTED: f32 = 3.0;
 /// Cost of no confidence at all.
-const UNSURE: f32 = 0.4;
+const UNSURE: f32 = 0.15;
 /// Weight of the disagreement with the other proposals against that with the known part, and the colour difference that counts 1.
 const OTHERS: f32 = 0.6;
 const OTHERS_APART: f32 = 0.10;
@@ -60,7 +60,14 @@ pub(super) fn costs(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FIma
         }
         let last = i * labels + labels - 1;
         doubts[last] = INVENTED;
-        unary[last] = if rim { 2.0 * (apart(invented, &soft_target, i) / 0.1).min(3.0) } else { INVENTED };
+        let any = prepared.iter().any(|p| p.confidence.as_raw()[i] > 0.1);
+        unary[last] = if any {
+            NEVER
+        } else if rim {
+            2.0 * (apart(invented, &soft_target, i) / 0.1).min(3.0)
+        } else {
+            INVENTED
+        };
     }
     Costs { unary, doubts }
 }

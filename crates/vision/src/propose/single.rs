@@ -53,9 +53,7 @@ fn proposals_of(size: (u32, u32), picture: &Rgb32FImage, reference: usize, pairs
     let mut simpler = Vec::new();
     for (k, group) in groups.into_iter().enumerate() {
         if k < SIMPLER {
-            simpler.extend(
-                simpler_maps(pairs, &group.inliers, &options).map(|(h, reach)| (h, reach, group.inliers.clone())),
-            );
+            simpler.extend(simpler_maps(pairs, &group.inliers, &options));
         }
         if sane(&group.matrix, picture) {
             planes.push((group.matrix, group.inliers));
@@ -65,13 +63,8 @@ fn proposals_of(size: (u32, u32), picture: &Rgb32FImage, reference: usize, pairs
         let w = warp_perspective(picture, h, size, Sampling::Bicubic);
         Proposal { colour: w.image, confidence: w.valid, reference, kind: ProposalKind::Planes }
     };
-    let near = |h: &Matrix3<f64>, reach: f64, inliers: &[usize]| {
-        let mut proposal = warped(h);
-        fade(&mut proposal.confidence, pairs, inliers, (reach * side) as f32);
-        proposal
-    };
-    let mut out: Vec<Proposal> = planes.iter().take(SIMPLER).map(|(h, inliers)| near(h, REACH[2], inliers)).collect();
-    out.extend(simpler.iter().filter(|(h, ..)| sane(h, picture)).map(|(h, reach, inliers)| near(h, *reach, inliers)));
+    let mut out: Vec<Proposal> = planes.iter().take(SIMPLER).map(|(h, _)| warped(h)).collect();
+    out.extend(simpler.iter().filter(|h| sane(h, picture)).map(warped));
     if planes.len() > 1 {
         let all: Vec<Proposal> = planes.iter().map(|(h, _)| warped(h)).collect();
         out.push(nearest_plane(&all, &planes, pairs));
@@ -79,38 +72,11 @@ fn proposals_of(size: (u32, u32), picture: &Rgb32FImage, reference: usize, pairs
     out
 }
 
-/// How far from its matches, as a share of the longer side, a similarity, an affine map and a homography are half believed: the more
-/// freedom, the wilder beyond them.
-const REACH: [f64; 3] = [0.4, 0.2, 0.12];
-
-/// Similarity and affine map of one group of matches, each with its reach, and with a tolerance that lets most of the group stay in.
-fn simpler_maps(
-    pairs: &[PointPair],
-    inliers: &[usize],
-    options: &RobustOptions,
-) -> impl Iterator<Item = (Matrix3<f64>, f64)> + use<> {
+/// Similarity and affine map of one group of matches, with a tolerance that lets most of the group stay in.
+fn simpler_maps(pairs: &[PointPair], inliers: &[usize], options: &RobustOptions) -> Vec<Matrix3<f64>> {
     let group: Vec<PointPair> = inliers.iter().map(|&i| pairs[i]).collect();
     let loose = RobustOptions { threshold_px: 3.0 * options.threshold_px, ..options.clone() };
-    [(similarity(&group, &loose), REACH[0]), (affine(&group, &loose), REACH[1])]
-        .into_iter()
-        .filter_map(|(estimate, reach)| Some((estimate?.matrix, reach)))
-}
-
-/// Lowers confidence with the distance from the nearest match, to no less than a third: something is still shown there.
-fn fade(confidence: &mut Plane, pairs: &[PointPair], inliers: &[usize], reach: f32) {
-    const CELL: u32 = 8;
-    let (w, h) = confidence.dimensions();
-    let nearest = |x: u32, y: u32| {
-        let to = |i: &usize| (pairs[*i].to.x as f32 - x as f32).powi(2) + (pairs[*i].to.y as f32 - y as f32).powi(2);
-        inliers.iter().map(to).fold(f32::INFINITY, f32::min)
-    };
-    let cells: Vec<f32> = (0..h.div_ceil(CELL))
-        .flat_map(|y| (0..w.div_ceil(CELL)).map(move |x| (x * CELL + CELL / 2, y * CELL + CELL / 2)))
-        .map(|(x, y)| 1.0 / (1.0 + nearest(x, y) / (reach * reach)))
-        .collect();
-    for (x, y, c) in confidence.enumerate_pixels_mut() {
-        c[0] *= cells[(y / CELL * w.div_ceil(CELL) + x / CELL) as usize].max(0.34);
-    }
+    [similarity(&group, &loose), affine(&group, &loose)].into_iter().flatten().map(|e| e.matrix).collect()
 }
 
 /// Whether the map keeps the orientation and the middle of the picture in front.
