@@ -80,6 +80,7 @@ impl Guide {
         on_progress: &mut dyn FnMut(&str, f32),
     ) -> Self {
         on_progress("matching", 0.0);
+        let target = &continued(target, mask); // what the hole happens to contain decides nothing
         let matches = all_matches(target, mask, references);
         on_progress("geometry", 0.3);
         let mut proposals = multi_view_proposals(target, mask, references, &matches);
@@ -88,7 +89,7 @@ impl Guide {
         let canvas = working_canvas(target, mask, options.working_side);
         let prepared = best_prepared(&canvas, &proposals, options.most_proposals);
         on_progress("fusion", 0.9);
-        let invented = continued(&canvas);
+        let invented = continued(&canvas.target, &canvas.mask);
         let labels = choose(&canvas, &prepared, &invented);
         on_progress("invention", 0.95);
         let invented = exemplars(&canvas, &prepared, &labels, &invented);
@@ -149,11 +150,9 @@ fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
 }
 
 /// The known colours, carried smoothly into the hole.
-fn continued(canvas: &Canvas) -> Rgb32FImage {
-    let known = Plane::from_fn(canvas.mask.width(), canvas.mask.height(), |x, y| {
-        Luma([!canvas.mask.is_hole(x, y) as u8 as f32])
-    });
-    push_pull(&canvas.target, &known)
+fn continued(target: &Rgb32FImage, mask: &Mask) -> Rgb32FImage {
+    let known = Plane::from_fn(mask.width(), mask.height(), |x, y| Luma([!mask.is_hole(x, y) as u8 as f32]));
+    push_pull(target, &known)
 }
 
 /// The pixels no proposal fills, from patches of all that is known or proposed.
@@ -314,6 +313,22 @@ mod tests {
         }
         assert!(guide.trust.get_pixel(100, 80)[0] > 0.5, "{}", guide.trust.get_pixel(100, 80)[0]);
         assert_eq!(guide.source.get_pixel(100, 80)[0], 1);
+    }
+
+    #[test]
+    fn what_the_hole_contains_decides_nothing() {
+        let mask = square();
+        let truth = coloured(3);
+        let painted = |value: f32| {
+            let colour = |x, y| if mask.is_hole(x, y) { Rgb([value; 3]) } else { *truth.get_pixel(x, y) };
+            Rgb32FImage::from_fn(200, 160, colour)
+        };
+        let build = |target: &Rgb32FImage| {
+            Guide::build(target, &mask, std::slice::from_ref(&truth), &GuideOptions::default(), &mut |_, _| ())
+        };
+        let (black, white) = (build(&painted(0.0)), build(&painted(1.0)));
+        assert_eq!(black.colour, white.colour);
+        assert_eq!(black.trust, white.trust);
     }
 
     #[test]
