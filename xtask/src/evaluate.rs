@@ -1,61 +1,101 @@
-//! Completes every scene of a folder and scores the results: the table of docs/results.md.
+//! Completes every scene of a folder and scores the results: the tables of docs/results.md.
+
+mod tables;
+mod variants;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
-use realfill::pipeline::{FillConfig, fill};
-use realfill_vision::Scene;
-use realfill_vision::metrics::{Scores, score};
+use realfill::pipeline::{Candidate, Completion, FillConfig, fill, finish};
+use realfill_vision::metrics::{Scores, hole_psnr, max_change_outside, score};
 use realfill_vision::sheet::{Tile, scene_sheet};
-use std::fmt::Write;
+use realfill_vision::{Photo, Scene};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tables::{candidates, results};
+use variants::Variant;
 
-/// Arguments of `cargo xtask evaluate`.
+/// Completes and scores every scene of a folder.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of scenes in the RealBench layout
     scenes: PathBuf,
-    /// Where the results go: NAME.png, NAME.sheet.png, results.md
+    /// Where the results go: NAME.png, NAME.sheet.png, results.md; a folder a variant when there are several
     #[arg(long, default_value = "out/evaluate")]
     out: PathBuf,
     /// Only these scenes
     #[arg(long)]
     only: Vec<String>,
+    /// What to leave out; several share their guides
+    #[arg(long, value_enum, default_value = "everything")]
+    variant: Vec<Variant>,
+    /// Weights of the embedded model; the built-in ones when not given
+    #[arg(long)]
+    model: Option<PathBuf>,
     /// Tuning iterations; the preset's when not given
     #[arg(long)]
     iterations: Option<usize>,
-    /// How far the model may move the guide where trust is 0, from 0 to 1
+    /// Candidates; the default when not given
+    #[arg(long)]
+    candidates: Option<usize>,
+    /// Share of the model's influence where the guide is not trusted, 0 to 1
     #[arg(long)]
     model_weight: Option<f32>,
-    /// Leave the geometric guide out
-    #[arg(long)]
-    unguided: bool,
 }
 
-/// One scene's line of the table.
+/// One scene's results.
 struct Row {
     name: String,
     scores: Option<Scores>,
     max_change_outside: u8,
     supported: f64,
     secs: f64,
+    /// The candidates, best first: score and, with a truth, hole PSNR.
+    candidates: Vec<(f64, Option<f64>)>,
 }
 
 /// Completes and scores all scenes, one after another.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    std::fs::create_dir_all(&arguments.out)?;
-    let mut rows = Vec::new();
-    for folder in scene_folders(&arguments.scenes)? {
+    let scenes = scene_folders(&arguments.scenes)?;
+    let mut rows: Vec<Vec<Row>> = arguments.variant.iter().map(|_| Vec::new()).collect();
+    for folder in scenes {
         let scene = Scene::open(&folder)?;
         if arguments.only.is_empty() || arguments.only.contains(&scene.name) {
-            rows.push(evaluate(&scene, arguments)?);
-            std::fs::write(arguments.out.join("results.md"), table(&rows))?;
+            forget(&arguments.out.join(&scene.name))?;
+            for (rows, &variant) in rows.iter_mut().zip(&arguments.variant) {
+                rows.push(evaluate(&scene, variant, arguments)?);
+                std::fs::write(out_of(variant, arguments).join("results.md"), report(rows))?;
+            }
+            forget(&arguments.out.join(&scene.name))?;
         }
     }
-    print!("{}", table(&rows));
+    for (rows, variant) in rows.iter().zip(&arguments.variant) {
+        println!("{}:\n\n{}", variant.name(), report(rows));
+    }
     Ok(())
+}
+
+fn report(rows: &[Row]) -> String {
+    results(rows) + "\n" + &candidates(rows)
+}
+
+/// The folder of a variant's pictures and tables.
+fn out_of(variant: Variant, arguments: &Arguments) -> PathBuf {
+    match arguments.variant.len() {
+        1 => arguments.out.clone(),
+        _ => arguments.out.join(variant.name()),
+    }
+}
+
+/// Removes a folder of intermediate results, if it is there.
+fn forget(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn scene_folders(scenes: &Path) -> Result<Vec<PathBuf>> {
@@ -66,50 +106,64 @@ fn scene_folders(scenes: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn evaluate(scene: &Scene, arguments: &Arguments) -> Result<Row> {
-    let mut config = FillConfig { guide: !arguments.unguided, ..FillConfig::default() };
-    config.tune.iterations = arguments.iterations.unwrap_or(config.tune.iterations);
-    config.model_weight = arguments.model_weight.unwrap_or(config.model_weight);
+fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments) -> Result<Row> {
+    let config = settings(variant, arguments);
     let clock = Instant::now();
-    let mut model = EmbeddedModel::built_in(&Device::flex())?;
+    let mut model = match &arguments.model {
+        Some(path) => EmbeddedModel::open(path, &Device::flex())?,
+        None => EmbeddedModel::built_in(&Device::flex())?,
+    };
+    let out = &out_of(variant, arguments);
+    std::fs::create_dir_all(out)?;
     let folder = arguments.out.join(&scene.name);
-    let _ = std::fs::remove_dir_all(&folder);
+    forget_tuning(&folder, &config)?;
     let done = fill(scene, &mut model, &config, &folder, &mut |_| true)?;
     let secs = clock.elapsed().as_secs_f64();
-    done.photo.save(arguments.out.join(format!("{}.png", scene.name)))?;
-    let candidate = Tile::new(&done.candidates[0].picture, "candidate");
-    let guide = Tile::new(&done.guide.colour, "guide");
-    let sheet = scene_sheet(scene, &done.photo.to_rgb32f(), &[guide, candidate]);
-    sheet.save(arguments.out.join(format!("{}.sheet.png", scene.name)))?;
-    let result = done.photo.pixels.to_rgb8();
-    let target = scene.target.pixels.to_rgb8();
-    let truth = scene.truth.as_ref().map(|truth| truth.pixels.to_rgb8());
-    let scores = truth.map(|truth| score(&result, &target, &truth, &scene.mask));
-    let max_change_outside = realfill_vision::metrics::max_change_outside(&result, &target, &scene.mask);
-    let row =
-        Row { name: scene.name.clone(), scores, max_change_outside, supported: done.report.supported_share, secs };
-    eprint!("{}", line(&row));
+    done.photo.save(out.join(format!("{}.png", scene.name)))?;
+    save_sheet(scene, &done, out)?;
+    let row = judged(scene, &done, &config, secs);
+    eprint!("{}", tables::line(&row));
     Ok(row)
 }
 
-fn table(rows: &[Row]) -> String {
-    let mut text =
-        String::from("| scene | hole PSNR | hole SSIM | seam PSNR | max change outside | supported | seconds |\n");
-    text += "| --- | --- | --- | --- | --- | --- | --- |\n";
-    rows.iter().for_each(|row| text += &line(row));
-    let counted: Vec<&Scores> =
-        rows.iter().filter(|r| !r.name.ends_with("-fullres")).filter_map(|r| r.scores.as_ref()).collect();
-    let mean = |value: fn(&Scores) -> f64| counted.iter().map(|s| value(s)).sum::<f64>() / counted.len().max(1) as f64;
-    let (psnr, ssim, seam) = (mean(|s| s.hole_psnr), mean(|s| s.hole_ssim), mean(|s| s.seam_psnr));
-    let _ = writeln!(text, "| mean of {} | {psnr:.2} | {ssim:.3} | {seam:.2} | | | |", counted.len());
-    text
+/// A variant's tuning is not the next one's; the guides are.
+fn forget_tuning(folder: &Path, config: &FillConfig) -> Result<()> {
+    let step = format!("step-{:08}", config.tune.iterations);
+    forget(&folder.join("checkpoints").join(step))
 }
 
-fn line(row: &Row) -> String {
-    let figures = match &row.scores {
-        Some(s) => format!("{:.2} | {:.3} | {:.2}", s.hole_psnr, s.hole_ssim, s.seam_psnr),
-        None => "- | - | -".into(),
+fn settings(variant: Variant, arguments: &Arguments) -> FillConfig {
+    let mut config = FillConfig::default();
+    config.tune.iterations = arguments.iterations.unwrap_or(config.tune.iterations);
+    config.candidates = arguments.candidates.unwrap_or(config.candidates);
+    config.model_weight = arguments.model_weight.unwrap_or(config.model_weight);
+    variant.applied_to(config)
+}
+
+fn save_sheet(scene: &Scene, done: &Completion, out: &Path) -> Result<()> {
+    let guide = Tile::new(&done.guide.colour, "guide");
+    let others = done.candidates.iter().skip(1);
+    let tiles: Vec<Tile> =
+        std::iter::once(guide).chain(others.map(|c| Tile::new(&c.picture, format!("seed {}", c.seed)))).collect();
+    let sheet = scene_sheet(scene, &done.photo.to_rgb32f(), &tiles);
+    sheet.save(out.join(format!("{}.sheet.png", scene.name)))?;
+    Ok(())
+}
+
+fn judged(scene: &Scene, done: &Completion, config: &FillConfig, secs: f64) -> Row {
+    let rgb = |photo: &Photo| photo.pixels.to_rgb8();
+    let (result, target) = (rgb(&done.photo), rgb(&scene.target));
+    let truth = scene.truth.as_ref().map(rgb);
+    let psnr = |candidate: &Candidate| {
+        let photo = finish(scene, &candidate.picture, config);
+        truth.as_ref().map(|truth| hole_psnr(&rgb(&photo), truth, &scene.mask))
     };
-    let Row { name, max_change_outside, supported, secs, .. } = row;
-    format!("| {name} | {figures} | {max_change_outside} | {:.0} % | {secs:.0} |\n", 100.0 * supported)
+    Row {
+        name: scene.name.clone(),
+        scores: truth.as_ref().map(|truth| score(&result, &target, truth, &scene.mask)),
+        max_change_outside: max_change_outside(&result, &target, &scene.mask),
+        supported: done.report.supported_share,
+        secs,
+        candidates: done.candidates.iter().map(|c| (c.score, psnr(c))).collect(),
+    }
 }

@@ -20,6 +20,25 @@ pub struct View {
     pub guide: Guide,
 }
 
+/// How far a model's pictures may move what the guide proposes where trust is 0, each from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Influence {
+    /// Light and colour over a wide neighbourhood.
+    pub tone: f32,
+    /// All that is finer.
+    pub detail: f32,
+}
+
+impl Influence {
+    /// The guide stands everywhere.
+    pub const NONE: Self = Self { tone: 0.0, detail: 0.0 };
+
+    /// A share of it, 0 to 1.
+    pub fn times(self, share: f32) -> Self {
+        Self { tone: share * self.tone, detail: share * self.detail }
+    }
+}
+
 /// Why a model could not be tuned or sampled.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -50,6 +69,9 @@ pub trait Model {
 
     /// Longest side of the view it works at by default, in pixels.
     fn view_px(&self) -> u32;
+
+    /// How far its pictures may move the guide.
+    fn influence(&self) -> Influence;
 
     /// One optimiser step (number `step`, from 0) on `samples`; returns the loss.
     ///

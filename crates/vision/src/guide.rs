@@ -25,7 +25,7 @@ pub struct Guide {
 }
 
 /// What one reference gave.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ReferenceSummary {
     /// Matches with the target's known part, before they are verified.
     pub matches: usize,

@@ -36,7 +36,7 @@ pub struct OutputSettings {
     #[arg(long, value_name = "PX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feather_px: Option<f32>,
-    /// How far the model may move what the guide proposes where trust is 0, from 0 to 1 [default: 0]
+    /// Share of the model's influence where the guide is not trusted, 0 to 1 [default: 1]
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_weight: Option<f32>,

@@ -3,7 +3,7 @@
 mod sampling;
 
 use crate::fingerprint;
-use crate::model::{Model, StageError, View};
+use crate::model::{Influence, Model, StageError, View};
 use crate::samplers::SamplerSettings;
 use crate::schedule::NoiseSchedule;
 use crate::training::batch::{Batch, Sample};
@@ -85,6 +85,11 @@ impl Model for EmbeddedModel {
 
     fn view_px(&self) -> u32 {
         512
+    }
+
+    /// Of a model this small the tone is worth having, the detail is not.
+    fn influence(&self) -> Influence {
+        Influence { tone: 1.0, detail: 0.0 }
     }
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {

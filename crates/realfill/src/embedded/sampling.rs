@@ -1,6 +1,6 @@
 //! Sampling the hole with the patch U-Net, one candidate after another so that memory stays that of one.
 
-use crate::denoiser::Denoiser;
+use crate::denoiser::{Denoiser, led_by};
 use crate::model::{StageError, View};
 use crate::noise::SeededNoise;
 use crate::samplers::{Next, SamplerSettings, Start, sample};
@@ -9,8 +9,16 @@ use crate::training::batch::{mask_tensor, picture_from_tensor, picture_tensor, p
 use burn::tensor::{Device, Tensor};
 use image::Rgb32FImage;
 use realfill_models::embedded::{Conditioning, PatchUNet};
+use realfill_vision::Guide;
+use realfill_vision::resize::{Filter, resize, resize_known, resize_plane};
 
-/// The network with what it is told of the view; known pixels have the last word on every prediction.
+/// Longest side of the coarse view, in pixels.
+const COARSE_PX: u32 = 160;
+/// Trust in the coarse picture: its layout is right, its detail is missing.
+const COARSE_TRUST: f32 = 0.6;
+
+/// The network with what it is told of the view; known pixels have the last word on every prediction, and the guide
+/// the first one, where it is trusted.
 struct KnownPixels<'a> {
     network: &'a PatchUNet,
     known: Conditioning,
@@ -22,8 +30,9 @@ impl Denoiser for KnownPixels<'_> {
         self.network.forward(x, times, &self.known)
     }
 
-    fn adjust_x0(&self, x0: Tensor<4>, _level: &NoiseLevel) -> Tensor<4> {
-        x0.clamp(-1.0, 1.0) * self.known.mask.clone() + self.known.masked.clone()
+    fn adjust_x0(&self, x0: Tensor<4>, level: &NoiseLevel) -> Tensor<4> {
+        let x0 = led_by(&self.known.guide, &self.known.trust, x0.clamp(-1.0, 1.0), level);
+        x0 * self.known.mask.clone() + self.known.masked.clone()
     }
 }
 
@@ -37,21 +46,62 @@ pub(super) fn draw(
     device: &Device,
     on_step: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Vec<Rgb32FImage>, StageError> {
-    let denoiser = KnownPixels { network, known: conditioning(view, device) };
-    let size = [3, view.picture.height() as usize, view.picture.width() as usize];
     let steps = settings.steps * seeds.len();
     let mut pictures = Vec::with_capacity(seeds.len());
     for (i, &seed) in seeds.iter().enumerate() {
-        let mut noise = SeededNoise::new([seed]);
-        let start = Start::Noise(noise.initial(size, device));
         let mut report = |index: usize| match on_step(i * settings.steps + index + 1, steps) {
             true => Next::Continue,
             false => Next::Stop,
         };
-        let x0 = sample(settings, &denoiser, schedule, start, &mut noise, &mut |step| report(step.index))?;
-        pictures.push(picture_from_tensor(x0));
+        let pass = |view: &View, report: &mut dyn FnMut(usize) -> Next| -> Result<Rgb32FImage, StageError> {
+            let denoiser = KnownPixels { network, known: conditioning(view, device) };
+            let size = [3, view.picture.height() as usize, view.picture.width() as usize];
+            let mut noise = SeededNoise::new([seed]);
+            let start = Start::Noise(noise.initial(size, device));
+            let x0 = sample(settings, &denoiser, schedule, start, &mut noise, &mut |step| report(step.index))?;
+            Ok(picture_from_tensor(x0))
+        };
+        let view = match coarse_view(view) {
+            Some(coarse) => &led(view, &pass(&coarse, &mut |_| Next::Continue)?),
+            None => view,
+        };
+        pictures.push(pass(view, &mut report)?);
     }
     Ok(pictures)
+}
+
+/// The view at the scale the network was trained at, where a whole picture is one crop; `None` where the guide says
+/// something everywhere, or the view is that small already.
+fn coarse_view(view: &View) -> Option<View> {
+    let longest = view.picture.width().max(view.picture.height());
+    let unguided = view.mask.holes().iter().zip(view.guide.trust.iter()).any(|(hole, trust)| *hole && *trust == 0.0);
+    if !unguided || longest <= COARSE_PX {
+        return None;
+    }
+    let side = |length: u32| ((length * COARSE_PX).div_ceil(longest) + 16) / 32 * 32;
+    let (width, height) = (side(view.picture.width()).max(32), side(view.picture.height()).max(32));
+    Some(View {
+        picture: resize_known(&view.picture, &view.mask, width, height),
+        mask: view.mask.resized_max(width, height),
+        guide: Guide {
+            colour: resize(&view.guide.colour, width, height, Filter::Area),
+            trust: resize_plane(&view.guide.trust, width, height, Filter::Area),
+            ..Guide::empty(width, height)
+        },
+    })
+}
+
+/// The view with the coarse picture as its guide where it has none.
+fn led(view: &View, coarse: &Rgb32FImage) -> View {
+    let (width, height) = view.picture.dimensions();
+    let coarse = resize(coarse, width, height, Filter::Lanczos);
+    let mut led = view.clone();
+    let guide = led.guide.colour.pixels_mut().zip(led.guide.trust.pixels_mut()).zip(coarse.pixels());
+    for ((colour, trust), coarse) in guide.filter(|((_, trust), _)| trust[0] == 0.0) {
+        *colour = *coarse;
+        trust[0] = COARSE_TRUST;
+    }
+    led
 }
 
 fn conditioning(view: &View, device: &Device) -> Conditioning {

@@ -18,7 +18,7 @@ pub struct FillConfig {
     pub seed: u64,
     /// Width of the blend inside the hole's edge, in pixels of the photo.
     pub feather_px: f32,
-    /// How far the model may move what the guide proposes where trust is 0, from 0 to 1; nothing at trust 1.
+    /// Share of the model's influence on what the guide proposes where trust is low, from 0 (the guide stands) to 1.
     pub model_weight: f32,
     /// How to tune.
     pub tune: TuneConfig,
@@ -34,7 +34,7 @@ impl Default for FillConfig {
             candidates: 4,
             seed: 0,
             feather_px: 8.0,
-            model_weight: 0.0,
+            model_weight: 1.0,
             tune: TuneConfig::default(),
             sampler: SamplerSettings { steps: 12, ..SamplerSettings::default() },
         }

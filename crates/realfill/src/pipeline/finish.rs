@@ -1,28 +1,93 @@
-//! From the guide and the chosen candidate, at their own sizes, to the photo at its own.
+//! From what the guide proposes and the model sampled, at their own sizes, to the photo at its own.
 
-use super::{FillConfig, Working};
+use super::FillConfig;
+use crate::model::Influence;
 use image::Rgb32FImage;
+use rayon::prelude::*;
 use realfill_vision::composite::composite;
+use realfill_vision::pyramid::gaussian_blur;
 use realfill_vision::resize::{Filter, resize};
 use realfill_vision::{Guide, Photo, Scene};
 
-/// Fills the photo's hole; nothing else changes. Without a guide the candidate fills it. With one, the guide does, and
-/// the candidate moves it by `config.model_weight` where trust is 0, less where it is higher.
-pub fn finish(scene: &Scene, working: &Working, guide: &Guide, candidate: &Rgb32FImage, config: &FillConfig) -> Photo {
-    let (width, height) = working.target.dimensions();
-    let candidate = resize(candidate, width, height, Filter::Lanczos);
-    let filled = if config.guide { mixed(guide, &candidate, config.model_weight) } else { candidate };
-    let filled = resize(&filled, scene.target.width(), scene.target.height(), Filter::Lanczos);
+/// Blur that parts tone from detail, as a share of the longer side: 12 px of 768.
+const TONE_BLUR: f32 = 1.0 / 64.0;
+
+/// The completed picture at the guide's size. Without a guide it is the model's; with one, the guide's, moved towards
+/// the model's where trust is low, as far as `influence` allows.
+pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, config: &FillConfig) -> Rgb32FImage {
+    let (width, height) = guide.colour.dimensions();
+    let sampled = resize(sampled, width, height, Filter::Lanczos);
+    if config.guide { moved(guide, &sampled, influence) } else { sampled }
+}
+
+/// Fills the photo's hole with a completed picture of working size; nothing else changes.
+pub fn finish(scene: &Scene, completed: &Rgb32FImage, config: &FillConfig) -> Photo {
+    let filled = resize(completed, scene.target.width(), scene.target.height(), Filter::Lanczos);
     composite(&scene.target, &scene.mask, &filled, config.feather_px)
 }
 
-fn mixed(guide: &Guide, candidate: &Rgb32FImage, model_weight: f32) -> Rgb32FImage {
+/// `guide + tone · blur(d) + detail · (d - blur(d))` for the model's distrusted difference `d`.
+fn moved(guide: &Guide, sampled: &Rgb32FImage, influence: Influence) -> Rgb32FImage {
     let mut filled = guide.colour.clone();
-    for ((pixel, model), trust) in filled.pixels_mut().zip(candidate.pixels()).zip(guide.trust.pixels()) {
-        let share = model_weight * (1.0 - trust[0]);
-        for c in 0..3 {
-            pixel[c] += share * (model[c] - pixel[c]);
-        }
+    if influence == Influence::NONE {
+        return filled;
     }
+    let difference = distrusted_difference(guide, sampled);
+    let slow = gaussian_blur(&difference, TONE_BLUR * filled.width().max(filled.height()) as f32);
+    let parts = difference.par_iter().zip(slow.par_iter());
+    filled.par_iter_mut().zip(parts).for_each(|(colour, (difference, slow))| {
+        *colour = (*colour + influence.tone * slow + influence.detail * (difference - slow)).clamp(0.0, 1.0);
+    });
     filled
+}
+
+/// How far the model's picture is from the guide, times the distrust: whole at trust 0, nothing at 1.
+fn distrusted_difference(guide: &Guide, sampled: &Rgb32FImage) -> Rgb32FImage {
+    let mut difference = sampled.clone();
+    for ((pixel, guide), trust) in difference.pixels_mut().zip(guide.colour.pixels()).zip(guide.trust.pixels()) {
+        (0..3).for_each(|c| pixel[c] = (1.0 - trust[0]) * (pixel[c] - guide[c]));
+    }
+    difference
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Luma, Rgb};
+
+    fn guide(trust: f32) -> Guide {
+        let mut guide = Guide::empty(64, 48);
+        guide.colour.pixels_mut().for_each(|p| *p = Rgb([0.5; 3]));
+        guide.trust.pixels_mut().for_each(|p| *p = Luma([trust]));
+        guide
+    }
+
+    fn sampled(light: f32) -> Rgb32FImage {
+        Rgb32FImage::from_fn(64, 48, |x, _| Rgb([light + if x % 2 == 0 { 0.1 } else { -0.1 }; 3]))
+    }
+
+    fn completed(trust: f32, tone: f32, detail: f32) -> Rgb32FImage {
+        complete(&guide(trust), &sampled(0.7), Influence { tone, detail }, &FillConfig::default())
+    }
+
+    #[test]
+    fn a_trusted_guide_stands() {
+        assert!(completed(1.0, 1.0, 1.0).iter().all(|v| (v - 0.5).abs() < 1e-6));
+    }
+
+    #[test]
+    fn tone_moves_the_light_and_not_the_detail() {
+        let tone = completed(0.0, 1.0, 0.0);
+        assert!((tone.get_pixel(32, 24)[0] - 0.7).abs() < 0.02, "{:?}", tone.get_pixel(32, 24));
+        assert!((tone.get_pixel(32, 24)[0] - tone.get_pixel(33, 24)[0]).abs() < 0.02);
+        let whole = completed(0.0, 1.0, 1.0);
+        assert!((whole.get_pixel(32, 24)[0] - 0.8).abs() < 0.02);
+    }
+
+    #[test]
+    fn without_a_guide_the_model_fills() {
+        let config = FillConfig { guide: false, ..FillConfig::default() };
+        let filled = complete(&guide(1.0), &sampled(0.7), Influence::NONE, &config);
+        assert!((filled.get_pixel(32, 24)[0] - 0.8).abs() < 1e-3);
+    }
 }

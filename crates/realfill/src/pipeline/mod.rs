@@ -5,6 +5,7 @@ mod adapter;
 mod config;
 mod fidelity;
 mod finish;
+mod guides;
 mod rank;
 mod report;
 mod stages;
@@ -13,14 +14,16 @@ mod view;
 pub use adapter::{AdapterCard, AdapterError};
 pub use config::FillConfig;
 pub use fidelity::Fidelity;
-pub use finish::finish;
+pub use finish::{complete, finish};
 pub use rank::{Candidate, rank};
-pub use report::{Report, Timing};
-pub use view::{Working, scene_photos};
+pub use report::{Judgement, Report, Timing};
+pub use view::Working;
 
 use crate::model::{Model, StageError};
 use realfill_vision::save::SaveError;
 use realfill_vision::{Guide, Mask, Photo, Scene};
+
+use guides::Guides;
 use stages::{guide_stage, sample_stage, stopped, tune_stage};
 use std::path::{Path, PathBuf};
 
@@ -100,7 +103,8 @@ pub fn fill(
 ) -> Result<Completion, FillError> {
     let mut report = Report::new(scene, model, config);
     let working = Working::of(scene, model, config);
-    let guide = guide_stage(&working, config, &mut report, on_event).ok_or_else(|| stopped(folder))?;
+    let guides = Guides::of_job(folder);
+    let guide = guide_stage(&working, config, &guides, &mut report, on_event)?.ok_or_else(|| stopped(folder))?;
     tune_stage(scene, &working, model, config, folder, &mut report, on_event)?;
     sample_stage(scene, working, guide, model, config, report, on_event)
 }
@@ -135,6 +139,7 @@ pub fn sample_scene(
 ) -> Result<Completion, FillError> {
     let mut report = Report::new(scene, model, config);
     let working = Working::of(scene, model, config);
-    let guide = guide_stage(&working, config, &mut report, on_event).ok_or_else(|| stopped(folder))?;
+    let guides = Guides::not_kept();
+    let guide = guide_stage(&working, config, &guides, &mut report, on_event)?.ok_or_else(|| stopped(folder))?;
     sample_stage(scene, working, guide, model, config, report, on_event)
 }

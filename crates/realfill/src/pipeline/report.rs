@@ -1,8 +1,9 @@
 //! `report.json`: what was done, with which settings, and how it went.
 
-use super::FillConfig;
+use super::{Candidate, FillConfig};
 use crate::model::Model;
 use realfill_vision::Scene;
+use realfill_vision::rank::RankParts;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -13,6 +14,31 @@ pub struct Timing {
     pub stage: String,
     /// Wall-clock seconds.
     pub secs: f64,
+}
+
+/// How a candidate was judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Its seed.
+    pub seed: u64,
+    /// Higher is better.
+    pub score: f64,
+    /// Verified correspondences with the references, as a share: 0 to 1.
+    pub correspondences: f64,
+    /// How many there are.
+    pub verified: usize,
+    /// Step across the hole's edge over that beside it; about 1 is invisible.
+    pub seam: f64,
+    /// Mean difference from what the guide trusts, 0 to 1.
+    pub guide: f64,
+}
+
+impl Judgement {
+    /// Of a ranked candidate.
+    pub fn of(candidate: &Candidate) -> Self {
+        let RankParts { correspondences, verified, seam, guide } = candidate.parts;
+        Self { seed: candidate.seed, score: candidate.score, correspondences, verified, seam, guide }
+    }
 }
 
 /// Settings, versions, timings, losses and scores of a job.
@@ -40,8 +66,8 @@ pub struct Report {
     pub losses: Vec<f64>,
     /// Share of the hole that a reference supports, 0 to 1.
     pub supported_share: f64,
-    /// (seed, score) of the candidates, best first.
-    pub candidates: Vec<(u64, f64)>,
+    /// The candidates, best first.
+    pub candidates: Vec<Judgement>,
 }
 
 impl Report {

@@ -1,7 +1,9 @@
 //! The stages of a job, each noting in the report how long it took.
 
+use super::guides::Guides;
+use super::view::scene_photos;
 use super::{
-    AdapterCard, Completion, Event, Fidelity, FillConfig, FillError, Report, Working, finish, rank, scene_photos,
+    AdapterCard, Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
 };
 use crate::model::Model;
 use crate::training::checkpoint::Checkpoints;
@@ -18,22 +20,25 @@ pub(super) fn stopped(folder: &Path) -> FillError {
 pub(super) fn guide_stage(
     working: &Working,
     config: &FillConfig,
+    guides: &Guides,
     report: &mut Report,
     on_event: &mut dyn FnMut(Event) -> bool,
-) -> Option<Guide> {
+) -> Result<Option<Guide>, FillError> {
+    let size = working.target.dimensions();
     if !config.guide {
-        return Some(Guide::empty(working.target.width(), working.target.height()));
+        return Ok(Some(Guide::empty(size.0, size.1)));
     }
     let clock = Instant::now();
     let mut go_on = on_event(Event::Stage { stage: "guide".into(), steps: 100 });
-    let guide = working.guide(&mut |_, share| {
+    let mut on_share = |_: &str, share: f32| {
         go_on &= on_event(Event::Progress { step: (100.0 * share) as usize, loss: None });
-    });
+    };
+    let guide = guides.get_or("target", size, || working.guide(&mut on_share))?;
     for (i, reference) in guide.references.iter().enumerate() {
         go_on &= on_event(Event::Note { text: format!("reference {}: {reference}", i + 1) });
     }
     report.time("guide", clock);
-    go_on.then_some(guide)
+    Ok(go_on.then_some(guide))
 }
 
 /// Tunes, going on from the checkpoint in `folder`, and saves `folder/adapter`.
@@ -51,10 +56,12 @@ pub(super) fn tune_stage(
     }
     let clock = Instant::now();
     let guided = config.guide && config.tune.guided_share > 0.0;
-    if guided && !on_event(Event::Note { text: "guiding each reference by the others, to tune on".into() }) {
+    let guides = guided.then(|| Guides::of_job(folder));
+    if guided && !on_event(Event::Stage { stage: "guide the references".into(), steps: 100 }) {
         return Err(stopped(folder));
     }
-    let photos = scene_photos(working, guided);
+    let mut on_share = |share: f32| on_event(Event::Progress { step: (100.0 * share) as usize, loss: None });
+    let photos = scene_photos(working, guides.as_ref(), &mut on_share)?.ok_or_else(|| stopped(folder))?;
     report.time("guides of the references", clock);
 
     let clock = Instant::now();
@@ -95,10 +102,12 @@ pub(super) fn sample_stage(
 
     let clock = Instant::now();
     on_event(Event::Stage { stage: "composite".into(), steps: 1 });
-    let candidates = rank(&view, seeds.into_iter().zip(pictures));
-    let photo = finish(scene, &working, &guide, &candidates[0].picture, config);
+    let influence = model.influence().times(config.model_weight);
+    let completed = pictures.iter().map(|picture| complete(&guide, picture, influence, config));
+    let candidates = rank(&working, &guide, seeds.into_iter().zip(completed));
+    let photo = finish(scene, &candidates[0].picture, config);
     report.time("composite", clock);
     report.supported_share = Fidelity::of(&guide, &working.mask).supported_share;
-    report.candidates = candidates.iter().map(|c| (c.seed, c.score)).collect();
+    report.candidates = candidates.iter().map(Judgement::of).collect();
     Ok(Completion { photo, candidates, guide, mask: working.mask, report })
 }

@@ -1,6 +1,7 @@
 //! The scene at the sizes the stages work at.
 
-use super::FillConfig;
+use super::guides::Guides;
+use super::{FillConfig, FillError};
 use crate::model::{Model, View};
 use crate::tuning::{ScenePhotos, Turn};
 use image::Rgb32FImage;
@@ -68,27 +69,50 @@ impl Working {
     }
 }
 
-/// Target and references at the model's scale, to tune on; with `guided`, each reference pretends to be the target:
-/// a hole like the target's, and a guide from the other references by the same code.
-pub fn scene_photos(working: &Working, guided: bool) -> ScenePhotos {
+/// Target and references at the model's scale, to tune on; with `guides`, each reference pretends to be the target:
+/// a hole like the target's, and a guide from the other references by the same code. `on_progress` hears the share done
+/// and returns whether to go on; `None` when not.
+///
+/// # Errors
+/// When a guide cannot be kept.
+pub(super) fn scene_photos(
+    working: &Working,
+    guides: Option<&Guides>,
+    on_progress: &mut dyn FnMut(f32) -> bool,
+) -> Result<Option<ScenePhotos>, FillError> {
     let view = working.view(&Guide::empty(working.target.width(), working.target.height()));
     let target = Turn { picture: view.picture, unknown: Some(view.mask), guide: None };
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_view_scale(reference)).collect();
-    let references = (0..pictures.len()).map(|i| {
-        let guide = (guided && pictures.len() > 1).then(|| pretended(working, &pictures, i));
-        Turn { picture: pictures[i].clone(), unknown: None, guide }
-    });
-    ScenePhotos { turns: std::iter::once(target).chain(references).collect() }
+    let mut turns = vec![target];
+    for (i, picture) in pictures.iter().enumerate() {
+        if !on_progress(i as f32 / pictures.len() as f32) {
+            return Ok(None);
+        }
+        let guide = match guides {
+            Some(guides) if pictures.len() > 1 => Some(pretended(working, &pictures, i, guides)?),
+            _ => None,
+        };
+        turns.push(Turn { picture: picture.clone(), unknown: None, guide });
+    }
+    Ok(Some(ScenePhotos { turns }))
 }
 
 /// The guide of reference `i` from the others, for a hole like the target's.
-fn pretended(working: &Working, pictures: &[Rgb32FImage], i: usize) -> (Guide, Mask) {
-    let (width, height) = pictures[i].dimensions();
-    let hole = working.mask.resized_max(width, height);
-    let others: Vec<Rgb32FImage> =
-        pictures.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p.clone()).collect();
-    (Guide::build(&pictures[i], &hole, &others, &GuideOptions::default(), &mut |_, _| ()), hole)
+fn pretended(
+    working: &Working,
+    pictures: &[Rgb32FImage],
+    i: usize,
+    guides: &Guides,
+) -> Result<(Guide, Mask), FillError> {
+    let size = pictures[i].dimensions();
+    let hole = working.mask.resized_max(size.0, size.1);
+    let build = || {
+        let others: Vec<Rgb32FImage> =
+            pictures.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p.clone()).collect();
+        Guide::build(&pictures[i], &hole, &others, &GuideOptions::default(), &mut |_, _| ())
+    };
+    Ok((guides.get_or(&format!("reference-{}", i + 1), size, build)?, hole))
 }
 
 /// A guide at another size; trust is not spread into what it does not cover.

@@ -8,7 +8,7 @@ mod learning;
 mod sampling;
 mod seeds;
 
-use crate::model::{Model, StageError, View};
+use crate::model::{Influence, Model, StageError, View};
 use crate::samplers::SamplerSettings;
 use crate::schedule::{NoiseSchedule, ScheduleConfig};
 use crate::training::batch::Sample;
@@ -109,6 +109,10 @@ impl Model for StableDiffusionModel {
 
     fn view_px(&self) -> u32 {
         self.trained_px()
+    }
+
+    fn influence(&self) -> Influence {
+        Influence { tone: 1.0, detail: 1.0 }
     }
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {

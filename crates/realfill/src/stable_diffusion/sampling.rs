@@ -2,11 +2,11 @@
 
 use super::adapters::Adapters;
 use super::conditions::{conditions, tensors};
-use crate::denoiser::Denoiser;
+use crate::denoiser::{Denoiser, led_by};
 use crate::model::{StageError, View};
 use crate::noise::SeededNoise;
 use crate::samplers::{Next, SamplerSettings, Start, sample};
-use crate::schedule::NoiseSchedule;
+use crate::schedule::{NoiseLevel, NoiseSchedule};
 use crate::training::batch::{Sample, picture_from_tensor};
 use crate::training::simulated_guide::SimulatedGuide;
 use burn::tensor::Tensor;
@@ -54,6 +54,13 @@ impl Denoiser for Inpainting<'_> {
         let input = Tensor::cat(vec![x, self.conditions.clone().repeat_dim(0, rows)], 1);
         let context = self.context.clone().repeat_dim(0, rows);
         self.base.unet.forward(input, &vec![timestep; rows], context, &Pass::with(&self.adapters.unet))
+    }
+
+    fn adjust_x0(&self, x0: Tensor<4>, level: &NoiseLevel) -> Tensor<4> {
+        let channels = self.base.config.vae.latent_channels;
+        let guide = self.conditions.clone().narrow(1, channels + 1, channels);
+        let trust = self.conditions.clone().narrow(1, 2 * channels + 1, 1);
+        led_by(&guide, &trust, x0, level)
     }
 }
 

@@ -8,6 +8,7 @@ use image::{Rgb32FImage, imageops};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use realfill_vision::resize::{Filter, resize};
 use realfill_vision::{Guide, Mask};
 
 /// A photo of the scene at the model's size, to learn from.
@@ -61,10 +62,8 @@ fn guided_sample(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
     if rng.random_bool(0.5) { mirrored(sample) } else { sample }
 }
 
-/// The paper's sample: a random crop with a random mask and no guide.
+/// The paper's sample: a random crop at a random scale with a random mask and no guide.
 fn random_sample(turn: &Turn, config: &TuneConfig, side: u32, rng: &mut impl Rng) -> Sample {
-    let (width, height) = turn.picture.dimensions();
-    let place = (rng.random_range(0..=width - side), rng.random_range(0..=height - side));
     let is_reference = turn.unknown.is_none();
     let mask = if is_reference && rng.random_bool(config.mask_dropout) {
         Mask::new(side, side, vec![true; (side * side) as usize])
@@ -73,9 +72,25 @@ fn random_sample(turn: &Turn, config: &TuneConfig, side: u32, rng: &mut impl Rng
     } else {
         masks::rectangles(side, side, rng)
     };
-    let mut sample = cut(turn, &Mask::new(width, height, vec![false; (width * height) as usize]), place, side);
-    sample.mask = mask;
+    let sample = Sample { mask, ..scaled_crop(turn, side, rng) };
     if rng.random_bool(0.5) { mirrored(sample) } else { sample }
+}
+
+/// A square crop of at least `side` pixels and at most the whole picture, reduced to `side`.
+fn scaled_crop(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
+    let (width, height) = turn.picture.dimensions();
+    let source = rng.random_range(side..=width.min(height));
+    let (left, top) = (rng.random_range(0..=width - source), rng.random_range(0..=height - source));
+    let crop = imageops::crop_imm(&turn.picture, left, top, source, source).to_image();
+    let unknown = turn.unknown.as_ref().map(|unknown| {
+        Mask::from_fn(source, source, |x, y| unknown.is_hole(left + x, top + y)).resized_max(side, side)
+    });
+    Sample {
+        truth: resize(&crop, side, side, Filter::Area),
+        mask: Mask::new(side, side, vec![false; (side * side) as usize]),
+        unknown,
+        guide: SimulatedGuide::none(side, side),
+    }
 }
 
 /// A crop whose centre lies in the hole, as far as the picture allows.

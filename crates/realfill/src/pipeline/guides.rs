@@ -1,0 +1,121 @@
+//! Guides that are worked out once a job: kept beside the checkpoints, so that a resumed job does not do it again.
+
+use super::FillError;
+use image::{GrayImage, Rgb32FImage};
+use realfill_vision::guide::ReferenceSummary;
+use realfill_vision::save::{SaveError, write_whole};
+use realfill_vision::{Guide, Plane};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const REFERENCES: &str = "references";
+
+/// The guides of a job, each a safetensors file: `colour` `[h, w, 3]` and `trust` `[h, w]` in f32, `source` `[h, w]` in
+/// u8, all bit for bit.
+#[derive(Clone, Debug)]
+pub(super) struct Guides {
+    folder: Option<PathBuf>,
+}
+
+impl Guides {
+    /// Those of the job in an output folder.
+    pub fn of_job(output: &Path) -> Self {
+        Self { folder: Some(output.join("checkpoints").join("guides")) }
+    }
+
+    /// None is kept: for a job that is not resumed.
+    pub fn not_kept() -> Self {
+        Self { folder: None }
+    }
+
+    /// The guide of that name and size, if it was kept whole; else the one that `build` makes, which is kept.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn get_or(&self, name: &str, size: (u32, u32), build: impl FnOnce() -> Guide) -> Result<Guide, FillError> {
+        let Some(folder) = &self.folder else { return Ok(build()) };
+        let path = folder.join(format!("{name}.safetensors"));
+        if let Some(kept) = std::fs::read(&path).ok().and_then(|bytes| read(&bytes)) {
+            if kept.colour.dimensions() == size {
+                return Ok(kept);
+            }
+        }
+        let guide = build();
+        let unusable = |source| SaveError::Folder { path: folder.clone(), source };
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+        write_whole(&path, |file| file.write_all(&written(&guide)))?;
+        Ok(guide)
+    }
+}
+
+fn written(guide: &Guide) -> Vec<u8> {
+    let (width, height) = (guide.colour.width() as usize, guide.colour.height() as usize);
+    let colour: Vec<u8> = guide.colour.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let trust: Vec<u8> = guide.trust.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = |dtype, shape, data| TensorView::new(dtype, shape, data).expect("shape and data agree");
+    let tensors = [
+        ("colour", view(Dtype::F32, vec![height, width, 3], &colour)),
+        ("trust", view(Dtype::F32, vec![height, width], &trust)),
+        ("source", view(Dtype::U8, vec![height, width], guide.source.as_raw())),
+    ];
+    let references = serde_json::to_string(&guide.references).expect("plain data");
+    serialize(tensors, Some(HashMap::from([(REFERENCES.to_owned(), references)]))).expect("three plain tensors")
+}
+
+fn read(bytes: &[u8]) -> Option<Guide> {
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    let references: Vec<ReferenceSummary> = serde_json::from_str(header.metadata().as_ref()?.get(REFERENCES)?).ok()?;
+    let tensors = SafeTensors::deserialize(bytes).ok()?;
+    let [height, width, 3] = *tensors.tensor("colour").ok()?.shape() else { return None };
+    let (width, height) = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
+    Some(Guide {
+        colour: Rgb32FImage::from_raw(width, height, floats(&tensors, "colour")?)?,
+        trust: Plane::from_raw(width, height, floats(&tensors, "trust")?)?,
+        source: GrayImage::from_raw(width, height, tensors.tensor("source").ok()?.data().to_vec())?,
+        references,
+    })
+}
+
+fn floats(tensors: &SafeTensors, name: &str) -> Option<Vec<f32>> {
+    let tensor = tensors.tensor(name).ok()?;
+    let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    (tensor.dtype() == Dtype::F32).then(|| values.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Luma, Rgb};
+
+    fn guide() -> Guide {
+        let mut guide = Guide::empty(5, 3);
+        guide.colour.put_pixel(4, 2, Rgb([0.1, 1.0 / 3.0, 0.9]));
+        guide.trust.put_pixel(1, 2, Luma([0.7]));
+        guide.source.put_pixel(3, 0, Luma([2]));
+        guide.references = vec![ReferenceSummary { matches: 31, share: 0.25, shares_nothing: false }];
+        guide
+    }
+
+    #[test]
+    fn a_kept_guide_comes_back_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let guides = Guides::of_job(folder.path());
+        guides.get_or("target", (5, 3), guide).unwrap();
+        let kept = guides.get_or("target", (5, 3), || unreachable!("it was kept")).unwrap();
+        let same = guide();
+        assert_eq!((kept.colour, kept.trust, kept.source), (same.colour, same.trust, same.source));
+        assert_eq!(kept.references, same.references);
+    }
+
+    #[test]
+    fn a_damaged_one_or_another_size_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let guides = Guides::of_job(folder.path());
+        guides.get_or("target", (5, 3), guide).unwrap();
+        assert_eq!(guides.get_or("target", (4, 4), || Guide::empty(4, 4)).unwrap().colour.dimensions(), (4, 4));
+        std::fs::write(folder.path().join("checkpoints/guides/target.safetensors"), b"half a fi").unwrap();
+        assert!(guides.get_or("target", (5, 3), guide).unwrap().trust.get_pixel(1, 2)[0] > 0.6);
+    }
+}
