@@ -109,7 +109,7 @@ fn learning_lowers_the_loss_on_a_fixed_batch() {
 }
 
 #[test]
-fn accumulated_gradients_are_those_of_one_large_batch() {
+fn a_batch_may_be_split_by_accumulation() {
     let learnt = |batch, gradient_accumulation| {
         let config = TuneConfig { batch, gradient_accumulation, ..config() };
         let mut model = load();

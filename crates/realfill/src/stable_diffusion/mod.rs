@@ -19,6 +19,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use image::Rgb32FImage;
+use learning::TuningStep;
 use realfill_models::ModelError;
 use realfill_models::sd::StableDiffusion;
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,8 @@ impl Model for StableDiffusionModel {
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
         self.prompt.clone_from(&config.prompt);
-        let found = learning::gradients(&self.base, &self.schedule, &self.adapters, samples, step, config)?;
+        let (base, schedule, adapters) = (&self.base, &self.schedule, &self.adapters);
+        let found = TuningStep { base, schedule, adapters, config, number: step }.gradients(samples)?;
         let optimizer = self.optimizer.get_or_insert_with(|| learning::optimizer(config));
         self.adapters = learning::update(optimizer, self.adapters.clone(), found.gradients, step, config);
         Ok(found.loss)
