@@ -1,3 +1,48 @@
-//! The `realfill` command.
+//! The `realfill` command: raw arguments become one validated plan, the library does the work, and the exit code says
+//! how it went (0 done, 1 failed, 2 bad input, 130 stopped).
 
-fn main() {}
+mod arguments;
+mod commands;
+mod device;
+mod failure;
+mod interrupt;
+mod job;
+mod output;
+mod progress;
+mod settings;
+mod source;
+mod terminal;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Arguments { talk, command } = Arguments::parse();
+    let result = match command {
+        Command::Fill(arguments) => commands::fill::run(&arguments, talk),
+        Command::Tune(arguments) => commands::tune::run(&arguments, talk),
+        Command::Sample(arguments) => commands::sample::run(&arguments, talk),
+        Command::Pretrain(arguments) => commands::pretrain::run(&arguments, talk),
+        Command::Models(arguments) => commands::models::run(&arguments),
+        Command::Devices(arguments) => commands::devices::run(&arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => tell(&failure, talk.json),
+    }
+}
+
+fn tell(failure: &Failure, json: bool) -> ExitCode {
+    if json {
+        let event = serde_json::json!({
+            "event": "error", "text": failure.message(), "exit_code": failure.exit_code(),
+        });
+        terminal::say(&event.to_string());
+    }
+    let word = if matches!(failure, Failure::Stopped(_)) { "" } else { "error: " };
+    terminal::complain(&format!("{word}{}", failure.message()));
+    ExitCode::from(failure.exit_code())
+}

@@ -5,6 +5,7 @@
 
 pub mod denoiser;
 pub mod embedded;
+pub mod fingerprint;
 pub mod model;
 pub mod noise;
 pub mod pipeline;

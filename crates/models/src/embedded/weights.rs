@@ -33,7 +33,9 @@ impl PatchUNet {
     /// # Errors
     /// When the file cannot be written; an older file then stays.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<(), ModelError> {
-        let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(FloatCastAdapter::to(dtype));
+        // Burn's own metadata comes in an order of its own each time; without it, equal weights are equal bytes.
+        let store = SafetensorsStore::from_bytes(None).clear_metadata();
+        let mut store = store.with_to_adapter(FloatCastAdapter::to(dtype));
         self.save_into(&mut store).map_err(|error| ModelError::file(path, error))?;
         let bytes = store.get_bytes().map_err(|error| ModelError::file(path, error))?;
         let written = realfill_vision::save::write_whole(path, |file| file.write_all(&bytes));

@@ -52,7 +52,6 @@ impl Fnv {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::sd::{Preset, StableDiffusion, write_random_checkpoint};
     use burn::tensor::Device;
 

@@ -2,6 +2,7 @@
 
 mod sampling;
 
+use crate::fingerprint;
 use crate::model::{Model, StageError, View};
 use crate::samplers::SamplerSettings;
 use crate::schedule::NoiseSchedule;
@@ -40,6 +41,17 @@ impl EmbeddedModel {
     pub fn built_in(device: &Device) -> Result<Self, ModelError> {
         let network = PatchUNet::built_in(&device.clone().autodiff())?;
         Ok(Self::new(network, &EmbeddedConfig::default(), PatchUNet::built_in_fingerprint(), device))
+    }
+
+    /// One of the same shape from a file that pretraining wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds another network.
+    pub fn open(path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|error| ModelError::file(path, error))?;
+        let config = EmbeddedConfig::default();
+        let network = PatchUNet::new(&config, &device.clone().autodiff()).load(path)?;
+        Ok(Self::new(network, &config, fingerprint::of_bytes(&bytes), device))
     }
 
     /// A network on an autodiff device, of the given shape.

@@ -1,13 +1,16 @@
 //! The order of the stages: the one place that knows it. Each stage reads and writes plain files in the output folder,
 //! so that a job can stop after any of them and go on later.
 
+mod adapter;
 mod config;
 mod fidelity;
 mod finish;
 mod rank;
 mod report;
+mod stages;
 mod view;
 
+pub use adapter::{AdapterCard, AdapterError};
 pub use config::FillConfig;
 pub use fidelity::Fidelity;
 pub use finish::finish;
@@ -16,12 +19,10 @@ pub use report::{Report, Timing};
 pub use view::{Working, scene_photos};
 
 use crate::model::{Model, StageError};
-use crate::training::checkpoint::Checkpoints;
-use crate::tuning::tune;
 use realfill_vision::save::SaveError;
 use realfill_vision::{Guide, Mask, Photo, Scene};
+use stages::{guide_stage, sample_stage, stopped, tune_stage};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// What a job tells while it works.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -58,6 +59,9 @@ pub enum FillError {
     /// A file could not be written.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// The adapter's card could not be written.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// The caller asked to stop.
     #[error("stopped; run the same command with --resume to go on from {}", .folder.display())]
     Stopped {
@@ -96,60 +100,41 @@ pub fn fill(
 ) -> Result<Completion, FillError> {
     let mut report = Report::new(scene, model, config);
     let working = Working::of(scene, model, config);
-    let stopped = || FillError::Stopped { folder: folder.into() };
-
-    let clock = Instant::now();
-    let guide = build_guide(&working, config, on_event);
-    report.time("guide", clock);
-
-    let clock = Instant::now();
-    let guided = config.guide && config.tune.iterations > 0 && config.tune.guided_share > 0.0;
-    let photos = scene_photos(&working, guided);
-    report.time("guides of the references", clock);
-
-    let clock = Instant::now();
-    on_event(Event::Stage { stage: "tune".into(), steps: config.tune.iterations });
-    let checkpoints = Checkpoints::new(folder.join("checkpoints"));
-    let done = tune(model, &photos, &config.tune, &checkpoints, &mut |step, loss| {
-        report.losses.push(loss);
-        on_event(Event::Progress { step, loss: Some(loss) })
-    })?;
-    if done < config.tune.iterations {
-        return Err(stopped());
-    }
-    if config.tune.iterations > 0 {
-        model.save_adapter(&folder.join("adapter"))?;
-    }
-    report.time("tune", clock);
-
-    let clock = Instant::now();
-    let view = working.view(&guide);
-    let seeds = config.seeds();
-    on_event(Event::Stage { stage: "sample".into(), steps: seeds.len() * config.sampler.steps });
-    let pictures =
-        model.draw(&view, &seeds, &config.sampler, &mut |step, _| on_event(Event::Progress { step, loss: None }))?;
-    report.time("sample", clock);
-
-    let clock = Instant::now();
-    on_event(Event::Stage { stage: "composite".into(), steps: 1 });
-    let candidates = rank(&view, seeds.into_iter().zip(pictures));
-    let photo = finish(scene, &working, &guide, &candidates[0].picture, config);
-    report.time("composite", clock);
-    report.supported_share = Fidelity::of(&guide, &working.mask).supported_share;
-    report.candidates = candidates.iter().map(|c| (c.seed, c.score)).collect();
-    Ok(Completion { photo, candidates, guide, mask: working.mask, report })
+    let guide = guide_stage(&working, config, &mut report, on_event).ok_or_else(|| stopped(folder))?;
+    tune_stage(scene, &working, model, config, folder, &mut report, on_event)?;
+    sample_stage(scene, working, guide, model, config, report, on_event)
 }
 
-fn build_guide(working: &Working, config: &FillConfig, on_event: &mut dyn FnMut(Event) -> bool) -> Guide {
-    if !config.guide {
-        return Guide::empty(working.target.width(), working.target.height());
-    }
-    on_event(Event::Stage { stage: "guide".into(), steps: 100 });
-    let guide = working.guide(&mut |_, share| {
-        on_event(Event::Progress { step: (100.0 * share) as usize, loss: None });
-    });
-    for (i, reference) in guide.references.iter().enumerate() {
-        on_event(Event::Note { text: format!("reference {}: {reference}", i + 1) });
-    }
-    guide
+/// Tunes on the scene and saves the adapter, nothing else.
+///
+/// # Errors
+/// As [`fill`].
+pub fn tune_scene(
+    scene: &Scene,
+    model: &mut dyn Model,
+    config: &FillConfig,
+    folder: &Path,
+    on_event: &mut dyn FnMut(Event) -> bool,
+) -> Result<Report, FillError> {
+    let mut report = Report::new(scene, model, config);
+    let working = Working::of(scene, model, config);
+    tune_stage(scene, &working, model, config, folder, &mut report, on_event)?;
+    Ok(report)
+}
+
+/// Samples, ranks and composites with the model as it is: an adapter is loaded before.
+///
+/// # Errors
+/// As [`fill`]; there is no checkpoint to go on from.
+pub fn sample_scene(
+    scene: &Scene,
+    model: &dyn Model,
+    config: &FillConfig,
+    folder: &Path,
+    on_event: &mut dyn FnMut(Event) -> bool,
+) -> Result<Completion, FillError> {
+    let mut report = Report::new(scene, model, config);
+    let working = Working::of(scene, model, config);
+    let guide = guide_stage(&working, config, &mut report, on_event).ok_or_else(|| stopped(folder))?;
+    sample_stage(scene, working, guide, model, config, report, on_event)
 }

@@ -100,7 +100,7 @@ pub fn pretrain(
     while run.step < config.steps {
         let samples = random_samples(&photos.training, config, run.step);
         let loss = run.learn(&samples, config, device);
-        let is_due = run.step % config.checkpoint_every == 0 || run.step == config.steps;
+        let is_due = run.step.is_multiple_of(config.checkpoint_every) || run.step == config.steps;
         let validation_psnr = is_due.then(|| run.validate(&validation, model, device));
         let go_on = on_progress(&Progress { step: run.step, loss, validation_psnr });
         if is_due || !go_on {

@@ -61,10 +61,10 @@ pub struct TuneConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// About two minutes of two cores with the embedded model.
+    /// About a minute of two cores with the embedded model.
     #[default]
     Quick,
-    /// Three times as long.
+    /// Ten times as long.
     Thorough,
     /// 2000 iterations of 16 samples at a constant rate, as published.
     Paper,
@@ -73,7 +73,7 @@ pub enum Preset {
 impl Default for TuneConfig {
     fn default() -> Self {
         Self {
-            iterations: 120,
+            iterations: 40,
             batch: 8,
             gradient_accumulation: 1,
             learning_rate: 2e-4,
@@ -101,7 +101,7 @@ impl Preset {
     pub fn config(self) -> TuneConfig {
         match self {
             Self::Quick => TuneConfig::default(),
-            Self::Thorough => TuneConfig { iterations: 360, ..TuneConfig::default() },
+            Self::Thorough => TuneConfig { iterations: 400, ..TuneConfig::default() },
             Self::Paper => TuneConfig {
                 iterations: 2000,
                 batch: 16,

@@ -33,7 +33,7 @@ pub fn tune(
         let loss = model.learn(&samples, step, config)?;
         step += 1;
         let go_on = on_step(step, loss);
-        if !go_on || step % config.checkpoint_every == 0 || step == config.iterations {
+        if !go_on || step.is_multiple_of(config.checkpoint_every) || step == config.iterations {
             model.save(checkpoints, step)?;
         }
         if !go_on {

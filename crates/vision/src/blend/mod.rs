@@ -45,8 +45,8 @@ pub(crate) fn add_rim(field: &mut Field, target: &Rgb32FImage, mask: &Mask, fill
 pub(crate) fn corrected(target: &Rgb32FImage, mask: &Mask, fill: &Rgb32FImage, correction: &[[f32; 3]]) -> Rgb32FImage {
     let mut out = target.clone();
     for (i, c) in correction.iter().enumerate().filter(|(i, _)| mask.holes()[*i]) {
-        for k in 0..3 {
-            out.as_mut()[3 * i + k] = (fill.as_raw()[3 * i + k] + c[k]).clamp(0.0, 1.0);
+        for (k, c) in c.iter().enumerate() {
+            out.as_mut()[3 * i + k] = (fill.as_raw()[3 * i + k] + c).clamp(0.0, 1.0);
         }
     }
     out

@@ -1,6 +1,7 @@
 //! The screened Poisson equation on part of a grid, by conjugate gradients from a coarse start.
 
 use super::neighbours;
+use rayon::prelude::*;
 
 /// A least-squares problem for three values a pixel: neighbours differ by given steps, some pixels are pulled to values.
 #[derive(Clone, Debug)]
@@ -28,9 +29,9 @@ impl Field {
 
     /// Wants the value at `i` to be larger than that at its neighbour `j` by a step.
     pub fn step(&mut self, i: usize, j: usize, step: [f32; 3]) {
-        for c in 0..3 {
-            self.right_side[i][c] += step[c];
-            self.right_side[j][c] -= step[c];
+        for (c, step) in step.into_iter().enumerate() {
+            self.right_side[i][c] += step;
+            self.right_side[j][c] -= step;
         }
     }
 
@@ -46,16 +47,6 @@ impl Field {
         }
         out
     }
-
-    /// The matrix' diagonal.
-    fn diagonal(&self) -> Vec<f32> {
-        let count = |i: usize| self.around(i).count() as f32;
-        (0..self.inside.len()).map(|i| if self.inside[i] { self.weight[i] + count(i) } else { 1.0 }).collect()
-    }
-
-    fn around(&self, i: usize) -> impl Iterator<Item = usize> {
-        neighbours(i, self.width, self.height).into_iter().flatten().filter(|&j| self.inside[j])
-    }
 }
 
 /// The values that obey the field best; 0 outside.
@@ -68,14 +59,11 @@ pub(crate) fn solve(field: &Field) -> Vec<[f32; 3]> {
             start[i] = coarse[(i / field.width / 2) * w + i % field.width / 2];
         }
     }
-    let diagonal = field.diagonal();
-    let pixels: Vec<usize> = (0..field.inside.len()).filter(|&i| field.inside[i]).collect();
-    let channels: Vec<Vec<f32>> = {
-        use rayon::prelude::*;
-        (0..3usize).into_par_iter().map(|c| conjugate_gradients(field, &diagonal, &pixels, &start, c)).collect()
-    };
-    for &i in &pixels {
-        start[i] = std::array::from_fn(|c| channels[c][i]);
+    let system = System::new(field);
+    let channels: Vec<Vec<f32>> =
+        (0..3usize).into_par_iter().map(|c| system.conjugate_gradients(field, &start, c)).collect();
+    for (k, &i) in system.pixels.iter().enumerate() {
+        start[i] = std::array::from_fn(|c| channels[c][k]);
     }
     start
 }
@@ -83,40 +71,69 @@ pub(crate) fn solve(field: &Field) -> Vec<[f32; 3]> {
 /// Iterations a level; the coarse start leaves only short waves.
 const ITERATIONS: usize = 40;
 
-fn conjugate_gradients(field: &Field, diagonal: &[f32], pixels: &[usize], start: &[[f32; 3]], c: usize) -> Vec<f32> {
-    let n = field.inside.len();
-    let mut x: Vec<f32> = start.iter().map(|s| s[c]).collect();
-    let apply = |v: &[f32], out: &mut [f32]| {
-        for &i in pixels {
-            out[i] = diagonal[i] * v[i] - field.around(i).map(|j| v[j]).sum::<f32>();
-        }
-    };
-    let (mut r, mut p, mut ap) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-    apply(&x, &mut ap);
-    let mut rz = 0.0f64;
-    for &i in pixels {
-        r[i] = field.right_side[i][c] - ap[i];
-        p[i] = r[i] / diagonal[i];
-        rz += (r[i] * p[i]) as f64;
+/// The matrix over the inside pixels, numbered one after the other.
+struct System {
+    pixels: Vec<usize>,
+    /// Numbers of the neighbours; one past the last where there is none.
+    around: Vec<[u32; 4]>,
+    diagonal: Vec<f32>,
+}
+
+impl System {
+    fn new(field: &Field) -> Self {
+        let pixels: Vec<usize> = (0..field.inside.len()).filter(|&i| field.inside[i]).collect();
+        let mut number = vec![pixels.len() as u32; field.inside.len()];
+        pixels.iter().enumerate().for_each(|(k, &i)| number[i] = k as u32);
+        let none = pixels.len() as u32;
+        let around: Vec<[u32; 4]> = pixels
+            .iter()
+            .map(|&i| neighbours(i, field.width, field.height).map(|j| j.map_or(none, |j| number[j])))
+            .collect();
+        let count = |a: &[u32; 4]| a.iter().filter(|&&k| k != none).count() as f32;
+        let diagonal = pixels.iter().zip(&around).map(|(&i, a)| field.weight[i] + count(a)).collect();
+        Self { pixels, around, diagonal }
     }
-    for _ in 0..ITERATIONS {
-        if rz < 1e-12 {
-            break;
+
+    /// `out = A v`; `v` has a last entry that is 0.
+    fn apply(&self, v: &[f32], out: &mut [f32]) {
+        for (k, (a, d)) in self.around.iter().zip(&self.diagonal).enumerate() {
+            out[k] = d * v[k] - a.iter().map(|&j| v[j as usize]).sum::<f32>();
         }
-        apply(&p, &mut ap);
-        let pap: f64 = pixels.iter().map(|&i| (p[i] * ap[i]) as f64).sum();
-        let step = (rz / pap.max(1e-30)) as f32;
-        let mut next = 0.0f64;
-        for &i in pixels {
-            x[i] += step * p[i];
-            r[i] -= step * ap[i];
-            next += (r[i] * r[i] / diagonal[i]) as f64;
-        }
-        let ratio = (next / rz) as f32;
-        pixels.iter().for_each(|&i| p[i] = r[i] / diagonal[i] + ratio * p[i]);
-        rz = next;
     }
-    x
+
+    /// Preconditioned by the diagonal.
+    fn conjugate_gradients(&self, field: &Field, start: &[[f32; 3]], c: usize) -> Vec<f32> {
+        let n = self.pixels.len();
+        let mut x: Vec<f32> = self.pixels.iter().map(|&i| start[i][c]).chain([0.0]).collect();
+        let (mut r, mut p, mut ap) = (vec![0.0; n], vec![0.0; n + 1], vec![0.0; n]);
+        self.apply(&x, &mut ap);
+        let mut rz = 0.0f64;
+        for k in 0..n {
+            r[k] = field.right_side[self.pixels[k]][c] - ap[k];
+            p[k] = r[k] / self.diagonal[k];
+            rz += (r[k] * p[k]) as f64;
+        }
+        for _ in 0..ITERATIONS {
+            if rz < 1e-12 {
+                break;
+            }
+            self.apply(&p, &mut ap);
+            let pap: f64 = p.iter().zip(&ap).map(|(p, ap)| (p * ap) as f64).sum();
+            let step = (rz / pap.max(1e-30)) as f32;
+            let mut next = 0.0f64;
+            for k in 0..n {
+                x[k] += step * p[k];
+                r[k] -= step * ap[k];
+                next += (r[k] * r[k] / self.diagonal[k]) as f64;
+            }
+            let ratio = (next / rz) as f32;
+            for k in 0..n {
+                p[k] = r[k] / self.diagonal[k] + ratio * p[k];
+            }
+            rz = next;
+        }
+        x
+    }
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, so
             .collect();
         let Some(level) = Level::new(&mask, &small) else { return start.clone() };
         let mut field = match &filled {
-            Some((_, coarse)) => level.from_coarser(coarse),
+            Some((_, coarse)) => level.refined(coarse),
             None => level.random(),
         };
         let last = k + 1 == sizes.len();

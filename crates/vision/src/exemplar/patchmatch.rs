@@ -69,7 +69,7 @@ impl<'a> Level<'a> {
     }
 
     /// The field of a coarser level, its places scaled.
-    pub fn from_coarser(&self, coarse: &Field) -> Field {
+    pub fn refined(&self, coarse: &Field) -> Field {
         let mut out = self.random();
         let (sx, sy) = (self.size.0 as f32 / coarse.size.0 as f32, self.size.1 as f32 / coarse.size.1 as f32);
         for (k, place) in out.places.iter_mut().enumerate() {
@@ -123,10 +123,9 @@ impl<'a> Level<'a> {
         };
         for (dx, dy) in [(from, 0), (0, from)] {
             let (nx, ny) = (x + dx, y + dy);
-            if nx >= 0 && ny >= 0 && nx < self.size.0 && ny < self.size.1 {
-                if let Some(((s, px, py), _)) = field.places[(ny * self.size.0 + nx) as usize] {
-                    attempt((s, px - dx as i16, py - dy as i16));
-                }
+            let is_inside = nx >= 0 && ny >= 0 && nx < self.size.0 && ny < self.size.1;
+            if is_inside && let Some(((s, px, py), _)) = field.places[(ny * self.size.0 + nx) as usize] {
+                attempt((s, px - dx as i16, py - dy as i16));
             }
         }
         attempt(self.centres[rng.random_range(0..self.centres.len())]);

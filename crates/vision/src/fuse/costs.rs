@@ -16,8 +16,11 @@ pub(super) struct Costs {
     pub doubts: Vec<f32>,
 }
 
-/// What an invented pixel costs: a proposal has to be this bad to lose against it.
-pub(super) const INVENTED: f32 = 2.0;
+/// Doubt of an invented pixel: about that of the worst proposal. Where any proposal shows something, invention is not a choice: as one,
+/// at a cost of 2 or 3, it took the can's label and the dress of a person who moved, and left smears.
+pub(super) const INVENTED: f32 = 3.0;
+/// Cost of no confidence at all.
+const UNSURE: f32 = 0.15;
 /// Weight of the disagreement with the other proposals against that with the known part, and the colour difference that counts 1.
 const OTHERS: f32 = 0.6;
 const OTHERS_APART: f32 = 0.10;
@@ -57,7 +60,14 @@ pub(super) fn costs(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FIma
         }
         let last = i * labels + labels - 1;
         doubts[last] = INVENTED;
-        unary[last] = if rim { 2.0 * (apart(invented, &soft_target, i) / 0.1).min(3.0) } else { INVENTED };
+        let any = prepared.iter().any(|p| p.confidence.as_raw()[i] > 0.1);
+        unary[last] = if any {
+            NEVER
+        } else if rim {
+            2.0 * (apart(invented, &soft_target, i) / 0.1).min(3.0)
+        } else {
+            INVENTED
+        };
     }
     Costs { unary, doubts }
 }
@@ -86,7 +96,7 @@ fn own_cost(prepared: &[Prepared], soft: &[Rgb32FImage], a: usize) -> Plane {
         // With nobody to ask, a middling disagreement is assumed.
         let others = (sum + 0.05 * 0.06) / (total + 0.05);
         let confidence = me.confidence.as_raw()[i].clamp(0.0, 1.0);
-        out.as_mut()[i] = me.doubt(i) + OTHERS * (others / OTHERS_APART).min(1.0) + 0.15 * (1.0 - confidence);
+        out.as_mut()[i] = me.doubt(i) + OTHERS * (others / OTHERS_APART).min(1.0) + UNSURE * (1.0 - confidence);
     }
     out
 }

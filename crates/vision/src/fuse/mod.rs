@@ -68,7 +68,7 @@ fn spread(mut labels: Vec<u8>, active: &[bool], width: usize) -> Vec<u8> {
         }
     };
     for i in 0..n {
-        if i % width > 0 {
+        if !i.is_multiple_of(width) {
             take(&mut labels, &mut far, i, i - 1);
         }
         if i >= width {

@@ -48,7 +48,7 @@ impl Grid<'_> {
     }
 
     fn left(&self, i: usize) -> Option<usize> {
-        (i % self.width > 0 && self.active[i - 1]).then(|| i - 1)
+        (!i.is_multiple_of(self.width) && self.active[i - 1]).then(|| i - 1)
     }
 
     fn right(&self, i: usize) -> Option<usize> {
@@ -132,7 +132,7 @@ mod tests {
         let unary: Vec<f32> = (0..w * h)
             .flat_map(|i| {
                 let left = i % w < 12;
-                let noisy = (i * 7919) % 11 == 0;
+                let noisy = (i * 7919) % 11 == 0 && !(10..14).contains(&(i % w));
                 if left != noisy { [0.0, 1.0] } else { [1.0, 0.0] }
             })
             .collect();

@@ -202,3 +202,32 @@ fn doubt(
     }
     (resize_bilinear(&coarse, lit.width(), lit.height()), rim_doubt)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pyramid::test_pictures::texture;
+
+    /// A textured wall below a flat sky.
+    fn scene(sky: [f32; 3], gain: f32) -> Rgb32FImage {
+        let wall = texture(120, 90, 4);
+        Rgb32FImage::from_fn(120, 90, |x, y| {
+            let v = gain * (0.25 + 0.5 * wall.get_pixel(x, y)[0]);
+            Rgb(if y < 40 { sky } else { [v, 0.9 * v, 0.8 * v] })
+        })
+    }
+
+    #[test]
+    fn sky_and_wall_get_their_own_corrections_inside_the_hole() {
+        let (target, reference) = (scene([0.6, 0.6, 0.6], 0.8), scene([0.2, 0.4, 0.9], 1.0));
+        let mask = Mask::from_fn(120, 90, |x, y| (45..75).contains(&x) && (20..70).contains(&y));
+        let everywhere = Plane::from_pixel(120, 90, Luma([1.0]));
+        let light =
+            estimate(&reference, &everywhere, &target, &mask, &mask.distance_to_hole()).expect("enough is seen");
+        let lit = light.apply(&reference);
+        for (x, y) in [(60, 28), (60, 60)] {
+            let (a, b) = (lit.get_pixel(x, y).0, target.get_pixel(x, y).0);
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.08), "at {x}, {y}: {a:?}, not {b:?}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Models of how points move from one photo to another, estimated although many matches are wrong.
 //!
-//! Every estimator is the same loop ([`ransac`]): seeded samples, models scored with MAGSAC++'s loss, local optimisation by reweighting.
+//! Every estimator is the same loop (`ransac`): seeded samples, models scored with MAGSAC++'s loss, local optimisation by reweighting.
 //! Models are 3×3 matrices on homogeneous pixel coordinates.
 
 mod affine;

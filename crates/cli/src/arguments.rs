@@ -1,0 +1,73 @@
+//! Every command and flag, as typed. What a value must be is checked when it becomes part of a plan (`settings`,
+//! `source`, `device`).
+
+use crate::commands::{completions, devices, fill, models, pretrain, sample, tune};
+use clap::{Args, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Examples:
+  realfill fill my-scene --output out       complete the scene in the folder my-scene
+  realfill fill --target photo.jpg --mask hole.png --reference a.jpg --reference b.jpg
+  realfill devices                          what it can run on, tested
+  realfill help fill                        all settings of a command
+
+Exit codes: 0 done, 1 failed, 2 bad input, 130 stopped with Ctrl-C.";
+
+/// Completes a photo with what its reference photos show was really there.
+#[derive(Debug, Parser)]
+#[command(name = "realfill", version, after_help = AFTER_HELP, max_term_width = 100, propagate_version = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub talk: Talk,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How much is told while a command works.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Talk {
+    /// Say nothing but errors
+    #[arg(long, short, global = true, conflicts_with = "json", help_heading = "Output")]
+    pub quiet: bool,
+    /// One JSON object a line on the standard output for every event, the last one the result
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
+pub enum Command {
+    /// Complete a photo: guide, tuning, sampling, ranking, composite
+    Fill(fill::Arguments),
+    /// Tune a model on a scene and save the adapter
+    Tune(tune::Arguments),
+    /// Sample, rank and composite with an adapter that was tuned before
+    Sample(sample::Arguments),
+    /// Train the embedded model on a folder of photos
+    Pretrain(pretrain::Arguments),
+    /// What models there are, and what a model's folder holds
+    Models(models::Arguments),
+    /// What this program can run on, with a self-test
+    Devices(devices::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("realfill {}", command.get_name())), "{} has none", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `realfill fill`: everything, from photos to the completed photo.
+
+use crate::arguments::Talk;
+use crate::failure::{Failure, OrBadInput, OrFailed};
+use crate::interrupt;
+use crate::job::{Job, remove_checkpoints};
+use crate::output::OutputArguments;
+use crate::progress::{Progress, duration};
+use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags, preset, resolve};
+use crate::source::{ModelArguments, SceneArguments};
+use realfill::pipeline::{Completion, FillConfig, fill};
+use realfill::tuning::Preset;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const AFTER_HELP: &str = "\
+Examples:
+  realfill fill my-scene --output out
+  realfill fill --target photo.jpg --mask hole.png --reference a.jpg --reference b.jpg
+  realfill fill --target erased.png --mask-from-alpha --reference a.jpg
+  realfill fill my-scene --model path/to/stable-diffusion-inpainting --preset paper --device vulkan
+  realfill fill my-scene --config settings.toml --candidates 8 --resume
+
+The output folder holds completed.* (the photo), sheet.png (everything on one page), fidelity.png (which reference
+supports which part of the hole; orange-red is invented), candidates/, adapter/ (what was learnt about the scene) and
+report.json. A settings file has the names of report.json's `config`:
+  candidates = 8
+  [tune]
+  iterations = 300
+  [sampler]
+  kind = \"unipc\"";
+
+/// Arguments of `fill`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    scene: SceneArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+    /// Go on from the checkpoint of an interrupted run in the output folder; without it, an old one is removed
+    #[arg(long, help_heading = "Output")]
+    resume: bool,
+    #[command(flatten)]
+    model: ModelArguments,
+    /// Named settings of tuning: quick, thorough, or paper (2000 steps of 16, as published) [default: quick]
+    #[arg(long, value_name = "NAME", value_parser = preset(), help_heading = "Tuning")]
+    preset: Option<Preset>,
+    /// Settings from a TOML file; flags win over it, it wins over the preset
+    #[arg(long, value_name = "FILE", help_heading = "Tuning")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    tune: TuneFlags,
+    #[command(flatten)]
+    guide: GuideFlags,
+    #[command(flatten)]
+    drawn: OutputSettings,
+    #[command(flatten)]
+    sampler: SamplerFlags,
+}
+
+impl Arguments {
+    fn settings(&self) -> Result<FillConfig, Failure> {
+        let flags = Flags {
+            guide: Some(&self.guide),
+            output: Some(&self.drawn),
+            tune: Some(&self.tune),
+            sampler: Some(&self.sampler),
+        };
+        resolve(self.preset, self.config.as_ref(), &flags).or_bad_input()
+    }
+}
+
+/// Completes the photo.
+pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
+    let clock = Instant::now();
+    let config = arguments.settings()?;
+    let scene = arguments.scene.open()?;
+    let mut model = arguments.model.load(&config.tune)?;
+    let job = Job::new(&scene, model.as_ref(), &config).or_failed()?;
+    let folder = arguments.output.output.as_path();
+    if arguments.resume {
+        job.check_resumable(folder).or_bad_input()?;
+    }
+    arguments.output.prepare(&scene, arguments.model.checkpoint_bytes(&config.tune))?;
+    job.begin(folder, arguments.resume).or_failed()?;
+
+    interrupt::listen();
+    let mut progress = Progress::new(talk);
+    let completion = fill(&scene, model.as_mut(), &config, folder, &mut |event| progress.hear(&event));
+    progress.finish();
+    let completion = completion.map_err(Failure::of_job)?;
+    let path = arguments.output.write(&scene, &completion)?;
+    remove_checkpoints(folder).or_failed()?;
+    conclude(&mut progress, &path, &completion, clock.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The last lines: where the picture is, how far it is true, how long it took.
+pub fn conclude(progress: &mut Progress, path: &Path, completion: &Completion, secs: f64) {
+    let lines =
+        [format!("completed photo: {}", path.display()), supported(completion), format!("took {}", duration(secs))];
+    let report = serde_json::to_value(&completion.report).unwrap_or_default();
+    progress.conclude(&lines, json!({ "event": "done", "completed": path, "secs": secs, "report": report }));
+}
+
+fn supported(completion: &Completion) -> String {
+    let percent = 100.0 * completion.report.supported_share;
+    match completion.report.config.guide {
+        true => format!("supported by the references: {percent:.0} % of the hole; the rest is invented"),
+        false => "nothing in the hole is checked against the references (--guide off)".into(),
+    }
+}

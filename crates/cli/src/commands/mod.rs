@@ -1,0 +1,9 @@
+//! One module a command: its arguments, and a `run` that does it.
+
+pub mod completions;
+pub mod devices;
+pub mod fill;
+pub mod models;
+pub mod pretrain;
+pub mod sample;
+pub mod tune;

@@ -1,0 +1,91 @@
+//! `realfill sample`: sampling, ranking and composite with an adapter that was tuned before.
+
+use super::fill::conclude;
+use crate::arguments::Talk;
+use crate::failure::{Failure, OrBadInput};
+use crate::interrupt;
+use crate::output::OutputArguments;
+use crate::progress::Progress;
+use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, resolve};
+use crate::source::{ModelArguments, SceneArguments};
+use crate::terminal::complain;
+use realfill::fingerprint;
+use realfill::model::Model;
+use realfill::pipeline::{AdapterCard, sample_scene};
+use realfill_vision::Scene;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const AFTER_HELP: &str = "\
+Examples:
+  realfill sample my-scene --adapter tuned/adapter --output out
+  realfill sample my-scene --adapter out/adapter --seed 100 --candidates 16 --output more
+  realfill sample my-scene --output untuned          with the model as it is";
+
+/// Arguments of `sample`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    scene: SceneArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The adapter/ folder that `tune` or `fill` wrote [default: none, the model as it is]
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    adapter: Option<PathBuf>,
+    /// Settings from a TOML file; flags win over it
+    #[arg(long, value_name = "FILE", help_heading = "Sampling")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    guide: GuideFlags,
+    #[command(flatten)]
+    drawn: OutputSettings,
+    #[command(flatten)]
+    sampler: SamplerFlags,
+}
+
+/// Samples and completes the photo.
+pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
+    let clock = Instant::now();
+    let flags = Flags {
+        guide: Some(&arguments.guide),
+        output: Some(&arguments.drawn),
+        sampler: Some(&arguments.sampler),
+        tune: None,
+    };
+    let mut config = resolve(None, arguments.config.as_ref(), &flags).or_bad_input()?;
+    let scene = arguments.scene.open()?;
+    let mut model = arguments.model.load(&config.tune)?;
+    config.tune.iterations = 0;
+    if let Some(folder) = &arguments.adapter {
+        let card = take_up(folder, model.as_mut(), &scene, talk)?;
+        config.tune = card.map_or(config.tune, |card| card.tune);
+    }
+    arguments.output.prepare(&scene, 0)?;
+
+    interrupt::listen();
+    let mut progress = Progress::new(talk);
+    let folder = arguments.output.output.as_path();
+    let completion = sample_scene(&scene, model.as_ref(), &config, folder, &mut |event| progress.hear(&event));
+    progress.finish();
+    let completion = completion.map_err(|error| match Failure::of_job(error) {
+        Failure::Stopped(_) => Failure::Stopped("stopped; run the same command again".into()),
+        other => other,
+    })?;
+    let path = arguments.output.write(&scene, &completion)?;
+    conclude(&mut progress, &path, &completion, clock.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
+fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
+    let card = AdapterCard::read_for(folder, model).or_bad_input()?;
+    model.load_adapter(folder).or_bad_input()?;
+    let other = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene));
+    if let (Some(other), false) = (other, talk.quiet) {
+        complain(&format!("note: the adapter was tuned on another scene ({})", other.scene));
+    }
+    Ok(card)
+}

@@ -1,0 +1,88 @@
+//! `realfill tune`: the tuning alone, from a scene to an adapter.
+
+use crate::arguments::Talk;
+use crate::failure::{Failure, OrBadInput, OrFailed};
+use crate::interrupt;
+use crate::job::{Job, remove_checkpoints};
+use crate::output::write_report;
+use crate::progress::{Progress, duration};
+use crate::settings::{Flags, GuideFlags, TuneFlags, preset, resolve};
+use crate::source::{ModelArguments, SceneArguments};
+use anyhow::bail;
+use realfill::pipeline::{FillConfig, tune_scene};
+use realfill::tuning::Preset;
+use realfill_vision::save::check_output_folder;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+const AFTER_HELP: &str = "\
+Examples:
+  realfill tune my-scene --output tuned
+  realfill tune my-scene --output tuned --preset paper --resume
+  realfill sample my-scene --adapter tuned/adapter --output out
+
+The output folder holds adapter/ and report.json, and checkpoints/ while it works.";
+
+/// Arguments of `tune`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    scene: SceneArguments,
+    /// Folder for the adapter; made if need be
+    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
+    output: PathBuf,
+    /// Go on from the checkpoint of an interrupted run in the output folder; without it, an old one is removed
+    #[arg(long, help_heading = "Output")]
+    resume: bool,
+    #[command(flatten)]
+    model: ModelArguments,
+    /// Named settings: quick, thorough, or paper (2000 steps of 16, as published) [default: quick]
+    #[arg(long, value_name = "NAME", value_parser = preset(), help_heading = "Tuning")]
+    preset: Option<Preset>,
+    /// Settings from a TOML file; flags win over it, it wins over the preset
+    #[arg(long, value_name = "FILE", help_heading = "Tuning")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    tune: TuneFlags,
+    #[command(flatten)]
+    guide: GuideFlags,
+}
+
+impl Arguments {
+    fn settings(&self) -> anyhow::Result<FillConfig> {
+        let flags = Flags { guide: Some(&self.guide), tune: Some(&self.tune), ..Flags::default() };
+        let config = resolve(self.preset, self.config.as_ref(), &flags)?;
+        if config.tune.iterations == 0 {
+            bail!("tune.iterations is 0, so there is nothing to tune; give at least 1");
+        }
+        Ok(config)
+    }
+}
+
+/// Tunes and saves the adapter.
+pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
+    let clock = Instant::now();
+    let (config, folder) = (arguments.settings().or_bad_input()?, arguments.output.as_path());
+    let scene = arguments.scene.open()?;
+    let mut model = arguments.model.load(&config.tune)?;
+    let job = Job::new(&scene, model.as_ref(), &config).or_failed()?;
+    if arguments.resume {
+        job.check_resumable(folder).or_bad_input()?;
+    }
+    check_output_folder(folder, arguments.model.checkpoint_bytes(&config.tune)).or_bad_input()?;
+    job.begin(folder, arguments.resume).or_failed()?;
+
+    interrupt::listen();
+    let mut progress = Progress::new(talk);
+    let report = tune_scene(&scene, model.as_mut(), &config, folder, &mut |event| progress.hear(&event));
+    progress.finish();
+    let report = report.map_err(Failure::of_job)?;
+    write_report(folder, &report)?;
+    remove_checkpoints(folder).or_failed()?;
+    let (adapter, secs) = (folder.join("adapter"), clock.elapsed().as_secs_f64());
+    let lines = [format!("adapter: {}", adapter.display()), format!("took {}", duration(secs))];
+    progress.conclude(&lines, json!({ "event": "done", "adapter": adapter, "secs": secs, "report": report }));
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Devices by the names of `--device`. The CPU is always there; a GPU has to be built in and found.
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+
+/// Every name, whether built in or not, in the order that help lists them.
+pub const NAMES: [&str; 6] = ["cpu", "vulkan", "cuda", "metal", "rocm", "wgpu"];
+
+/// The names that were built in.
+pub fn built_in() -> Vec<&'static str> {
+    NAMES.into_iter().filter(|name| is_built_in(name)).collect()
+}
+
+fn is_built_in(name: &str) -> bool {
+    match name {
+        "cpu" => true,
+        "vulkan" => cfg!(feature = "vulkan"),
+        "cuda" => cfg!(feature = "cuda"),
+        "metal" => cfg!(feature = "metal"),
+        "rocm" => cfg!(feature = "rocm"),
+        "wgpu" => cfg!(feature = "wgpu"),
+        _ => false,
+    }
+}
+
+/// The device of a name.
+///
+/// # Errors
+/// An unknown name, one that was not built in, or one that this machine has not; the message lists what there is.
+pub fn open(name: &str) -> Result<Device> {
+    let there = built_in().join(", ");
+    if !NAMES.contains(&name) {
+        bail!("there is no device `{name}`; built in: {there} (known names: {})", NAMES.join(", "));
+    }
+    if !is_built_in(name) {
+        bail!(
+            "the device `{name}` is not built into this program; built in: {there}; \
+             for this one build it with `cargo build --release --features {name}`"
+        );
+    }
+    match found(name).into_iter().next() {
+        Some(device) => Ok(device),
+        None => bail!("the device `{name}` is built in, but this machine has none; built in: {there}"),
+    }
+}
+
+/// Devices of a built-in name that this machine has. A driver that panics while it is asked counts as none.
+fn found(name: &str) -> Vec<Device> {
+    if name == "cpu" {
+        return vec![Device::flex()];
+    }
+    std::panic::catch_unwind(|| enumerate(name)).unwrap_or_default()
+}
+
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
+fn enumerate(name: &str) -> Vec<Device> {
+    use burn::tensor::DeviceType;
+    let kind = match name {
+        #[cfg(feature = "cuda")]
+        "cuda" => DeviceType::Cuda,
+        #[cfg(feature = "rocm")]
+        "rocm" => DeviceType::Rocm,
+        #[cfg(feature = "vulkan")]
+        "vulkan" => DeviceType::Vulkan,
+        #[cfg(feature = "metal")]
+        "metal" => DeviceType::Metal,
+        #[cfg(feature = "wgpu")]
+        "wgpu" => DeviceType::Wgpu,
+        _ => return Vec::new(),
+    };
+    Device::enumerate(kind).into_vec()
+}
+
+#[cfg(not(any(feature = "cuda", feature = "rocm", feature = "wgpu")))]
+fn enumerate(_name: &str) -> Vec<Device> {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert!(built_in().contains(&"cpu") && open("cpu").is_ok());
+    }
+
+    #[test]
+    fn an_unknown_device_lists_those_built_in() {
+        let message = open("tpu").unwrap_err().to_string();
+        assert!(message.contains("`tpu`") && message.contains("built in: cpu"), "{message}");
+    }
+}

@@ -1,0 +1,138 @@
+//! What a job works on: the scene and the base model, from folders or explicit paths.
+
+use crate::failure::{Failure, OrBadInput};
+use anyhow::anyhow;
+use burn::tensor::Device;
+use clap::Args;
+use realfill::embedded::EmbeddedModel;
+use realfill::model::Model;
+use realfill::stable_diffusion::StableDiffusionModel;
+use realfill::tuning::TuneConfig;
+use realfill_vision::{Mask, MaskSource, Scene};
+use std::path::{Path, PathBuf};
+
+/// The photos.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scene")]
+pub struct SceneArguments {
+    /// Folder with ref/ (one to five photos), target/target.* and target/mask.* (white = fill)
+    #[arg(value_name = "SCENE", required_unless_present = "target", conflicts_with_all = ["target", "mask", "reference"])]
+    pub scene: Option<PathBuf>,
+    /// The photo to complete, in place of a scene's folder
+    #[arg(long, value_name = "PHOTO", requires = "hole")]
+    pub target: Option<PathBuf>,
+    /// What is missing in the target: white = fill, at the target's size
+    #[arg(long, value_name = "PICTURE", group = "hole", requires = "target")]
+    pub mask: Option<PathBuf>,
+    /// What is transparent in the target is missing
+    #[arg(long, group = "hole")]
+    pub mask_from_alpha: bool,
+    /// Another photo of the same place; one to five
+    #[arg(long, value_name = "PHOTO", num_args = 1.., requires = "target")]
+    pub reference: Vec<PathBuf>,
+}
+
+impl SceneArguments {
+    /// Reads and checks the photos.
+    ///
+    /// # Errors
+    /// [`Failure::BadInput`] that names the file and what to do.
+    pub fn open(&self) -> Result<Scene, Failure> {
+        let Some(target) = &self.target else {
+            let mut scene = Scene::open(self.scene.as_deref().unwrap_or(Path::new("."))).or_bad_input()?;
+            if self.mask_from_alpha {
+                scene.mask = Mask::from_alpha(&scene.target).or_bad_input()?;
+            }
+            return Ok(scene);
+        };
+        let mask = self.mask.as_ref().map_or(MaskSource::Alpha, |path| MaskSource::File(path.clone()));
+        Scene::from_paths(target, &mask, &self.reference).or_bad_input()
+    }
+}
+
+/// The base model and what it runs on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArguments {
+    /// `embedded` (built in), a file written by `realfill pretrain`, a Stable Diffusion inpainting folder in the
+    /// diffusers layout, or a hub id such as owner/name
+    #[arg(long, value_name = "MODEL", default_value = EMBEDDED)]
+    pub model: String,
+    /// What to run on: cpu, or vulkan, cuda, metal, rocm, wgpu where built in (see `realfill devices`)
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+}
+
+/// The built-in model's name.
+pub const EMBEDDED: &str = "embedded";
+
+impl ModelArguments {
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// [`Failure::BadInput`]: a device that is not there, files that are missing or of another network.
+    pub fn load(&self, tune: &TuneConfig) -> Result<Box<dyn Model>, Failure> {
+        let device = crate::device::open(&self.device).or_bad_input()?;
+        load(&self.model, &device, tune)
+    }
+
+    /// Bytes that the checkpoints of a tuning need, roughly.
+    pub fn checkpoint_bytes(&self, tune: &TuneConfig) -> u64 {
+        match tune.iterations {
+            0 => 0,
+            _ if self.is_embedded() => EMBEDDED_BYTES,
+            _ => ADAPTER_BYTES,
+        }
+    }
+
+    fn is_embedded(&self) -> bool {
+        self.model == EMBEDDED || is_weights_file(Path::new(&self.model))
+    }
+}
+
+/// Two checkpoints (the old one goes when the new one is whole) of 14 M weights with AdamW's two moments, and the adapter.
+const EMBEDDED_BYTES: u64 = 400_000_000;
+
+/// The same for a LoRA adapter of rank 8 or so.
+const ADAPTER_BYTES: u64 = 100_000_000;
+
+fn load(source: &str, device: &Device, tune: &TuneConfig) -> Result<Box<dyn Model>, Failure> {
+    let path = Path::new(source);
+    if source == EMBEDDED {
+        return Ok(Box::new(EmbeddedModel::built_in(device).or_bad_input()?));
+    }
+    if is_weights_file(path) {
+        return Ok(Box::new(EmbeddedModel::open(path, device).or_bad_input()?));
+    }
+    if !path.is_dir() && !looks_like_hub_id(source) {
+        return Err(anyhow!(
+            "there is no model `{source}`; give `{EMBEDDED}`, a file written by `realfill pretrain`, a folder in the \
+             diffusers layout, or a hub id such as owner/name"
+        ))
+        .or_bad_input();
+    }
+    Ok(Box::new(StableDiffusionModel::load(source, device, tune).or_bad_input()?))
+}
+
+fn is_weights_file(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension == "safetensors")
+}
+
+/// `owner/name`, not a path: no third part, nothing that starts with a dot.
+fn looks_like_hub_id(source: &str) -> bool {
+    let parts: Vec<&str> = source.split('/').collect();
+    parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && !part.starts_with(['.', '~']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_no_hub_ids() {
+        assert!(looks_like_hub_id("owner/name-2.1"));
+        for path in ["./model", "/models/sd2", "~/sd2", "sd2", "a/b/c", "a/"] {
+            assert!(!looks_like_hub_id(path), "{path}");
+        }
+    }
+}

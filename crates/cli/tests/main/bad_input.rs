@@ -1,0 +1,243 @@
+//! What cannot be used is refused before any work, with words that name it and say what to do, exit code 2, and nothing
+//! written.
+
+use crate::material::{SIZE, mask, photo, realfill, scene};
+use image::{Rgb, RgbImage};
+use predicates::str::contains;
+use realfill_models::sd::{Preset, write_random_checkpoint};
+use std::fs;
+use std::path::Path;
+
+const FORMATS: &str = "JPEG, PNG, WebP, TIFF and BMP";
+
+/// `fill` on a scene refuses, says every one of `words`, and leaves no output folder.
+fn refuses(folder: &Path, options: &[&str], words: &[&str]) {
+    let output = folder.join("out");
+    let mut command = realfill();
+    command
+        .arg("fill")
+        .arg(folder.join("scene"))
+        .arg("--output")
+        .arg(&output)
+        .args(["--iterations", "0"])
+        .args(options);
+    let mut assert = command.assert().code(2);
+    for word in words {
+        assert = assert.stderr(contains(*word));
+    }
+    assert!(!output.exists(), "{} was made", output.display());
+}
+
+#[test]
+fn a_missing_photo_is_named() {
+    let folder = scene();
+    let options = ["--mask", "m.png", "--reference", "r.png", "--output"];
+    let output = folder.path().join("out");
+    realfill()
+        .args(["fill", "--target", "no-such-photo.jpg"])
+        .args(options)
+        .arg(&output)
+        .assert()
+        .code(2)
+        .stderr(contains("no-such-photo.jpg"))
+        .stderr(contains(FORMATS));
+    assert!(!output.exists());
+}
+
+#[test]
+fn a_missing_scene_says_what_a_scene_is() {
+    let folder = scene();
+    fs::remove_dir_all(folder.path().join("scene")).unwrap();
+    refuses(folder.path(), &[], &["scene", "target/mask.*"]);
+}
+
+#[test]
+fn a_folder_in_place_of_a_photo_is_unreadable() {
+    let folder = scene();
+    let target = folder.path().join("scene/target");
+    realfill()
+        .args(["fill", "--mask-from-alpha", "--reference", "r.png", "--target"])
+        .arg(&target)
+        .assert()
+        .code(2)
+        .stderr(contains(target.display().to_string()))
+        .stderr(contains(FORMATS));
+}
+
+#[test]
+fn a_truncated_photo_is_named_with_what_is_wrong() {
+    let folder = scene();
+    let path = folder.path().join("scene/ref/1.png");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    refuses(folder.path(), &[], &["1.png", "cannot be decoded", FORMATS]);
+}
+
+#[test]
+fn a_file_that_is_no_picture_is_named() {
+    let folder = scene();
+    fs::write(folder.path().join("scene/ref/1.png"), "this is a letter, not a picture").unwrap();
+    refuses(folder.path(), &[], &["1.png", "not a picture", FORMATS]);
+}
+
+#[test]
+fn a_mask_of_another_size_gives_both_sizes() {
+    let folder = scene();
+    mask((40, 30)).save(folder.path().join("scene/target/mask.png")).unwrap();
+    refuses(folder.path(), &[], &["mask.png is 40×30", "target.png is 80×64"]);
+}
+
+#[test]
+fn an_empty_and_a_full_mask_say_what_is_missing() {
+    let folder = scene();
+    for (value, words) in [(0, "nothing to fill"), (255, "nothing known")] {
+        let plain = RgbImage::from_pixel(SIZE.0, SIZE.1, Rgb([value; 3]));
+        plain.save(folder.path().join("scene/target/mask.png")).unwrap();
+        refuses(folder.path(), &[], &["mask.png", words]);
+    }
+}
+
+#[test]
+fn an_opaque_target_has_no_hole_to_tell_by_transparency() {
+    let folder = scene();
+    refuses(folder.path(), &["--mask-from-alpha"], &["target.png has no transparent part"]);
+}
+
+#[test]
+fn a_scene_without_references_says_how_many_are_needed() {
+    let folder = scene();
+    fs::remove_dir_all(folder.path().join("scene/ref")).unwrap();
+    refuses(folder.path(), &[], &["no reference photos", "one to five photos of the same place"]);
+}
+
+#[test]
+fn six_references_are_too_many() {
+    let folder = scene();
+    (2..6).for_each(|i| photo(SIZE, i).save(folder.path().join(format!("scene/ref/{i}.png"))).unwrap());
+    refuses(folder.path(), &[], &["6 reference photos", "one to five"]);
+}
+
+#[test]
+fn a_decompression_bomb_is_refused_by_its_header() {
+    let folder = scene();
+    let path = folder.path().join("scene/target/target.png");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
+    let check = crc32(&bytes[12..29]).to_be_bytes();
+    bytes[29..33].copy_from_slice(&check);
+    fs::write(&path, bytes).unwrap();
+    refuses(folder.path(), &[], &["target.png is 30000×30000", "limit is 200"]);
+}
+
+/// PNG's checksum (ISO 3309), bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_made_is_an_error_before_the_work() {
+    let folder = scene();
+    let in_the_way = folder.path().join("file");
+    fs::write(&in_the_way, "").unwrap();
+    realfill()
+        .arg("fill")
+        .arg(folder.path().join("scene"))
+        .arg("--output")
+        .arg(in_the_way.join("out"))
+        .arg("--model")
+        .arg(crate::material::weights())
+        .assert()
+        .code(2)
+        .stderr(contains("cannot write into the folder"))
+        .stderr(contains("name another output folder"));
+}
+
+#[test]
+fn a_model_folder_without_its_parts_says_which() {
+    let folder = scene();
+    fs::create_dir(folder.path().join("model")).unwrap();
+    let model = folder.path().join("model").display().to_string();
+    refuses(folder.path(), &["--model", &model], &["unet/config.json", "diffusers layout"]);
+}
+
+#[test]
+fn missing_and_extra_tensors_are_named() {
+    let folder = scene();
+    let model = folder.path().join("model");
+    write_random_checkpoint(Preset::Tiny, &model, 1).unwrap();
+    rename_tensor(&model.join("unet/diffusion_pytorch_model.safetensors"), "conv_out.bias", "conv_out.mist");
+    let model = model.display().to_string();
+    refuses(folder.path(), &["--model", &model], &["1 missing tensor: conv_out.bias", "1 extra tensor: conv_out.mist"]);
+}
+
+/// Changes a name in a safetensors header to another of the same length.
+fn rename_tensor(path: &Path, from: &str, to: &str) {
+    let mut bytes = fs::read(path).unwrap();
+    let place = bytes.windows(from.len()).position(|window| window == from.as_bytes()).expect("the tensor is there");
+    bytes[place..place + to.len()].copy_from_slice(to.as_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn weights_of_another_network_are_refused() {
+    let folder = scene();
+    let model = folder.path().join("model.safetensors");
+    fs::write(&model, "no tensors").unwrap();
+    let model = model.display().to_string();
+    refuses(folder.path(), &["--model", &model], &["model.safetensors"]);
+}
+
+#[test]
+fn a_hub_id_without_network_says_how_to_give_a_folder() {
+    let folder = scene();
+    refuses(
+        folder.path(),
+        &["--model", "owner/inpainting"],
+        &["owner/inpainting is not in the cache", "give a folder in the diffusers layout"],
+    );
+}
+
+#[test]
+fn a_model_that_is_nothing_says_what_may_be_given() {
+    let folder = scene();
+    refuses(folder.path(), &["--model", "sd2"], &["there is no model `sd2`", "embedded", "hub id"]);
+}
+
+#[test]
+fn a_device_that_is_not_there_lists_those_that_are() {
+    let folder = scene();
+    refuses(folder.path(), &["--device", "abacus"], &["`abacus`", "built in: cpu"]);
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_is_not_built_in_says_how_to_build_it() {
+    let folder = scene();
+    refuses(folder.path(), &["--device", "cuda"], &["`cuda` is not built in", "built in: cpu", "--features cuda"]);
+}
+
+#[test]
+fn settings_out_of_range_and_unknown_ones_are_named() {
+    let folder = scene();
+    refuses(folder.path(), &["--candidates", "0"], &["candidates is 0", "from 1"]);
+    let file = folder.path().join("settings.toml");
+    fs::write(&file, "[tune]\niteration = 3").unwrap();
+    let file = file.display().to_string();
+    refuses(folder.path(), &["--config", &file], &["settings.toml", "iteration"]);
+}
+
+#[test]
+fn too_few_photos_to_train_on_says_how_many() {
+    let folder = scene();
+    let output = folder.path().join("out");
+    realfill()
+        .args(["pretrain", "--photos"])
+        .arg(folder.path().join("scene/ref"))
+        .arg("--output")
+        .arg(&output)
+        .assert()
+        .code(2)
+        .stderr(contains("holds 2 photos; at least 32"));
+    assert!(!output.exists());
+}

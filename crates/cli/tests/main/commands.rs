@@ -1,0 +1,39 @@
+//! The small commands, and help.
+
+use crate::material::{realfill, weights};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+
+#[test]
+fn the_cpu_passes_the_self_test() {
+    realfill().arg("devices").assert().success().stdout(contains("cpu").and(contains("passes")));
+}
+
+#[test]
+fn models_lists_the_built_in_one_and_the_cache() {
+    let cache = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(cache.path().join("hub/models--owner--name/snapshots/1/unet")).unwrap();
+    std::fs::write(cache.path().join("hub/models--owner--name/snapshots/1/unet/config.json"), "{}").unwrap();
+    let listed = realfill().arg("models").env("HF_HOME", cache.path()).assert().success();
+    listed.stdout(contains("embedded").and(contains("owner/name")));
+}
+
+#[test]
+fn pretrained_weights_are_inspected_and_their_training_logged() {
+    realfill().args(["models", "inspect"]).arg(weights()).assert().success().stdout(contains("parameters"));
+    let log = std::fs::read_to_string(weights().with_file_name("log.csv")).unwrap();
+    assert!(log.starts_with("step,seconds,loss,validation_psnr\n1,"), "{log}");
+}
+
+#[test]
+fn completions_name_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        realfill().args(["completions", shell]).assert().success().stdout(contains("pretrain"));
+    }
+}
+
+#[test]
+fn help_has_examples_and_the_reason_for_png() {
+    realfill().args(["fill", "--help"]).assert().success().stdout(contains("Examples:").and(contains("JPEG")));
+    realfill().arg("--help").assert().success().stdout(contains("Exit codes"));
+}

@@ -1,0 +1,182 @@
+//! Whole jobs on tiny scenes: the files are there, and known pixels are as they were.
+
+use crate::material::{SHORT, mask, photo, realfill, scene, weights};
+use predicates::str::contains;
+use realfill_models::sd::{Preset, write_random_checkpoint};
+use std::fs;
+use std::path::Path;
+
+fn fill(folder: &Path, output: &str, options: &[&str]) -> assert_cmd::Command {
+    let mut command = realfill();
+    command.arg("fill").arg(folder.join("scene")).arg("--output").arg(folder.join(output));
+    command.arg("--model").arg(weights()).args(SHORT).args(options);
+    command
+}
+
+fn pixels(path: &Path) -> image::RgbImage {
+    image::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).to_rgb8()
+}
+
+/// How many pixels differ outside the hole, and inside.
+fn changed(before: &image::RgbImage, after: &image::RgbImage) -> (usize, usize) {
+    assert_eq!(before.dimensions(), after.dimensions());
+    let hole = mask(before.dimensions());
+    let differ = |white: bool| {
+        let there = hole.enumerate_pixels().filter(|(_, _, pixel)| (pixel[0] > 127) == white);
+        there.filter(|(x, y, _)| before.get_pixel(*x, *y) != after.get_pixel(*x, *y)).count()
+    };
+    (differ(false), differ(true))
+}
+
+#[test]
+fn fill_writes_everything_and_leaves_known_pixels_alone() {
+    let folder = scene();
+    fill(folder.path(), "out", &["--iterations", "2"])
+        .assert()
+        .success()
+        .stdout(contains("completed.png"))
+        .stdout(contains("took"));
+    let out = folder.path().join("out");
+    for file in ["sheet.png", "report.json", "adapter/embedded.safetensors", "adapter/realfill.json"] {
+        assert!(out.join(file).is_file(), "{file} is missing");
+    }
+    assert_eq!(fs::read_dir(out.join("candidates")).unwrap().count(), 2);
+    assert!(!out.join("checkpoints").exists(), "checkpoints of a finished job stay behind");
+    let before = pixels(&folder.path().join("scene/target/target.png"));
+    let (outside, inside) = changed(&before, &pixels(&out.join("completed.png")));
+    assert!(outside == 0 && inside > 0, "{outside} pixels changed outside the hole, {inside} in it");
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["losses"].as_array().map(Vec::len), Some(2));
+    assert_eq!(report["config"]["sampler"]["steps"], 2);
+
+    realfill()
+        .arg("sample")
+        .arg(folder.path().join("scene"))
+        .arg("--output")
+        .arg(folder.path().join("again"))
+        .arg("--adapter")
+        .arg(out.join("adapter"))
+        .arg("--model")
+        .arg(weights())
+        .args(["--view-px", "64", "--steps", "2", "--candidates", "2", "--guide", "off"])
+        .assert()
+        .success();
+    let (again, first) = (folder.path().join("again/completed.png"), out.join("completed.png"));
+    assert_eq!(fs::read(again).unwrap(), fs::read(first).unwrap(), "the adapter alone gives another picture");
+}
+
+#[test]
+fn a_guided_job_tells_how_much_is_supported() {
+    let folder = scene();
+    realfill()
+        .arg("fill")
+        .arg(folder.path().join("scene"))
+        .arg("--output")
+        .arg(folder.path().join("out"))
+        .arg("--model")
+        .arg(weights())
+        .args(["--iterations", "0", "--view-px", "64", "--steps", "1", "--candidates", "1"])
+        .assert()
+        .success()
+        .stdout(contains("supported by the references"));
+    assert!(folder.path().join("out/fidelity.png").is_file());
+}
+
+#[test]
+fn a_jpeg_target_becomes_a_png_unless_asked_otherwise() {
+    let folder = scene();
+    let target = folder.path().join("scene/target");
+    fs::remove_file(target.join("target.png")).unwrap();
+    photo(crate::material::SIZE, 0).save(target.join("target.jpg")).unwrap();
+    fill(folder.path(), "out", &["--iterations", "0"]).assert().success();
+    let before = pixels(&target.join("target.jpg"));
+    assert_eq!(changed(&before, &pixels(&folder.path().join("out/completed.png"))).0, 0);
+    fill(folder.path(), "jpeg", &["--iterations", "0", "--format", "jpeg"]).assert().success();
+    assert!(folder.path().join("jpeg/completed.jpg").is_file());
+}
+
+#[test]
+fn the_hole_may_be_told_by_transparency() {
+    let folder = scene();
+    let target = folder.path().join("scene/target");
+    let (colours, hole) = (photo(crate::material::SIZE, 0), mask(crate::material::SIZE));
+    let erased = image::RgbaImage::from_fn(colours.width(), colours.height(), |x, y| {
+        let [r, g, b] = colours.get_pixel(x, y).0;
+        image::Rgba([r, g, b, 255 - hole.get_pixel(x, y)[0]])
+    });
+    erased.save(target.join("target.png")).unwrap();
+    fs::remove_file(target.join("mask.png")).unwrap();
+    fill(folder.path(), "out", &["--iterations", "0", "--mask-from-alpha"]).assert().success();
+    assert_eq!(changed(&colours, &pixels(&folder.path().join("out/completed.png"))).0, 0);
+}
+
+#[test]
+fn json_is_one_event_a_line_that_ends_with_the_result() {
+    let folder = scene();
+    let assert = fill(folder.path(), "out", &["--iterations", "1", "--json"]).assert().success();
+    let text = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stages: Vec<&str> = events.iter().filter_map(|event| event["stage"].as_str()).collect();
+    assert_eq!(stages, ["tune", "sample", "composite"]);
+    assert_eq!(events.last().map(|event| event["event"].clone()), Some("done".into()));
+    assert!(events.iter().any(|event| event["event"] == "progress" && event["loss"].is_number()));
+}
+
+#[test]
+fn quiet_says_nothing() {
+    let folder = scene();
+    fill(folder.path(), "out", &["--iterations", "0", "--quiet"]).assert().success().stdout("").stderr("");
+}
+
+#[test]
+fn what_was_finished_stays_when_a_file_cannot_be_written() {
+    let folder = scene();
+    fs::create_dir_all(folder.path().join("out/report.json/in-the-way")).unwrap();
+    fill(folder.path(), "out", &["--iterations", "0"]).assert().code(1).stderr(contains("report.json"));
+    assert!(folder.path().join("out/completed.png").is_file());
+}
+
+#[test]
+fn a_stable_diffusion_checkpoint_is_tuned_and_sampled() {
+    let folder = scene();
+    let model = folder.path().join("model");
+    write_random_checkpoint(Preset::Tiny, &model, 1).unwrap();
+    realfill()
+        .arg("fill")
+        .arg(folder.path().join("scene"))
+        .arg("--output")
+        .arg(folder.path().join("out"))
+        .arg("--model")
+        .arg(&model)
+        .args(SHORT)
+        .args(["--iterations", "1"])
+        .assert()
+        .success();
+    let out = folder.path().join("out");
+    for file in ["completed.png", "adapter/unet/adapter_config.json", "adapter/unet/adapter_model.safetensors"] {
+        assert!(out.join(file).is_file(), "{file} is missing");
+    }
+    let before = pixels(&folder.path().join("scene/target/target.png"));
+    assert_eq!(changed(&before, &pixels(&out.join("completed.png"))).0, 0);
+}
+
+#[test]
+fn an_adapter_of_another_base_is_refused() {
+    let folder = scene();
+    let adapter = folder.path().join("adapter");
+    fs::create_dir(&adapter).unwrap();
+    let card = serde_json::json!({
+        "version": "0", "base": "other", "base_fingerprint": "1", "scene": "s", "scene_fingerprint": "2", "tune": {},
+    });
+    fs::write(adapter.join("realfill.json"), card.to_string()).unwrap();
+    realfill()
+        .arg("sample")
+        .arg(folder.path().join("scene"))
+        .arg("--adapter")
+        .arg(&adapter)
+        .arg("--model")
+        .arg(weights())
+        .assert()
+        .code(2)
+        .stderr(contains("was tuned on the model other"));
+}
