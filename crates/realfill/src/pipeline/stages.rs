@@ -1,8 +1,7 @@
 //! The stages of a job, each noting in the report how long it took.
 
-use super::{
-    AdapterCard, Completion, Event, Fidelity, FillConfig, FillError, Report, Working, finish, rank, scene_photos,
-};
+use super::{Completion, Event, Fidelity, FillConfig, FillError, Report, Working, finish, rank, scene_photos};
+use crate::adapter::AdapterCard;
 use crate::model::Model;
 use crate::training::checkpoint::Checkpoints;
 use crate::tuning::tune;
@@ -69,9 +68,7 @@ pub(super) fn tune_stage(
     if done < config.tune.iterations {
         return Err(stopped(folder));
     }
-    let adapter = folder.join("adapter");
-    model.save_adapter(&adapter)?;
-    AdapterCard::new(scene, model, config).write(&adapter)?;
+    model.save_adapter(&folder.join("adapter"), &AdapterCard::new(scene, model, &config.tune))?;
     report.time("tune", clock);
     Ok(())
 }
