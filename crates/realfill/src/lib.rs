@@ -12,6 +12,7 @@ pub mod noise;
 pub mod pipeline;
 pub mod samplers;
 pub mod schedule;
+pub mod self_test;
 pub mod stable_diffusion;
 pub mod training;
 pub mod tuning;
