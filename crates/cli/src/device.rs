@@ -1,5 +1,9 @@
 //! Devices by the names of `--device`. The CPU is always there; a GPU has to be built in and found.
 
+mod trial;
+
+pub use trial::trial;
+
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 
@@ -42,6 +46,37 @@ pub fn open(name: &str) -> Result<Device> {
         Some(device) => Ok(device),
         None => bail!("the device `{name}` is built in, but this machine has none; built in: {there}"),
     }
+}
+
+/// The device of a name for work: one that computes what the CPU does.
+///
+/// # Errors
+/// As [`open`]; a device whose self-test fails, with what it found.
+pub fn open_tested(name: &str) -> Result<Device> {
+    let device = open(name)?;
+    if name != "cpu" {
+        let verdict = trial(name)?;
+        if !verdict.passes {
+            bail!(
+                "the device `{name}` cannot be used on this machine: {}; choose one that passes in `realfill devices`, \
+                 such as cpu",
+                verdict.words
+            );
+        }
+    }
+    Ok(device)
+}
+
+/// What a GPU calls itself, as the beginning of a line.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
+pub fn title(device: &Device) -> String {
+    device.identity().map_or_else(String::new, |identity| format!("{}: ", identity.name))
+}
+
+/// What a GPU calls itself; the CPU has no need to.
+#[cfg(not(any(feature = "cuda", feature = "rocm", feature = "wgpu")))]
+pub fn title(_device: &Device) -> String {
+    String::new()
 }
 
 /// Devices of a built-in name that this machine has. A driver that panics while it is asked counts as none.

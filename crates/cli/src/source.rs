@@ -70,9 +70,9 @@ impl ModelArguments {
     /// Loads the model.
     ///
     /// # Errors
-    /// [`Failure::BadInput`]: a device that is not there, files that are missing or of another network.
+    /// [`Failure::BadInput`]: a device that is not there or computes wrong values, files that are missing or of another network.
     pub fn load(&self, tune: &TuneConfig) -> Result<Box<dyn Model>, Failure> {
-        let device = crate::device::open(&self.device).or_bad_input()?;
+        let device = crate::device::open_tested(&self.device).or_bad_input()?;
         load(&self.model, &device, tune)
     }
 

@@ -3,6 +3,7 @@
 //! Data flows one way: photos → scene → guide → adapter → candidates → ranking → completion. Each stage is a function
 //! on the types before it; [`pipeline`] alone knows the order.
 
+pub mod adapter;
 pub mod denoiser;
 pub mod embedded;
 pub mod fingerprint;
@@ -11,6 +12,7 @@ pub mod noise;
 pub mod pipeline;
 pub mod samplers;
 pub mod schedule;
+pub mod self_test;
 pub mod stable_diffusion;
 pub mod training;
 pub mod tuning;

@@ -1,5 +1,6 @@
 //! The one interface behind which both kinds of base model are tuned on a scene and sampled.
 
+use crate::adapter::{AdapterCard, AdapterError};
 use crate::samplers::{SampleError, SamplerSettings};
 use crate::training::batch::Sample;
 use crate::training::checkpoint::{CheckpointError, Checkpoints};
@@ -45,6 +46,9 @@ pub enum StageError {
     /// The checkpoint or adapter files.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The card beside an adapter.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// Writing or resuming a training.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -91,17 +95,17 @@ pub trait Model {
     /// When the checkpoint is damaged or of another model.
     fn restore(&mut self, checkpoints: &Checkpoints, step: usize, config: &TuneConfig) -> Result<(), StageError>;
 
-    /// Writes what was learnt on the scene.
+    /// Writes what was learnt on the scene, and the card that says which scene and base it belongs to.
     ///
     /// # Errors
     /// When the files cannot be written.
-    fn save_adapter(&self, folder: &Path) -> Result<(), StageError>;
+    fn save_adapter(&self, folder: &Path, card: &AdapterCard) -> Result<(), StageError>;
 
-    /// Takes up what was learnt before.
+    /// Takes up what was learnt before; returns its card, `None` where another program made the adapter.
     ///
     /// # Errors
-    /// When the files are missing or do not fit.
-    fn load_adapter(&mut self, folder: &Path) -> Result<(), StageError>;
+    /// When the files are missing or do not fit, or the card is damaged or of another base.
+    fn load_adapter(&mut self, folder: &Path) -> Result<Option<AdapterCard>, StageError>;
 
     /// One completed picture of the view's size for each seed; a picture depends on its own seed only.
     ///

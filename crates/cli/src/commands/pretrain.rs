@@ -102,7 +102,7 @@ impl Arguments {
 /// Trains, logs, and writes the averaged weights.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let (clock, config) = (Instant::now(), arguments.config().or_bad_input()?);
-    let device = device::open(&arguments.device).or_bad_input()?;
+    let device = device::open_tested(&arguments.device).or_bad_input()?;
     PhotoFolder::open(&arguments.photos).or_bad_input()?;
     check_output_folder(&arguments.output, NEEDED_BYTES).or_bad_input()?;
     let mut log = Log::open(&arguments.output.join("log.csv")).or_failed()?;

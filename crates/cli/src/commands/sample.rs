@@ -9,9 +9,10 @@ use crate::progress::Progress;
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, resolve};
 use crate::source::{ModelArguments, SceneArguments};
 use crate::terminal::complain;
+use realfill::adapter::AdapterCard;
 use realfill::fingerprint;
 use realfill::model::Model;
-use realfill::pipeline::{AdapterCard, sample_scene};
+use realfill::pipeline::sample_scene;
 use realfill_vision::Scene;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -81,8 +82,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
 
 /// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
 fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
-    let card = AdapterCard::read_for(folder, model).or_bad_input()?;
-    model.load_adapter(folder).or_bad_input()?;
+    let card = model.load_adapter(folder).or_bad_input()?;
     let other = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene));
     if let (Some(other), false) = (other, talk.quiet) {
         complain(&format!("note: the adapter was tuned on another scene ({})", other.scene));

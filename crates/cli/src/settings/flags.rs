@@ -96,7 +96,7 @@ pub struct TuneFlags {
     #[arg(long, value_name = "DECAY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// Largest norm of each tensor's gradient
+    /// Largest norm of a step's gradients, over all weights together
     #[arg(long, value_name = "NORM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_gradient_norm: Option<f64>,

@@ -2,8 +2,7 @@
 
 use super::patches::{PATCH, picture_from_patches};
 use burn::tensor::activation::sigmoid;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{GridSampleOptions, GridSamplePaddingMode, InterpolateMode, InterpolateOptions};
+use burn::tensor::ops::{GridSampleOptions, GridSamplePaddingMode, InterpolateMode};
 use burn::tensor::{Device, Tensor};
 
 /// Channels of the head: own colours, whether to follow the guide, its displacement, its gain and offset.
@@ -56,11 +55,26 @@ fn follow_gate(logits: Tensor<4>, trust: Tensor<4>) -> Tensor<4> {
     sigmoid(logits + trust * 6.0 - 3.0) * is_guided
 }
 
-/// Per-patch values to pixels, bilinearly.
+/// Per-patch values to pixels, bilinearly, edges repeated. Written out, because Burn 0.22's GPU kernels cannot go back
+/// through bilinear interpolation.
 fn upsample(patches: Tensor<4>) -> Tensor<4> {
-    let [_, _, h, w] = patches.dims();
-    let options = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
-    interpolate(patches, options.with_output_size([h * PATCH, w * PATCH]))
+    stretched(stretched(patches, 2), 3)
+}
+
+/// [`PATCH`] values for each one along `axis` (there are at least two): at its pixels' centres, mixed with the neighbours.
+fn stretched(x: Tensor<4>, axis: usize) -> Tensor<4> {
+    let mut shape = x.dims();
+    let length = shape[axis];
+    let before = Tensor::cat(vec![x.clone().narrow(axis, 0, 1), x.clone().narrow(axis, 0, length - 1)], axis);
+    let after = Tensor::cat(vec![x.clone().narrow(axis, 1, length - 1), x.clone().narrow(axis, length - 1, 1)], axis);
+    let phase = |i: usize| {
+        let offset = (i as f64 + 0.5) / PATCH as f64 - 0.5;
+        let neighbour = if offset < 0.0 { &before } else { &after };
+        x.clone() * (1.0 - offset.abs()) + neighbour.clone() * offset.abs()
+    };
+    let phases: Vec<Tensor<4>> = (0..PATCH).map(phase).collect();
+    shape[axis] *= PATCH;
+    Tensor::stack::<5>(phases, axis + 1).reshape(shape)
 }
 
 /// `picture` read at each pixel's own place plus `displacement` (pixels), bilinearly, edges repeated.
@@ -84,6 +98,8 @@ fn axis(length: usize, device: &Device) -> Tensor<1> {
 mod tests {
     use super::*;
     use burn::tensor::Distribution;
+    use burn::tensor::module::interpolate;
+    use burn::tensor::ops::InterpolateOptions;
 
     #[test]
     fn no_displacement_is_the_identity() {
@@ -91,6 +107,17 @@ mod tests {
         let picture = Tensor::<4>::random([1, 3, 8, 12], Distribution::Default, &device);
         let same = displaced(picture.clone(), Tensor::zeros([1, 2, 8, 12], &device));
         assert!((same - picture).abs().max().into_scalar::<f32>() < 1e-5);
+    }
+
+    #[test]
+    fn upsampling_is_bilinear_interpolation() {
+        let device = Device::flex();
+        for [h, w] in [[3, 5], [2, 2]] {
+            let patches = Tensor::<4>::random([2, 3, h, w], Distribution::Default, &device);
+            let options = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
+            let expected = interpolate(patches.clone(), options.with_output_size([h * PATCH, w * PATCH]));
+            assert!((upsample(patches) - expected).abs().max().into_scalar::<f32>() < 1e-5);
+        }
     }
 
     #[test]

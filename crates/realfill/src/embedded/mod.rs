@@ -2,15 +2,16 @@
 
 mod sampling;
 
+use crate::adapter::AdapterCard;
 use crate::fingerprint;
 use crate::model::{Influence, Model, StageError, View};
 use crate::samplers::SamplerSettings;
 use crate::schedule::NoiseSchedule;
 use crate::training::batch::{Batch, Sample};
 use crate::training::checkpoint::Checkpoints;
+use crate::training::clipping::clip;
 use crate::training::objective::{loss, random_levels, schedule};
 use crate::tuning::TuneConfig;
-use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{DType, Device};
@@ -61,8 +62,7 @@ impl EmbeddedModel {
     }
 
     fn optimizer(config: &TuneConfig) -> ModuleOptimizer {
-        let clipping = GradientClippingConfig::Norm(config.max_gradient_norm as f32);
-        AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_grad_clipping(Some(clipping)).init()
+        AdamWConfig::new().with_weight_decay(config.weight_decay as f32).init()
     }
 }
 
@@ -99,7 +99,8 @@ impl Model for EmbeddedModel {
         let levels = random_levels(&self.schedule, samples.len(), &mut rng);
         let loss = loss(&self.network, &batch, &levels, &mut rng);
         let value = loss.clone().into_scalar::<f32>();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        let mut gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        clip(&self.network, &mut gradients, config.max_gradient_norm);
         let optimizer = self.optimizer.get_or_insert_with(|| Self::optimizer(config));
         self.network = optimizer.step(rate, self.network.clone(), gradients);
         Ok(f64::from(value))
@@ -118,14 +119,16 @@ impl Model for EmbeddedModel {
         Ok(())
     }
 
-    fn save_adapter(&self, folder: &Path) -> Result<(), StageError> {
+    fn save_adapter(&self, folder: &Path, card: &AdapterCard) -> Result<(), StageError> {
         std::fs::create_dir_all(folder).map_err(|error| ModelError::file(folder, error))?;
-        Ok(self.network.valid().save(&folder.join(WEIGHTS), DType::F32)?)
+        self.network.valid().save(&folder.join(WEIGHTS), DType::F32)?;
+        Ok(card.write(folder)?)
     }
 
-    fn load_adapter(&mut self, folder: &Path) -> Result<(), StageError> {
+    fn load_adapter(&mut self, folder: &Path) -> Result<Option<AdapterCard>, StageError> {
+        let card = AdapterCard::read_for(folder, self)?;
         self.network = self.network.clone().load(&folder.join(WEIGHTS))?;
-        Ok(())
+        Ok(card)
     }
 
     fn draw(

@@ -1,7 +1,6 @@
 //! The order of the stages: the one place that knows it. Each stage reads and writes plain files in the output folder,
 //! so that a job can stop after any of them and go on later.
 
-mod adapter;
 mod config;
 mod fidelity;
 mod finish;
@@ -11,7 +10,6 @@ mod report;
 mod stages;
 mod view;
 
-pub use adapter::{AdapterCard, AdapterError};
 pub use config::FillConfig;
 pub use fidelity::Fidelity;
 pub use finish::{complete, finish};
@@ -62,9 +60,6 @@ pub enum FillError {
     /// A file could not be written.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// The adapter's card could not be written.
-    #[error(transparent)]
-    Adapter(#[from] AdapterError),
     /// The caller asked to stop.
     #[error("stopped; run the same command with --resume to go on from {}", .folder.display())]
     Stopped {

@@ -3,8 +3,9 @@
 use super::guides::Guides;
 use super::view::scene_photos;
 use super::{
-    AdapterCard, Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
+    Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
 };
+use crate::adapter::AdapterCard;
 use crate::model::Model;
 use crate::training::checkpoint::Checkpoints;
 use crate::tuning::tune;
@@ -76,9 +77,7 @@ pub(super) fn tune_stage(
     if done < config.tune.iterations {
         return Err(stopped(folder));
     }
-    let adapter = folder.join("adapter");
-    model.save_adapter(&adapter)?;
-    AdapterCard::new(scene, model, config).write(&adapter)?;
+    model.save_adapter(&folder.join("adapter"), &AdapterCard::new(scene, model, &config.tune))?;
     report.time("tune", clock);
     Ok(())
 }

@@ -6,12 +6,10 @@ use burn::tensor::Device;
 use realfill_models::ModelError;
 use realfill_models::lora::{Adapter, LoraConfig, TEXT_ENCODER_TARGETS, UNET_TARGETS};
 use realfill_models::sd::{LinearSlot, StableDiffusion};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 const UNET: &str = "unet";
 const TEXT_ENCODER: &str = "text_encoder";
-const ORIGIN: &str = "fingerprints.json";
 const PEFT_CONFIG: &str = "adapter_config.json";
 
 /// The adapters of both networks.
@@ -48,16 +46,13 @@ impl Adapters {
         Self { unet: unet.with_extra_input_channels(guide_channels(base), input, &device), text }
     }
 
-    /// Writes both in PEFT's format, and where they come from.
+    /// Writes both in PEFT's format.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save(&self, folder: &Path, origin: &Origin) -> Result<(), ModelError> {
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
         self.unet.save_peft(&folder.join(UNET))?;
-        self.text.save_peft(&folder.join(TEXT_ENCODER))?;
-        let path = folder.join(ORIGIN);
-        let text = serde_json::to_string_pretty(origin).expect("plain data");
-        std::fs::write(&path, text).map_err(|e| ModelError::file(&path, e))
+        self.text.save_peft(&folder.join(TEXT_ENCODER))
     }
 
     /// Reads adapters of ours or of PEFT's, for the device they are trained on. A text encoder's may be missing.
@@ -91,37 +86,5 @@ fn with_guide_channels(unet: Adapter, folder: &Path, base: &StableDiffusion) -> 
             let reason = format!("the extra input's kernel is {shape:?}; this base needs {expected:?}");
             Err(ModelError::file(folder.join(UNET), reason))
         }
-    }
-}
-
-/// Where adapters come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Origin {
-    /// The base's fingerprint.
-    pub base: String,
-    /// The sentence that stands for the scene.
-    pub prompt: String,
-}
-
-impl Origin {
-    /// What stands beside the adapters; none beside those that PEFT has written.
-    ///
-    /// # Errors
-    /// When they were made on another base.
-    pub fn read(folder: &Path, base: &str) -> Result<Option<Self>, ModelError> {
-        let path = folder.join(ORIGIN);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let text = std::fs::read(&path).map_err(|e| ModelError::file(&path, e))?;
-        let origin: Self = serde_json::from_slice(&text).map_err(|e| ModelError::file(&path, e))?;
-        if origin.base == base {
-            return Ok(Some(origin));
-        }
-        let reason = format!(
-            "the adapter was made on the base {}, but the loaded one is {base}; load the base it was made on, or tune anew",
-            origin.base
-        );
-        Err(ModelError::file(&path, reason))
     }
 }

@@ -1,9 +1,8 @@
 //! Gradients of both adapters, gathered over several passes.
 
 use super::adapters::Adapters;
-use burn::module::{Module, ModuleVisitor, Param};
+use crate::training::clipping::{scale, squared_norm};
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::Tensor;
 use realfill_models::lora::Adapter;
 
 /// The sum of the passes' gradients so far.
@@ -39,46 +38,14 @@ impl Sum {
 }
 
 impl StepGradients {
-    /// Scales all gradients by one factor, so that the norm over all of them is at most `most` (Pascanu et al. 2013).
+    /// Scales all gradients by one factor, so that the norm over both adapters is at most `most`.
     pub fn clipped(mut self, adapters: &Adapters, most: f64) -> Self {
-        let mut squares = None;
-        adapters.unet.visit(&mut AddSquares { of: &self.unet, to: &mut squares });
-        adapters.text.visit(&mut AddSquares { of: &self.text, to: &mut squares });
-        let norm = squares.map_or(0.0, |sum: Tensor<1>| f64::from(sum.into_scalar::<f32>()).sqrt());
-        if norm > most {
-            let factor = most / norm;
-            adapters.unet.visit(&mut Scale { gradients: &mut self.unet, factor });
-            adapters.text.visit(&mut Scale { gradients: &mut self.text, factor });
+        let squares = squared_norm(&adapters.unet, &self.unet) + squared_norm(&adapters.text, &self.text);
+        if squares.sqrt() > most {
+            let factor = most / squares.sqrt();
+            scale(&adapters.unet, &mut self.unet, factor);
+            scale(&adapters.text, &mut self.text, factor);
         }
         self
-    }
-}
-
-struct AddSquares<'a> {
-    of: &'a GradientsParams,
-    to: &'a mut Option<Tensor<1>>,
-}
-
-impl ModuleVisitor for AddSquares<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.of.get::<D>(param.id) else { return };
-        let squares = gradient.square().sum();
-        *self.to = Some(match self.to.take() {
-            Some(sum) => sum + squares,
-            None => squares,
-        });
-    }
-}
-
-struct Scale<'a> {
-    gradients: &'a mut GradientsParams,
-    factor: f64,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register(param.id, gradient * self.factor);
-        }
     }
 }

@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use realfill_models::ModelError;
 use realfill_models::lora::{DropRates, LoraDropout, Pass};
-use realfill_models::sd::{StableDiffusion, mask_to_latents};
+use realfill_models::sd::StableDiffusion;
 
 /// What a step found out.
 pub(super) struct Found {
@@ -44,34 +44,94 @@ pub(super) fn update(
     }
 }
 
-/// The loss on all samples, and its gradients, in passes of at most [`pass_size`] samples.
-pub(super) fn gradients(
-    base: &StableDiffusion,
-    schedule: &NoiseSchedule,
-    adapters: &Adapters,
-    samples: &[Sample],
-    step: usize,
-    config: &TuneConfig,
-) -> Result<Found, ModelError> {
-    let size = pass_size(base.device(), config);
-    let (mut loss, mut sum) = (0.0, Sum::default());
-    for (number, chunk) in samples.chunks(size).enumerate() {
-        let row = |(i, sample)| {
-            let seed = seed(config.seed, step, number * size + i, Purpose::Sample);
-            Row::new(base, schedule, sample, seed, config.prompt_dropout)
-        };
-        let rows = chunk.iter().enumerate().map(row).collect();
-        let rates = DropRates { layer: config.layer_dropout, input: config.lora_dropout };
-        let dropout = LoraDropout::new(rates, seed(config.seed, step, number, Purpose::Dropout));
-        let pass = TuningPass { base, adapters, dropout, share: 1.0 / samples.len() as f64 };
-        loss += pass.run(rows, &config.prompt, &mut sum)?;
-    }
-    Ok(Found { loss, gradients: sum.finish() })
+/// One step of tuning, before its update.
+pub(super) struct TuningStep<'a> {
+    pub base: &'a StableDiffusion,
+    pub schedule: &'a NoiseSchedule,
+    pub adapters: &'a Adapters,
+    pub config: &'a TuneConfig,
+    /// From 0.
+    pub number: usize,
 }
 
-/// Samples a pass. A processor gains nothing from several at once and would need the memory of all of them.
-fn pass_size(device: &Device, config: &TuneConfig) -> usize {
-    if *device == Device::flex() { 1 } else { config.batch.max(1) }
+impl TuningStep<'_> {
+    /// The loss on all samples, and its gradients.
+    ///
+    /// # Errors
+    /// A prompt that the vocabulary cannot express.
+    pub fn gradients(&self, samples: &[Sample]) -> Result<Found, ModelError> {
+        // A processor gains nothing from several samples at once and would need the memory of all of them.
+        let on_processor = *self.base.device() == Device::flex();
+        self.in_passes_of(if on_processor { 1 } else { self.config.batch.max(1) }, samples)
+    }
+
+    fn in_passes_of(&self, size: usize, samples: &[Sample]) -> Result<Found, ModelError> {
+        let (mut loss, mut sum) = (0.0, Sum::default());
+        for (index, chunk) in samples.chunks(size).enumerate() {
+            let rows: Vec<Row> = (0..).zip(chunk).map(|(i, sample)| self.row(sample, index * size + i)).collect();
+            loss += self.pass(&rows, index, samples.len(), &mut sum)?;
+        }
+        Ok(Found { loss, gradients: sum.finish() })
+    }
+
+    /// The sample of this index in the step, noised.
+    fn row(&self, sample: &Sample, index: usize) -> Row {
+        let (base, schedule) = (self.base, self.schedule);
+        let seed = seed(self.config.seed, self.number, index, Purpose::Sample);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let timestep = rng.random_range(0..schedule.train_timesteps());
+        let prompted = !rng.random_bool(self.config.prompt_dropout.clamp(0.0, 1.0));
+        let batch = tensors(sample, base);
+        let moments = base.encode(batch.truth);
+        let mut draws = SeededNoise::new([seed]);
+        let [noise, for_truth, for_masked] = [0, 1, 2].map(|i| draws.draw(i, &moments.mean));
+        let truth = base.scaled_latents(&moments, Some(for_truth));
+        let known = conditions(base, batch.known, Some(for_masked));
+        let noisy = schedule.add_noise(truth.clone(), noise.clone(), &[timestep]);
+        let unknown = base.mask_to_latents(batch.counts.neg() + 1.0);
+        Row {
+            input: Tensor::cat(vec![noisy, known], 1),
+            target: schedule.target(truth, noise, &[timestep]),
+            counts: unknown.neg() + 1.0,
+            timestep: schedule.level(timestep).timestep,
+            prompted,
+        }
+    }
+
+    /// One way forward and back: adds the rows' gradients and returns their part of the loss on `samples` samples.
+    fn pass(&self, rows: &[Row], index: usize, samples: usize, sum: &mut Sum) -> Result<f64, ModelError> {
+        let rates = DropRates { layer: self.config.layer_dropout, input: self.config.lora_dropout };
+        let dropout = LoraDropout::new(rates, seed(self.config.seed, self.number, index, Purpose::Dropout));
+        let context = self.context(rows, &dropout)?;
+        let timesteps: Vec<f32> = rows.iter().map(|row| row.timestep).collect();
+        let stack = |of: fn(&Row) -> &Tensor<4>| Tensor::cat(rows.iter().map(|row| of(row).clone()).collect(), 0);
+        let (input, target, counts) = (stack(|r| &r.input), stack(|r| &r.target), stack(|r| &r.counts));
+        let tape = self.base.unet.record(input, &timesteps, context.clone(), &self.adapters.unet, Some(&dropout));
+        let error = (tape.prediction.clone() - target) * counts;
+        let [_, channels, height, width] = error.dims();
+        let weight = 1.0 / (samples * channels * height * width) as f64;
+        let loss = f64::from(error.clone().square().sum().into_scalar::<f32>()) * weight;
+        let found = tape.backward(error * (2.0 * weight));
+        sum.add_unet(self.adapters, found.adapter);
+        if context.is_tracked() {
+            let gradients = (context * found.context.without_autodiff()).sum().backward();
+            sum.add_text(self.adapters, GradientsParams::from_grads(gradients, &self.adapters.text));
+        }
+        Ok(loss)
+    }
+
+    /// The rows' encoded prompts, `[rows, tokens, width]`.
+    fn context(&self, rows: &[Row], dropout: &LoraDropout) -> Result<Tensor<3>, ModelError> {
+        let pass = Pass::tuning(&self.adapters.text, dropout);
+        let encode = |prompted: bool| {
+            let text = if prompted { self.config.prompt.as_str() } else { "" };
+            let is_wanted = rows.iter().any(|row| row.prompted == prompted);
+            is_wanted.then(|| self.base.encode_prompt_with(text, &pass)).transpose()
+        };
+        let (shown, empty) = (encode(true)?, encode(false)?);
+        let of = |row: &Row| if row.prompted { shown.clone() } else { empty.clone() };
+        Ok(Tensor::cat(rows.iter().filter_map(of).collect(), 0))
+    }
 }
 
 /// A sample, noised.
@@ -87,68 +147,57 @@ struct Row {
     prompted: bool,
 }
 
-impl Row {
-    fn new(base: &StableDiffusion, schedule: &NoiseSchedule, sample: &Sample, seed: u64, unprompted: f64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let timestep = rng.random_range(0..schedule.train_timesteps());
-        let prompted = !rng.random_bool(unprompted.clamp(0.0, 1.0));
-        let batch = tensors(sample, base);
-        let moments = base.encode(batch.truth);
-        let mut draws = SeededNoise::new([seed]);
-        let [noise, for_truth, for_masked] = [0, 1, 2].map(|i| draws.draw(i, &moments.mean));
-        let truth = base.scaled_latents(&moments, Some(for_truth));
-        let known = conditions(base, batch.known, Some(for_masked));
-        let noisy = schedule.add_noise(truth.clone(), noise.clone(), &[timestep]);
-        let unknown = mask_to_latents(batch.counts.neg() + 1.0, base.config.vae.scale());
-        Self {
-            input: Tensor::cat(vec![noisy, known], 1),
-            target: schedule.target(truth, noise, &[timestep]),
-            counts: unknown.neg() + 1.0,
-            timestep: schedule.level(timestep).timestep,
-            prompted,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::ScheduleConfig;
+    use crate::training::simulated_guide::SimulatedGuide;
+    use burn::tensor::TensorData;
+    use image::{Rgb, Rgb32FImage};
+    use realfill_models::sd::{Preset, write_random_checkpoint};
+    use realfill_vision::Mask;
+
+    fn sample(shift: u32) -> Sample {
+        let wave = |a: u32, b: u32| 0.5 + 0.5 * ((a + shift) as f32 * 0.3 + b as f32 * 0.1).sin();
+        Sample {
+            truth: Rgb32FImage::from_fn(64, 64, |x, y| Rgb([wave(x, y), wave(y, x), 0.5])),
+            mask: Mask::from_fn(64, 64, |x, y| x < 32 + shift && y > 16),
+            unknown: None,
+            guide: SimulatedGuide::none(64, 64),
         }
     }
-}
 
-/// One way forward and back.
-struct TuningPass<'a> {
-    base: &'a StableDiffusion,
-    adapters: &'a Adapters,
-    dropout: LoraDropout,
-    /// Of one sample in the step's loss.
-    share: f64,
-}
-
-impl TuningPass<'_> {
-    /// Adds the rows' gradients and returns their part of the loss.
-    fn run(&self, rows: Vec<Row>, prompt: &str, sum: &mut Sum) -> Result<f64, ModelError> {
-        let context = self.context(&rows, prompt)?;
-        let timesteps: Vec<f32> = rows.iter().map(|row| row.timestep).collect();
-        let stack = |of: fn(&Row) -> &Tensor<4>| Tensor::cat(rows.iter().map(|row| of(row).clone()).collect(), 0);
-        let (input, target, counts) = (stack(|r| &r.input), stack(|r| &r.target), stack(|r| &r.counts));
-        let unet = &self.adapters.unet;
-        let tape = self.base.unet.record(input, &timesteps, context.clone(), unet, Some(&self.dropout));
-        let error = (tape.prediction.clone() - target) * counts;
-        let [_, channels, height, width] = error.dims();
-        let weight = self.share / (channels * height * width) as f64;
-        let loss = f64::from(error.clone().square().sum().into_scalar::<f32>()) * weight;
-        let found = tape.backward(error * (2.0 * weight));
-        sum.add_unet(self.adapters, found.adapter);
-        if context.is_tracked() {
-            let gradients = (context * found.context.without_autodiff()).sum().backward();
-            sum.add_text(self.adapters, GradientsParams::from_grads(gradients, &self.adapters.text));
-        }
-        Ok(loss)
+    fn values(gradients: Vec<(String, TensorData)>) -> Vec<f32> {
+        gradients.into_iter().flat_map(|(_, data)| data.try_to_vec::<f32>().expect("f32")).collect()
     }
 
-    /// The rows' encoded prompts, `[rows, tokens, width]`.
-    fn context(&self, rows: &[Row], prompt: &str) -> Result<Tensor<3>, ModelError> {
-        let pass = Pass::tuning(&self.adapters.text, &self.dropout);
-        let wanted = [prompt, ""].map(|text| (text, rows.iter().any(|row| row.prompted != text.is_empty())));
-        let encode =
-            |(text, wanted): (&str, bool)| wanted.then(|| self.base.encode_prompt_with(text, &pass)).transpose();
-        let [shown, empty] = [encode(wanted[0])?, encode(wanted[1])?];
-        let of = |row: &Row| if row.prompted { shown.clone() } else { empty.clone() };
-        Ok(Tensor::cat(rows.iter().filter_map(of).collect(), 0))
+    /// The processor's passes of one sample are those of an accelerator, whose batches are larger.
+    #[test]
+    fn one_pass_has_the_gradients_of_several() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        write_random_checkpoint(Preset::Tiny, place.path(), 3).expect("a tiny checkpoint");
+        let base = StableDiffusion::load_folder(place.path(), &Device::flex()).expect("loads");
+        let schedule = NoiseSchedule::new(ScheduleConfig::default()).expect("valid");
+        let config = TuneConfig { layer_dropout: 0.0, lora_dropout: 0.0, prompt_dropout: 0.5, ..TuneConfig::default() };
+        let mut adapters = Adapters::fresh(&base, &config);
+        let samples: Vec<Sample> = (0..4).map(sample).collect();
+        let found = |adapters: &Adapters, size| {
+            let step = TuningStep { base: &base, schedule: &schedule, adapters, config: &config, number: 1 };
+            step.in_passes_of(size, &samples).expect("learns")
+        };
+        // Where B is zero, A has no gradient yet.
+        let first = found(&adapters, 4).gradients;
+        adapters = update(&mut optimizer(&config), adapters, first, 20, &config);
+        let (once, often) = (found(&adapters, 4), found(&adapters, 1));
+        assert!((once.loss - often.loss).abs() < 1e-5 * once.loss, "{} and {}", once.loss, often.loss);
+        let all = |found: Found| {
+            let unet = values(adapters.unet.named_gradients(&found.gradients.unet));
+            [unet, values(adapters.text.named_gradients(&found.gradients.text))]
+        };
+        for (a, b) in all(once).iter().zip(&all(often)) {
+            let largest = a.iter().fold(0f32, |m, v| m.max(v.abs()));
+            let error = a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(a.len() == b.len() && largest > 0.0 && error < 1e-3 * largest, "{error} of {largest}");
+        }
     }
 }

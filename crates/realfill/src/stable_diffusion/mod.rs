@@ -8,17 +8,19 @@ mod learning;
 mod sampling;
 mod seeds;
 
+use crate::adapter::AdapterCard;
 use crate::model::{Influence, Model, StageError, View};
 use crate::samplers::SamplerSettings;
 use crate::schedule::{NoiseSchedule, ScheduleConfig};
 use crate::training::batch::Sample;
 use crate::training::checkpoint::Checkpoints;
 use crate::tuning::TuneConfig;
-use adapters::{Adapters, Origin};
+use adapters::Adapters;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use image::Rgb32FImage;
+use learning::TuningStep;
 use realfill_models::ModelError;
 use realfill_models::sd::StableDiffusion;
 use serde::{Deserialize, Serialize};
@@ -117,7 +119,8 @@ impl Model for StableDiffusionModel {
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
         self.prompt.clone_from(&config.prompt);
-        let found = learning::gradients(&self.base, &self.schedule, &self.adapters, samples, step, config)?;
+        let (base, schedule, adapters) = (&self.base, &self.schedule, &self.adapters);
+        let found = TuningStep { base, schedule, adapters, config, number: step }.gradients(samples)?;
         let optimizer = self.optimizer.get_or_insert_with(|| learning::optimizer(config));
         self.adapters = learning::update(optimizer, self.adapters.clone(), found.gradients, step, config);
         Ok(found.loss)
@@ -147,19 +150,19 @@ impl Model for StableDiffusionModel {
         Ok(())
     }
 
-    fn save_adapter(&self, folder: &Path) -> Result<(), StageError> {
-        let origin = Origin { base: self.fingerprint(), prompt: self.prompt.clone() };
-        Ok(self.adapters.clone().valid().save(folder, &origin)?)
+    fn save_adapter(&self, folder: &Path, card: &AdapterCard) -> Result<(), StageError> {
+        self.adapters.clone().valid().save(folder)?;
+        Ok(card.write(folder)?)
     }
 
-    fn load_adapter(&mut self, folder: &Path) -> Result<(), StageError> {
-        let origin = Origin::read(folder, self.base.fingerprint())?;
+    fn load_adapter(&mut self, folder: &Path) -> Result<Option<AdapterCard>, StageError> {
+        let card = AdapterCard::read_for(folder, self)?;
         self.adapters = self.adapters.clone().load(folder, &self.base)?;
         self.optimizer = None;
-        if let Some(origin) = origin {
-            self.prompt = origin.prompt;
+        if let Some(card) = &card {
+            self.prompt.clone_from(&card.tune.prompt);
         }
-        Ok(())
+        Ok(card)
     }
 
     fn draw(

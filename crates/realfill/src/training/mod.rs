@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod checkpoint;
+pub(crate) mod clipping;
 pub mod ema;
 pub mod fields;
 pub mod masks;

@@ -33,7 +33,7 @@ pub struct TuneConfig {
     pub schedule: LearningRate,
     /// AdamW's weight decay.
     pub weight_decay: f64,
-    /// Largest norm of each tensor's gradient.
+    /// Largest norm of a step's gradients, over all weights together.
     pub max_gradient_norm: f64,
     /// LoRA's rank (Stable Diffusion bases).
     pub rank: usize,

@@ -2,6 +2,8 @@
 
 use burn::tensor::Device;
 use image::{Luma, Rgb, Rgb32FImage};
+use realfill::adapter::AdapterCard;
+use realfill::fingerprint;
 use realfill::model::{Model, StageError, View};
 use realfill::samplers::{SampleError, SamplerSettings};
 use realfill::stable_diffusion::StableDiffusionModel;
@@ -10,7 +12,7 @@ use realfill::training::checkpoint::Checkpoints;
 use realfill::training::simulated_guide::SimulatedGuide;
 use realfill::tuning::{LearningRate, TuneConfig};
 use realfill_models::sd::{Preset, write_random_checkpoint};
-use realfill_vision::{Guide, Mask, Plane};
+use realfill_vision::{Guide, Mask, Photo, Plane, Scene};
 use std::path::Path;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -36,8 +38,12 @@ fn config() -> TuneConfig {
     }
 }
 
+fn load_with(folder: &Path, config: &TuneConfig) -> StableDiffusionModel {
+    StableDiffusionModel::load(folder.to_str().expect("a plain path"), &Device::flex(), config).expect("loads")
+}
+
 fn load_from(folder: &Path) -> StableDiffusionModel {
-    StableDiffusionModel::load(folder.to_str().expect("a plain path"), &Device::flex(), &config()).expect("loads")
+    load_with(folder, &config())
 }
 
 fn load() -> StableDiffusionModel {
@@ -88,14 +94,23 @@ fn draw(model: &StableDiffusionModel, seeds: &[u64], guided: bool) -> Vec<Rgb32F
     model.draw(&view(guided), seeds, &settings(), &mut |_, _| true).expect("draws")
 }
 
+fn scene() -> Scene {
+    let photo = Photo::from_pixels(picture());
+    Scene::new("waves", photo.clone(), hole(), vec![photo]).expect("a valid scene")
+}
+
+fn card(model: &StableDiffusionModel) -> AdapterCard {
+    AdapterCard::new(&scene(), model, &config())
+}
+
 fn adapter_bytes(model: &StableDiffusionModel) -> Vec<Vec<u8>> {
     let place = tempfile::tempdir().expect("a temporary folder");
-    model.save_adapter(place.path()).expect("saves");
+    model.save_adapter(place.path(), &card(model)).expect("saves");
     let files = [
         "unet/adapter_model.safetensors",
         "unet/extra_input.safetensors",
         "text_encoder/adapter_model.safetensors",
-        "fingerprints.json",
+        "realfill.json",
     ];
     files.map(|name| std::fs::read(place.path().join(name)).expect(name)).to_vec()
 }
@@ -109,7 +124,7 @@ fn learning_lowers_the_loss_on_a_fixed_batch() {
 }
 
 #[test]
-fn accumulated_gradients_are_those_of_one_large_batch() {
+fn a_batch_may_be_split_by_accumulation() {
     let learnt = |batch, gradient_accumulation| {
         let config = TuneConfig { batch, gradient_accumulation, ..config() };
         let mut model = load();
@@ -156,9 +171,13 @@ fn an_adapter_read_back_draws_the_same_picture() {
     let mut model = load();
     tuned(&mut model, 0..2);
     let place = tempfile::tempdir().expect("a temporary folder");
-    model.save_adapter(place.path()).expect("saves");
-    let mut back = load();
-    back.load_adapter(place.path()).expect("loads");
+    model.save_adapter(place.path(), &card(&model)).expect("saves");
+    let mut back = load_with(BASE.path(), &TuneConfig { prompt: "another".into(), ..config() });
+    let found = back.load_adapter(place.path()).expect("loads").expect("a card");
+    assert_eq!(
+        (found.scene_fingerprint, found.base_fingerprint),
+        (fingerprint::of_scene(&scene()), model.fingerprint())
+    );
     assert_eq!(draw(&back, &[5], true), draw(&model, &[5], true));
     assert_ne!(draw(&load(), &[5], true), draw(&model, &[5], true), "tuning changes the picture");
 }
@@ -168,8 +187,8 @@ fn an_adapter_without_our_files_is_taken_as_it_is() {
     let mut model = load();
     tuned(&mut model, 0..1);
     let place = tempfile::tempdir().expect("a temporary folder");
-    model.save_adapter(place.path()).expect("saves");
-    for ours in ["fingerprints.json", "unet/extra_input.safetensors"] {
+    model.save_adapter(place.path(), &card(&model)).expect("saves");
+    for ours in ["realfill.json", "unet/extra_input.safetensors"] {
         std::fs::remove_file(place.path().join(ours)).expect(ours);
     }
     let mut foreign = load();
@@ -180,10 +199,10 @@ fn an_adapter_without_our_files_is_taken_as_it_is() {
 #[test]
 fn an_adapter_of_another_base_is_refused() {
     let place = tempfile::tempdir().expect("a temporary folder");
-    load().save_adapter(place.path()).expect("saves");
+    load().save_adapter(place.path(), &card(&load())).expect("saves");
     let mut other = load_from(checkpoint(2).path());
     let error = other.load_adapter(place.path()).expect_err("another base").to_string();
-    assert!(error.contains("fingerprints.json") && error.contains(&load().fingerprint()), "{error}");
+    assert!(error.contains("was tuned on the model") && error.contains(&load().fingerprint()), "{error}");
     let empty = tempfile::tempdir().expect("a temporary folder");
     let error = load().load_adapter(empty.path()).expect_err("no adapter").to_string();
     assert!(error.contains("unet/adapter_config.json"), "{error}");

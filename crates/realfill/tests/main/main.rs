@@ -1,4 +1,6 @@
 //! The integration tests of this crate, in one binary: each binary links the tensor library anew.
 
+#[cfg(feature = "wgpu")]
+mod devices;
 mod samplers;
 mod stable_diffusion;

@@ -1,6 +1,5 @@
 //! The card beside an adapter: which base it was tuned on, and which scene it learnt.
 
-use super::FillConfig;
 use crate::fingerprint;
 use crate::model::Model;
 use crate::tuning::TuneConfig;
@@ -64,14 +63,14 @@ pub enum AdapterError {
 
 impl AdapterCard {
     /// The card of an adapter tuned now.
-    pub fn new(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
+    pub fn new(scene: &Scene, model: &dyn Model, tune: &TuneConfig) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
             base: model.name(),
             base_fingerprint: model.fingerprint(),
             scene: scene.name.clone(),
             scene_fingerprint: fingerprint::of_scene(scene),
-            tune: config.tune.clone(),
+            tune: tune.clone(),
         }
     }
 
