@@ -1,10 +1,13 @@
 //! The output folder: the completed photo, the candidates, the report, the fidelity map and the sheet.
 
 use crate::failure::{Failure, OrBadInput, OrFailed};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
+use image::ImageFormat;
 use realfill::pipeline::{Candidate, Completion, Fidelity, Report};
+use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
-use realfill_vision::save::{check_output_folder, write_whole};
+use realfill_vision::save::{Saved, Wanted, check_output_folder, losses, write_whole};
 use realfill_vision::sheet::{Tile, scene_sheet};
 use realfill_vision::{Photo, Scene};
 use std::io::Write;
@@ -17,10 +20,20 @@ pub struct OutputArguments {
     /// Folder for the results; made if need be
     #[arg(long, short, value_name = "DIR", default_value = "out")]
     pub output: PathBuf,
-    /// Format of the completed photo [default: the target's; PNG for a JPEG target, because encoding a JPEG again would
-    /// change the known pixels]
+    /// Format of the completed photo [default: the target's]. From JPEG to JPEG the blocks that nothing was filled into
+    /// keep their coefficients exactly; where that cannot be (a canvas that moves the photo by no whole blocks, CMYK),
+    /// the default is PNG
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
+    /// Write a format that cannot hold all of the photo, such as 16 bits a channel or alpha as a JPEG
+    #[arg(long)]
+    pub lossy_ok: bool,
+    /// Leave out where the photo was taken; the rest of its EXIF, XMP and IPTC stays
+    #[arg(long)]
+    pub strip_gps: bool,
+    /// Leave out EXIF, XMP and IPTC; what stays is the colour profile, and the mark that parts of the picture are generated
+    #[arg(long)]
+    pub strip_metadata: bool,
 }
 
 /// Formats that are written.
@@ -34,13 +47,13 @@ pub enum Format {
 }
 
 impl Format {
-    fn extension(self) -> &'static str {
+    fn of_image(self) -> ImageFormat {
         match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpg",
-            Self::Webp => "webp",
-            Self::Tiff => "tif",
-            Self::Bmp => "bmp",
+            Self::Png => ImageFormat::Png,
+            Self::Jpeg => ImageFormat::Jpeg,
+            Self::Webp => ImageFormat::WebP,
+            Self::Tiff => ImageFormat::Tiff,
+            Self::Bmp => ImageFormat::Bmp,
         }
     }
 }
@@ -49,23 +62,49 @@ impl Format {
 const BYTES_PER_PIXEL: u64 = 12;
 
 impl OutputArguments {
-    /// Makes the folder and checks that it can be written to and has room for the results and `more_bytes`.
+    /// Makes the folder and checks that it can be written to and has room for the results and `more_bytes`, and that
+    /// the format can hold the photo.
     ///
     /// # Errors
     /// [`Failure::BadInput`].
     pub fn prepare(&self, scene: &Scene, more_bytes: u64) -> Result<(), Failure> {
+        self.check_losses(scene).or_bad_input()?;
         let pixels = u64::from(scene.target.width()) * u64::from(scene.target.height());
         check_output_folder(&self.output, pixels * BYTES_PER_PIXEL + more_bytes).or_bad_input()
     }
 
-    /// Writes everything of a finished job; returns the completed photo's path.
+    fn check_losses(&self, scene: &Scene) -> anyhow::Result<()> {
+        let Some(format) = self.format.filter(|_| !self.lossy_ok).map(Format::of_image) else { return Ok(()) };
+        let lost = losses(&scene.target, &scene.mask, format);
+        if !lost.is_empty() {
+            bail!(
+                "{} has {}, which a {format:?} cannot hold; give --format png or tiff, or --lossy-ok to lose that",
+                scene.target.name(),
+                lost.join(" and ")
+            );
+        }
+        Ok(())
+    }
+
+    fn strip(&self) -> Strip {
+        match (self.strip_metadata, self.strip_gps) {
+            (true, _) => Strip::All,
+            (false, true) => Strip::Gps,
+            (false, false) => Strip::Nothing,
+        }
+    }
+
+    /// Writes everything of a finished job; returns the completed photo's path and what to know about it.
     ///
     /// # Errors
     /// [`Failure::Failed`]; what was written before stays.
-    pub fn write(&self, scene: &Scene, completion: &Completion) -> Result<PathBuf, Failure> {
-        let extension = self.format.map_or_else(|| lossless_extension(&scene.target), Format::extension);
-        let path = self.output.join(format!("completed.{extension}"));
-        completion.photo.save(&path).or_failed()?;
+    pub fn write(&self, scene: &Scene, completion: &Completion) -> Result<Saved, Failure> {
+        let (photo, mask) = match scene.frame {
+            None => (completion.photo.clone(), scene.mask.clone()),
+            Some(frame) => (completion.photo.clone().cut_to(frame), scene.mask.cut_to(frame)),
+        };
+        let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
+        let saved = photo.save_completed(&mask, &self.output.join("completed"), wanted).or_failed()?;
         write_candidates(&self.output.join("candidates"), &completion.candidates)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
@@ -73,14 +112,7 @@ impl OutputArguments {
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
         }
         write_sheet(&self.output, scene, completion)?;
-        Ok(path)
-    }
-}
-
-fn lossless_extension(target: &Photo) -> &'static str {
-    match target.extension() {
-        "jpg" => "png",
-        other => other,
+        Ok(saved)
     }
 }
 

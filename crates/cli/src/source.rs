@@ -1,14 +1,18 @@
 //! What a job works on: the scene and the base model, from folders or explicit paths.
 
+use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput};
+use crate::terminal::{complain, say};
 use anyhow::anyhow;
 use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
 use realfill::model::Model;
+use realfill::pipeline::Event;
 use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::tuning::TuneConfig;
-use realfill_vision::{Mask, MaskSource, Scene};
+use realfill_vision::canvas::CanvasRequest;
+use realfill_vision::{MaskSource, Scene};
 use std::path::{Path, PathBuf};
 
 /// The photos.
@@ -19,34 +23,68 @@ pub struct SceneArguments {
     #[arg(value_name = "SCENE", required_unless_present = "target", conflicts_with_all = ["target", "mask", "reference"])]
     pub scene: Option<PathBuf>,
     /// The photo to complete, in place of a scene's folder
-    #[arg(long, value_name = "PHOTO", requires = "hole")]
+    #[arg(long, value_name = "PHOTO")]
     pub target: Option<PathBuf>,
     /// What is missing in the target: white = fill, at the target's size
-    #[arg(long, value_name = "PICTURE", group = "hole", requires = "target")]
+    #[arg(
+        long, value_name = "PICTURE", requires = "target", conflicts_with = "mask_from_alpha",
+        required_unless_present_any = ["scene", "mask_from_alpha", "frame"]
+    )]
     pub mask: Option<PathBuf>,
     /// What is transparent in the target is missing
-    #[arg(long, group = "hole")]
+    #[arg(long)]
     pub mask_from_alpha: bool,
     /// Another photo of the same place; one to five
     #[arg(long, value_name = "PHOTO", num_args = 1.., requires = "target")]
     pub reference: Vec<PathBuf>,
+    /// Widen the photo: left, top, right, bottom, in % of its width or height or in px (left=20%,top=300px); what is
+    /// new is filled, beside what a mask marks, and no mask is needed. At most 4 times the photo's area
+    #[arg(long, value_name = "SIDES", group = "frame", value_parser = CanvasRequest::expand)]
+    pub expand: Option<CanvasRequest>,
+    /// Widen the photo to a shape, itself in the middle (16:9)
+    #[arg(long, value_name = "W:H", group = "frame", value_parser = CanvasRequest::aspect)]
+    pub aspect: Option<CanvasRequest>,
+    /// Give the photo a canvas of WxH pixels, its upper left corner at X, Y of it (3000x2000+400+0); with a negative X
+    /// or Y, or a canvas too small, the result is cut to the canvas in the end
+    #[arg(long, value_name = "WxH+X+Y", group = "frame", value_parser = CanvasRequest::canvas)]
+    pub canvas: Option<CanvasRequest>,
 }
 
 impl SceneArguments {
-    /// Reads and checks the photos.
+    /// Reads and checks the photos, lays the target onto the canvas that was asked for, and warns of what their files
+    /// say that cannot be so.
     ///
     /// # Errors
     /// [`Failure::BadInput`] that names the file and what to do.
-    pub fn open(&self) -> Result<Scene, Failure> {
-        let Some(target) = &self.target else {
-            let mut scene = Scene::open(self.scene.as_deref().unwrap_or(Path::new("."))).or_bad_input()?;
-            if self.mask_from_alpha {
-                scene.mask = Mask::from_alpha(&scene.target).or_bad_input()?;
+    pub fn open(&self, talk: Talk) -> Result<Scene, Failure> {
+        let scene = self.read()?;
+        for doubt in std::iter::once(&scene.target).chain(&scene.references).flat_map(|photo| &photo.doubts) {
+            warn(doubt, talk);
+        }
+        Ok(scene)
+    }
+
+    fn read(&self) -> Result<Scene, Failure> {
+        let canvas = self.expand.or(self.aspect).or(self.canvas);
+        let alpha = self.mask_from_alpha.then_some(MaskSource::Alpha);
+        let mask = self.mask.clone().map(MaskSource::File).or(alpha);
+        match &self.target {
+            Some(target) => Scene::from_paths_on_canvas(target, mask.as_ref(), &self.reference, canvas.as_ref()),
+            None => {
+                let folder = self.scene.as_deref().unwrap_or(Path::new("."));
+                Scene::open_on_canvas(folder, mask.as_ref(), canvas.as_ref())
             }
-            return Ok(scene);
-        };
-        let mask = self.mask.as_ref().map_or(MaskSource::Alpha, |path| MaskSource::File(path.clone()));
-        Scene::from_paths(target, &mask, &self.reference).or_bad_input()
+        }
+        .or_bad_input()
+    }
+}
+
+fn warn(text: &str, talk: Talk) {
+    let text = format!("warning: {text}");
+    match talk {
+        Talk { json: true, .. } => say(&serde_json::to_string(&Event::Note { text }).unwrap_or_default()),
+        Talk { quiet: true, .. } => {}
+        _ => complain(&text),
     }
 }
 

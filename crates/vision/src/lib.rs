@@ -3,6 +3,8 @@
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
 pub mod blend;
+pub mod canvas;
+pub mod colour;
 pub mod composite;
 pub mod exemplar;
 pub mod features;
@@ -10,10 +12,12 @@ pub mod flow;
 pub mod fuse;
 pub mod geometry;
 pub mod guide;
+mod jpeg;
 pub mod light;
 pub mod linalg;
 pub mod mask;
 pub mod matching;
+pub mod metadata;
 pub mod metrics;
 pub mod photo;
 pub mod propose;

@@ -6,8 +6,10 @@ mod tests;
 
 pub(crate) use decode::describes;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, Rgb32FImage};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Pictures larger than this are refused before they are decoded: 200 megapixels is twice the largest medium-format
@@ -30,6 +32,24 @@ pub struct Photo {
     pub icc: Option<Vec<u8>>,
     /// The EXIF block (a TIFF structure without the `Exif\0\0` prefix), its orientation reset to upright.
     pub exif: Option<Vec<u8>>,
+    /// The XMP packet.
+    pub xmp: Option<Vec<u8>>,
+    /// Photoshop's image resources, which hold the IPTC record.
+    pub iptc: Option<Vec<u8>>,
+    /// The file itself, where parts of it can be kept when the photo is written again.
+    pub origin: Option<Origin>,
+    /// What the file says that cannot be so, a sentence each that names the file and what is used instead.
+    pub doubts: Vec<String>,
+}
+
+/// The JPEG file that a photo was read from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub(crate) bytes: Arc<[u8]>,
+    /// How its pixels were turned to be upright.
+    pub(crate) orientation: Orientation,
+    /// Where its upper left corner, upright, lies in the photo now.
+    pub(crate) at: (i64, i64),
 }
 
 /// Why a photo could not be read.
@@ -97,7 +117,26 @@ impl Photo {
 
     /// A photo made in memory.
     pub fn from_pixels(pixels: impl Into<DynamicImage>) -> Self {
-        Self { pixels: pixels.into(), path: PathBuf::new(), format: None, icc: None, exif: None }
+        let pixels = pixels.into();
+        Self {
+            pixels,
+            path: PathBuf::new(),
+            format: None,
+            icc: None,
+            exif: None,
+            xmp: None,
+            iptc: None,
+            origin: None,
+            doubts: Vec::new(),
+        }
+    }
+
+    /// Tells that the photo's upper left corner has moved from 0, 0 to `by`.
+    pub(crate) fn moved(mut self, by: (i64, i64)) -> Self {
+        if let Some(origin) = &mut self.origin {
+            origin.at = (origin.at.0 + by.0, origin.at.1 + by.1);
+        }
+        self
     }
 
     /// Width in pixels.

@@ -1,8 +1,14 @@
 //! Writing pictures and other results: whole or not at all, in the photo's own format, with what its file said about it.
 
+mod completed;
 mod encode;
+mod segments;
 #[cfg(test)]
 mod tests;
+
+pub use completed::{Saved, Wanted};
+pub use encode::losses;
+pub(crate) use segments::photoshop;
 
 use crate::Photo;
 use crate::photo::FORMATS;
@@ -73,7 +79,7 @@ impl Photo {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
         let path = path.as_ref();
         let format = self.format_for(path)?;
-        let bytes = encode::encode(self, format).map_err(|error| {
+        let bytes = encode::encode(self, format, &mut Vec::new()).map_err(|error| {
             let reason = error.to_string();
             SaveError::Encode { path: path.to_owned(), format, reason }
         })?;
@@ -82,13 +88,7 @@ impl Photo {
 
     /// The extension, without dot, of a result that keeps this photo's format; `png` for a picture made in memory.
     pub fn extension(&self) -> &'static str {
-        match self.format {
-            Some(ImageFormat::Jpeg) => "jpg",
-            Some(ImageFormat::WebP) => "webp",
-            Some(ImageFormat::Tiff) => "tif",
-            Some(ImageFormat::Bmp) => "bmp",
-            _ => "png",
-        }
+        extension_of(self.format.unwrap_or(ImageFormat::Png))
     }
 
     fn format_for(&self, path: &Path) -> Result<ImageFormat, SaveError> {
@@ -96,6 +96,16 @@ impl Photo {
         ImageFormat::from_extension(extension)
             .filter(|format| encode::WRITABLE.contains(format))
             .ok_or_else(|| SaveError::Extension { path: path.to_owned() })
+    }
+}
+
+fn extension_of(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Jpeg => "jpg",
+        ImageFormat::WebP => "webp",
+        ImageFormat::Tiff => "tif",
+        ImageFormat::Bmp => "bmp",
+        _ => "png",
     }
 }
 

@@ -4,9 +4,12 @@ mod folder;
 #[cfg(test)]
 mod tests;
 
+use crate::canvas::{CanvasError, CanvasRequest};
+use crate::colour::in_colours_of;
 use crate::mask::MaskError;
 use crate::photo::PhotoError;
 use crate::{Mask, Photo};
+use image::math::Rect;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -23,10 +26,12 @@ pub struct Scene {
     pub target: Photo,
     /// The hole, at the target's size.
     pub mask: Mask,
-    /// Other photos of the place, in any size.
+    /// Other photos of the place, in any size, in the target's colours.
     pub references: Vec<Photo>,
     /// What really was in the hole, where it is known (evaluation scenes).
     pub truth: Option<Photo>,
+    /// The part of the target that the result is cut to; `None` for all of it.
+    pub frame: Option<Rect>,
 }
 
 /// Where the hole is told.
@@ -47,6 +52,9 @@ pub enum SceneError {
     /// The mask cannot be used.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// The canvas cannot be had.
+    #[error(transparent)]
+    Canvas(#[from] CanvasError),
     /// There is no reference.
     #[error("{scene} has no reference photos; one to five photos of the same place are needed")]
     NoReferences {
@@ -118,7 +126,20 @@ impl Scene {
     /// # Errors
     /// A missing or doubled file, an unreadable photo, an unusable mask, or not one to five references.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, SceneError> {
-        folder::open(folder.as_ref())
+        folder::open(folder.as_ref(), None, None)
+    }
+
+    /// As [`Scene::open`], with the hole told by `mask` where it is given, and the target laid onto the canvas that is
+    /// asked for. Then a mask is not needed, and the truth is left out.
+    ///
+    /// # Errors
+    /// As [`Scene::open`], and a canvas that cannot be had.
+    pub fn open_on_canvas(
+        folder: impl AsRef<Path>,
+        mask: Option<&MaskSource>,
+        canvas: Option<&CanvasRequest>,
+    ) -> Result<Self, SceneError> {
+        folder::open(folder.as_ref(), mask, canvas)
     }
 
     /// Opens a scene from explicit paths, named after the target's file.
@@ -130,16 +151,44 @@ impl Scene {
         mask: &MaskSource,
         references: &[P],
     ) -> Result<Self, SceneError> {
+        Self::from_paths_on_canvas(target, Some(mask), references, None)
+    }
+
+    /// As [`Scene::from_paths`], with the target laid onto the canvas that is asked for. Then a mask is not needed;
+    /// without one, what is transparent in the target is missing too.
+    ///
+    /// # Errors
+    /// As [`Scene::from_paths`], and a canvas that cannot be had.
+    pub fn from_paths_on_canvas<P: AsRef<Path>>(
+        target: impl AsRef<Path>,
+        mask: Option<&MaskSource>,
+        references: &[P],
+        canvas: Option<&CanvasRequest>,
+    ) -> Result<Self, SceneError> {
         let target_path = target.as_ref();
         check_count(&target_path.to_string_lossy(), references.len())?;
         let target = Photo::open(target_path)?;
-        let mask = match mask {
-            MaskSource::File(path) => Mask::open(path, &target)?,
-            MaskSource::Alpha => Mask::from_alpha(&target)?,
-        };
+        let mask = mask.map(|mask| mask.open(&target)).transpose()?;
         let references = references.iter().map(Photo::open).collect::<Result<_, _>>()?;
         let name = target_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, target, mask, references, truth: None })
+        Self::assemble(name, target, mask, references, canvas)
+    }
+
+    fn assemble(
+        name: String,
+        target: Photo,
+        mask: Option<Mask>,
+        references: Vec<Photo>,
+        canvas: Option<&CanvasRequest>,
+    ) -> Result<Self, SceneError> {
+        let references = in_colours_of_all(references, &target);
+        let Some(canvas) = canvas else {
+            let mask = mask.map_or_else(|| Mask::from_alpha(&target), Ok)?;
+            return Ok(Self { name, target, mask, references, truth: None, frame: None });
+        };
+        let mask = mask.or_else(|| Mask::from_alpha(&target).ok());
+        let grown = canvas.grow(target, mask.as_ref())?;
+        Ok(Self { name, target: grown.photo, mask: grown.mask, references, truth: None, frame: grown.frame })
     }
 
     /// A scene from photos in memory, for programs that receive them some other way.
@@ -153,7 +202,21 @@ impl Scene {
             let (mask, target) = ("the mask".into(), target.name());
             return Err(MaskError::Size { mask, mask_size, target, target_size }.into());
         }
-        Ok(Self { name: name.into(), target, mask, references, truth: None })
+        let references = in_colours_of_all(references, &target);
+        Ok(Self { name: name.into(), target, mask, references, truth: None, frame: None })
+    }
+}
+
+fn in_colours_of_all(references: Vec<Photo>, target: &Photo) -> Vec<Photo> {
+    references.into_iter().map(|reference| in_colours_of(reference, target)).collect()
+}
+
+impl MaskSource {
+    fn open(&self, target: &Photo) -> Result<Mask, MaskError> {
+        match self {
+            Self::File(path) => Mask::open(path, target),
+            Self::Alpha => Mask::from_alpha(target),
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags
 use crate::source::{ModelArguments, SceneArguments};
 use realfill::pipeline::{Completion, FillConfig, fill};
 use realfill::tuning::Preset;
+use realfill_vision::save::Saved;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 const AFTER_HELP: &str = "\
@@ -19,6 +20,8 @@ Examples:
   realfill fill my-scene --output out
   realfill fill --target photo.jpg --mask hole.png --reference a.jpg --reference b.jpg
   realfill fill --target erased.png --mask-from-alpha --reference a.jpg
+  realfill fill --target photo.jpg --expand left=20%,top=300px --reference a.jpg
+  realfill fill my-scene --aspect 16:9
   realfill fill my-scene --model path/to/stable-diffusion-inpainting --preset paper --device vulkan
   realfill fill my-scene --config settings.toml --candidates 8 --resume
 
@@ -76,7 +79,7 @@ impl Arguments {
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
     let config = arguments.settings()?;
-    let scene = arguments.scene.open()?;
+    let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     let job = Job::new(&scene, model.as_ref(), &config).or_failed()?;
     let folder = arguments.output.output.as_path();
@@ -91,18 +94,24 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let completion = fill(&scene, model.as_mut(), &config, folder, &mut |event| progress.hear(&event));
     progress.finish();
     let completion = completion.map_err(Failure::of_job)?;
-    let path = arguments.output.write(&scene, &completion)?;
+    let saved = arguments.output.write(&scene, &completion)?;
     remove_checkpoints(folder).or_failed()?;
-    conclude(&mut progress, &path, &completion, clock.elapsed().as_secs_f64());
+    conclude(&mut progress, &saved, &completion, clock.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// The last lines: where the picture is, how far it is true, how long it took.
-pub fn conclude(progress: &mut Progress, path: &Path, completion: &Completion, secs: f64) {
-    let lines =
-        [format!("completed photo: {}", path.display()), supported(completion), format!("took {}", duration(secs))];
+pub fn conclude(progress: &mut Progress, saved: &Saved, completion: &Completion, secs: f64) {
+    let path = &saved.path;
+    let told = [supported(completion), format!("took {}", duration(secs))];
+    let notes = saved.notes.iter().map(|note| format!("note: {note}"));
+    let lines: Vec<String> =
+        std::iter::once(format!("completed photo: {}", path.display())).chain(notes).chain(told).collect();
     let report = serde_json::to_value(&completion.report).unwrap_or_default();
-    progress.conclude(&lines, json!({ "event": "done", "completed": path, "secs": secs, "report": report }));
+    progress.conclude(
+        &lines,
+        json!({ "event": "done", "completed": path, "notes": saved.notes, "secs": secs, "report": report }),
+    );
 }
 
 fn supported(completion: &Completion) -> String {

@@ -21,6 +21,7 @@ const AFTER_HELP: &str = "\
 Examples:
   realfill sample my-scene --adapter tuned/adapter --output out
   realfill sample my-scene --adapter out/adapter --seed 100 --candidates 16 --output more
+  realfill sample my-scene --adapter tuned/adapter --expand right=25%
   realfill sample my-scene --output untuned          with the model as it is";
 
 /// Arguments of `sample`.
@@ -57,7 +58,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         tune: None,
     };
     let mut config = resolve(None, arguments.config.as_ref(), &flags).or_bad_input()?;
-    let scene = arguments.scene.open()?;
+    let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     config.tune.iterations = 0;
     if let Some(folder) = &arguments.adapter {
@@ -75,8 +76,8 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         Failure::Stopped(_) => Failure::Stopped("stopped; run the same command again".into()),
         other => other,
     })?;
-    let path = arguments.output.write(&scene, &completion)?;
-    conclude(&mut progress, &path, &completion, clock.elapsed().as_secs_f64());
+    let saved = arguments.output.write(&scene, &completion)?;
+    conclude(&mut progress, &saved, &completion, clock.elapsed().as_secs_f64());
     Ok(())
 }
 

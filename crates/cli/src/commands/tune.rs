@@ -20,6 +20,7 @@ const AFTER_HELP: &str = "\
 Examples:
   realfill tune my-scene --output tuned
   realfill tune my-scene --output tuned --preset paper --resume
+  realfill tune my-scene --aspect 16:9 --output tuned
   realfill sample my-scene --adapter tuned/adapter --output out
 
 The output folder holds adapter/ and report.json, and checkpoints/ while it works.";
@@ -65,7 +66,7 @@ impl Arguments {
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
     let (config, folder) = (arguments.settings().or_bad_input()?, arguments.output.as_path());
-    let scene = arguments.scene.open()?;
+    let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     let job = Job::new(&scene, model.as_ref(), &config).or_failed()?;
     if arguments.resume {

@@ -1,7 +1,7 @@
 //! What cannot be used is refused before any work, with words that name it and say what to do, exit code 2, and nothing
 //! written.
 
-use crate::material::{SIZE, mask, photo, realfill, scene};
+use crate::material::{SIZE, crc32, mask, photo, realfill, scene};
 use image::{Rgb, RgbImage};
 use predicates::str::contains;
 use realfill_models::sd::{Preset, write_random_checkpoint};
@@ -104,6 +104,48 @@ fn an_opaque_target_has_no_hole_to_tell_by_transparency() {
 }
 
 #[test]
+fn an_expansion_of_nothing_of_a_negative_or_of_too_much_gives_the_limit() {
+    let folder = scene();
+    for (options, words) in [
+        (["--expand", "left=0"], "adds nothing to target.png, which is 80×64"),
+        (["--expand", "left=-5px"], "left is -5px, and a side can only move outwards"),
+        (["--expand", "left=301%"], "the canvas would be 321×64; the limit for target.png, which is 80×64, is 4 times"),
+        (["--expand", "leftwards"], "write left=20%,top=300px"),
+        (["--aspect", "5:4"], "adds nothing"),
+        (["--aspect", "wide"], "write 16:9"),
+        (["--canvas", "80x64+80+0"], "shows nothing of target.png"),
+        (["--canvas", "80"], "write 3000x2000+400+0"),
+    ] {
+        refuses(folder.path(), &options, &[words]);
+    }
+}
+
+#[test]
+fn a_format_that_cannot_hold_the_photo_names_what_would_be_lost() {
+    let folder = scene();
+    let path = folder.path().join("scene/target/target.png");
+    let deep = image::DynamicImage::from(photo(SIZE, 0)).to_rgba16();
+    let thin = image::ImageBuffer::from_fn(SIZE.0, SIZE.1, |x, y| {
+        let [r, g, b, _] = deep.get_pixel(x, y).0;
+        image::Rgba([r, g, b, 40_000u16])
+    });
+    image::DynamicImage::from(thin).save(&path).unwrap();
+    let model = crate::material::weights().display().to_string();
+    let words = ["target.png has alpha and 16 bits a channel", "a Jpeg cannot hold", "--lossy-ok"];
+    refuses(folder.path(), &["--model", &model, "--format", "jpeg"], &words);
+    refuses(folder.path(), &["--model", &model, "--format", "webp"], &["16 bits a channel, which"]);
+}
+
+#[test]
+fn a_target_without_a_hole_asks_for_one() {
+    let folder = scene();
+    let target = folder.path().join("scene/target/target.png");
+    let mut command = realfill();
+    command.args(["fill", "--reference", "r.png", "--target"]).arg(target);
+    command.assert().code(2).stderr(contains("--mask"));
+}
+
+#[test]
 fn a_scene_without_references_says_how_many_are_needed() {
     let folder = scene();
     fs::remove_dir_all(folder.path().join("scene/ref")).unwrap();
@@ -127,12 +169,6 @@ fn a_decompression_bomb_is_refused_by_its_header() {
     bytes[29..33].copy_from_slice(&check);
     fs::write(&path, bytes).unwrap();
     refuses(folder.path(), &[], &["target.png is 30000×30000", "limit is 200"]);
-}
-
-/// PNG's checksum (ISO 3309), bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
 }
 
 #[test]

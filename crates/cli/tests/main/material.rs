@@ -72,3 +72,9 @@ pub fn weights() -> &'static Path {
     });
     path
 }
+
+/// PNG's checksum (ISO 3309), bit by bit.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
+}

@@ -1,6 +1,7 @@
 //! Whole jobs on tiny scenes: the files are there, and known pixels are as they were.
 
 use crate::material::{SHORT, mask, photo, realfill, scene, weights};
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use std::fs;
@@ -83,16 +84,25 @@ fn a_guided_job_tells_how_much_is_supported() {
 }
 
 #[test]
-fn a_jpeg_target_becomes_a_png_unless_asked_otherwise() {
+fn a_jpeg_target_becomes_a_jpeg_with_its_blocks_or_what_is_asked_for() {
     let folder = scene();
     let target = folder.path().join("scene/target");
     fs::remove_file(target.join("target.png")).unwrap();
     photo(crate::material::SIZE, 0).save(target.join("target.jpg")).unwrap();
-    fill(folder.path(), "out", &["--iterations", "0"]).assert().success();
+    fill(folder.path(), "out", &["--iterations", "0"]).assert().success().stdout(contains("completed.jpg"));
     let before = pixels(&target.join("target.jpg"));
-    assert_eq!(changed(&before, &pixels(&folder.path().join("out/completed.png"))).0, 0);
-    fill(folder.path(), "jpeg", &["--iterations", "0", "--format", "jpeg"]).assert().success();
-    assert!(folder.path().join("jpeg/completed.jpg").is_file());
+    let after = pixels(&folder.path().join("out/completed.jpg"));
+    // The hole is 26..40 × 21..32, so that blocks of 16 are touched from 16 to 48 × 16 to 32.
+    let changed_far = before.enumerate_pixels().filter(|(x, y, pixel)| {
+        let far = *x < 15 || *x > 48 || *y < 15 || *y > 32;
+        far && after.get_pixel(*x, *y) != *pixel
+    });
+    assert_eq!(changed_far.count(), 0);
+    fill(folder.path(), "png", &["--iterations", "0", "--format", "png"]).assert().success();
+    assert_eq!(changed(&before, &pixels(&folder.path().join("png/completed.png"))).0, 0);
+    let moved = ["--iterations", "0", "--expand", "left=3px"];
+    fill(folder.path(), "moved", &moved).assert().success().stdout(contains("note: the result is a PNG"));
+    assert!(folder.path().join("moved/completed.png").is_file());
 }
 
 #[test]
@@ -179,4 +189,62 @@ fn an_adapter_of_another_base_is_refused() {
         .assert()
         .code(2)
         .stderr(contains("was tuned on the model other"));
+}
+
+#[test]
+fn widening_alone_equals_the_run_with_a_mask() {
+    let folder = scene();
+    let target = folder.path().join("scene/target");
+    let (wide, at) = (pixels(&target.join("target.png")), 20);
+    let known = image::imageops::crop_imm(&wide, at, 0, wide.width() - at, wide.height()).to_image();
+    let mask =
+        image::GrayImage::from_fn(wide.width(), wide.height(), |x, _| image::Luma([if x < at { 255 } else { 0 }]));
+    mask.save(target.join("mask.png")).unwrap();
+    fill(folder.path(), "masked", &["--iterations", "0"]).assert().success();
+    known.save(target.join("target.png")).unwrap();
+    fs::remove_file(target.join("mask.png")).unwrap();
+    for (output, frame) in [("sides", ["--expand", "left=20px"]), ("canvas", ["--canvas", "80x64+20+0"])] {
+        fill(folder.path(), output, &["--iterations", "0"]).args(frame).assert().success();
+        let completed = |output: &str| pixels(&folder.path().join(output).join("completed.png"));
+        assert_eq!(completed(output), completed("masked"), "{output}");
+    }
+}
+
+#[test]
+fn a_canvas_that_cuts_the_photo_gives_a_result_of_its_size() {
+    let folder = scene();
+    fill(folder.path(), "out", &["--iterations", "0", "--canvas", "70x80-20+8"]).assert().success();
+    let completed = pixels(&folder.path().join("out/completed.png"));
+    assert_eq!(completed.dimensions(), (70, 80));
+    let before = pixels(&folder.path().join("scene/target/target.png"));
+    assert_eq!(completed.get_pixel(59, 8), before.get_pixel(79, 0));
+}
+
+#[test]
+fn a_broken_profile_is_warned_of_and_the_photo_marked_as_a_composite() {
+    let folder = scene();
+    let path = folder.path().join("scene/target/target.png");
+    let whole = fs::read(&path).unwrap();
+    // An iCCP chunk (PNG, 11.3.2.3) whose stored-only zlib stream holds 132 bytes that are no profile but say RGB.
+    let profile = [&[0; 16][..], b"RGB ", &[7; 112]].concat();
+    let stored = [&[0x78, 1, 1, 132, 0, 0x7B, 0xFF][..], &profile, &adler32(&profile).to_be_bytes()].concat();
+    let chunk = [b"iCCP".as_slice(), b"p\0\0", &stored].concat();
+    let head =
+        [&(chunk.len() as u32 - 4).to_be_bytes()[..], &chunk, &crate::material::crc32(&chunk).to_be_bytes()].concat();
+    fs::write(&path, [&whole[..33], &head, &whole[33..]].concat()).unwrap();
+    fill(folder.path(), "out", &["--iterations", "0", "--strip-metadata"])
+        .assert()
+        .success()
+        .stderr(contains("warning: ").and(contains("target.png: its colour profile is broken")));
+    let completed = fs::read(folder.path().join("out/completed.png")).unwrap();
+    let mark = b"compositeWithTrainedAlgorithmicMedia";
+    assert!(completed.windows(mark.len()).any(|window| window == mark));
+}
+
+/// zlib's checksum (RFC 1950).
+fn adler32(bytes: &[u8]) -> u32 {
+    let (a, b) = bytes
+        .iter()
+        .fold((1u32, 0u32), |(a, b), &byte| ((a + u32::from(byte)) % 65_521, (a + u32::from(byte) + b) % 65_521));
+    b << 16 | a
 }

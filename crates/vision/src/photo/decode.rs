@@ -1,6 +1,8 @@
 //! From a file's bytes to upright pixels, with the checks that come before decoding.
 
-use super::{MAX_MEGAPIXELS, Photo, PhotoError};
+use super::{MAX_MEGAPIXELS, Origin, Photo, PhotoError};
+use crate::save::photoshop;
+use crate::{colour, jpeg, metadata};
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -41,11 +43,31 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
     check_size(decoder.dimensions(), path)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let icc = if format == ImageFormat::Tiff { tiff_profile(bytes) } else { decoder.icc_profile().ok().flatten() };
-    let exif = decoder.exif_metadata().ok().flatten().map(upright_exif);
+    let exif = match format {
+        ImageFormat::Tiff => metadata::described_by(bytes),
+        _ => decoder.exif_metadata().ok().flatten(),
+    };
+    let xmp = match format {
+        ImageFormat::Tiff => metadata::xmp_in(bytes),
+        _ => decoder.xmp_metadata().ok().flatten(),
+    };
+    let iptc = match format {
+        ImageFormat::Jpeg => photoshop(&jpeg::segments(bytes)),
+        ImageFormat::Tiff => metadata::photoshop_in(bytes),
+        _ => None,
+    };
+    let mut doubts = exif.as_ref().map_or_else(Vec::new, |exif| metadata::doubts(exif, decoder.dimensions()));
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(|error| broken(explain(&error)))?;
     pixels.apply_orientation(orientation);
-    let icc = icc.filter(|profile| describes(profile, &pixels));
-    Ok(Photo { pixels, path: path.to_owned(), format: Some(format), icc, exif })
+    let icc = icc.filter(|profile| describes(profile, &pixels)).filter(|profile| {
+        let defect = colour::defect(profile);
+        doubts.extend(defect.iter().map(|defect| format!("its colour profile is broken ({defect}); sRGB is used")));
+        defect.is_none()
+    });
+    let origin = (format == ImageFormat::Jpeg).then(|| Origin { bytes: bytes.into(), orientation, at: (0, 0) });
+    let (format, exif, path) = (Some(format), exif.map(upright_exif), path.to_owned());
+    let doubts = doubts.into_iter().map(|doubt| format!("{}: {doubt}", path.display())).collect();
+    Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, origin, doubts })
 }
 
 fn recognise(bytes: &[u8], path: &Path) -> Result<ImageFormat, PhotoError> {

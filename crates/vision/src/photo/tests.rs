@@ -134,7 +134,7 @@ fn cmyk_and_ycck_with_adobe_inversion_give_the_printed_colours() {
 
 #[test]
 fn a_profile_that_describes_the_pixels_is_kept() {
-    let profile = [&[0; 16][..], b"RGB ", &[7; 108]].concat();
+    let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
     encoder.set_icc_profile(profile.clone()).unwrap();
@@ -216,4 +216,17 @@ fn more_than_200_megapixels_are_refused_before_decoding() {
     let frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF]);
     assert!(refusal(&jpeg).contains("65535×65535"), "{}", refusal(&jpeg));
+}
+
+#[test]
+fn a_broken_profile_is_a_doubt_and_srgb() {
+    let broken = [&[0; 16][..], b"RGB ", &[7; 108]].concat();
+    let mut bytes = Vec::new();
+    let mut encoder = PngEncoder::new(&mut bytes);
+    encoder.set_icc_profile(broken).unwrap();
+    encoder.write_image(&quarters(), 32, 16, image::ExtendedColorType::Rgb8).unwrap();
+    let photo = decoded(&bytes);
+    assert_eq!(photo.icc, None);
+    assert!(photo.doubts[0].contains("photo.any: its colour profile is broken"), "{:?}", photo.doubts);
+    assert_eq!(photo.pixels.as_rgb8(), Some(&quarters()));
 }

@@ -1,9 +1,12 @@
 //! From a photo to a file's bytes.
 
-use crate::Photo;
+use super::segments::segments;
 use crate::photo::describes;
-use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder, webp::WebPEncoder};
-use image::{ColorType, DynamicImage, ImageEncoder, ImageFormat, ImageResult};
+use crate::{Mask, Photo, jpeg, metadata};
+use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder};
+use image::error::EncodingError;
+use image::{ColorType, DynamicImage, ImageEncoder, ImageError, ImageFormat, ImageResult};
+use image_webp::WebPEncoder;
 use std::io::Cursor;
 
 /// The formats that are written.
@@ -13,49 +16,119 @@ pub(super) const WRITABLE: [ImageFormat; 5] =
 /// High enough that an eye sees no loss; what cameras call "fine".
 const JPEG_QUALITY: u8 = 95;
 
-/// The longest EXIF block that fits into a JPEG segment beside its length and prefix.
-const MAX_JPEG_EXIF: usize = 65_533 - 6;
-
-pub(super) fn encode(photo: &Photo, format: ImageFormat) -> ImageResult<Vec<u8>> {
+/// The file of a photo. What the format has no place for is left out and told in `notes`.
+pub(super) fn encode(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>) -> ImageResult<Vec<u8>> {
     let pixels = fitting(&photo.pixels, format);
+    let icc = photo.icc.clone().filter(|icc| describes(icc, &pixels));
     let mut bytes = Vec::new();
     match format {
-        ImageFormat::Jpeg => write(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY), photo, &pixels, format),
-        ImageFormat::WebP => write(WebPEncoder::new_lossless(&mut bytes), photo, &pixels, format),
-        ImageFormat::Bmp => write(BmpEncoder::new(&mut bytes), photo, &pixels, format),
-        ImageFormat::Tiff => write(TiffEncoder::new(Cursor::new(&mut bytes)), photo, &pixels, format),
-        _ => write(PngEncoder::new(&mut bytes), photo, &pixels, format),
-    }?;
+        ImageFormat::Jpeg => {
+            write(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY), None, None, &pixels)?;
+            let segments = segments(&Photo { icc, ..photo.clone() }, &[], false, notes);
+            return Ok(jpeg::with_segments(&bytes, &segments));
+        }
+        ImageFormat::WebP => write_webp(&mut bytes, photo, icc, &pixels)?,
+        ImageFormat::Bmp => write(BmpEncoder::new(&mut bytes), None, None, &pixels)?,
+        ImageFormat::Tiff => {
+            write(TiffEncoder::new(Cursor::new(&mut bytes)), icc, None, &pixels)?;
+            let (exif, xmp) = (photo.exif.as_deref(), photo.xmp.as_deref());
+            return Ok(metadata::describe(bytes, exif, xmp, photo.iptc.as_deref()));
+        }
+        _ => {
+            write(PngEncoder::new(&mut bytes), icc, photo.exif.clone(), &pixels)?;
+            return Ok(metadata::png_text(&bytes, photo.xmp.as_deref(), photo.iptc.as_deref()));
+        }
+    }
+    tell_left_out(photo, format, notes);
     Ok(bytes)
 }
 
-/// Profile and EXIF go along where the encoder takes them; those that do not say so, and the picture is written without.
-fn write(mut encoder: impl ImageEncoder, photo: &Photo, pixels: &DynamicImage, format: ImageFormat) -> ImageResult<()> {
-    if let Some(icc) = photo.icc.as_ref().filter(|icc| describes(icc, pixels)) {
-        let _ = encoder.set_icc_profile(icc.clone());
+/// WebP has no place for the IPTC record, and BMP none for anything.
+fn tell_left_out(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>) {
+    let bmp = format == ImageFormat::Bmp;
+    let parts = [
+        ("profile", bmp && photo.icc.is_some()),
+        ("EXIF", bmp && photo.exif.is_some()),
+        ("XMP", bmp && photo.xmp.is_some()),
+        ("IPTC", photo.iptc.is_some()),
+    ];
+    let lost: Vec<&str> = parts.into_iter().filter(|(_, lost)| *lost).map(|(name, _)| name).collect();
+    if !lost.is_empty() {
+        notes.push(format!("{} left out: a {format:?} has no place for it", lost.join(", ")));
     }
-    let fits = |exif: &&Vec<u8>| format != ImageFormat::Jpeg || exif.len() <= MAX_JPEG_EXIF;
-    if let Some(exif) = photo.exif.as_ref().filter(fits) {
-        let _ = encoder.set_exif_metadata(exif.clone());
+}
+
+fn write(
+    mut encoder: impl ImageEncoder,
+    icc: Option<Vec<u8>>,
+    exif: Option<Vec<u8>>,
+    pixels: &DynamicImage,
+) -> ImageResult<()> {
+    if let Some(icc) = icc {
+        encoder.set_icc_profile(icc).map_err(ImageError::Unsupported)?;
+    }
+    if let Some(exif) = exif {
+        encoder.set_exif_metadata(exif).map_err(ImageError::Unsupported)?;
     }
     encoder.write_image(pixels.as_bytes(), pixels.width(), pixels.height(), pixels.color().into())
 }
 
-/// The pixels in the nearest colour type that the format holds.
-fn fitting(pixels: &DynamicImage, format: ImageFormat) -> DynamicImage {
+fn write_webp(bytes: &mut Vec<u8>, photo: &Photo, icc: Option<Vec<u8>>, pixels: &DynamicImage) -> ImageResult<()> {
+    let mut encoder = WebPEncoder::new(bytes);
+    icc.into_iter().for_each(|icc| encoder.set_icc_profile(icc));
+    photo.exif.iter().for_each(|exif| encoder.set_exif_metadata(exif.clone()));
+    photo.xmp.iter().for_each(|xmp| encoder.set_xmp_metadata(xmp.clone()));
+    let colour = match pixels.color() {
+        ColorType::L8 => image_webp::ColorType::L8,
+        ColorType::La8 => image_webp::ColorType::La8,
+        ColorType::Rgba8 => image_webp::ColorType::Rgba8,
+        _ => image_webp::ColorType::Rgb8,
+    };
+    encoder
+        .encode(pixels.as_bytes(), pixels.width(), pixels.height(), colour)
+        .map_err(|error| ImageError::Encoding(EncodingError::new(ImageFormat::WebP.into(), error)))
+}
+
+/// What of a photo's known pixels the format cannot hold, in words: "alpha", "16 bits a channel".
+pub fn losses(photo: &Photo, mask: &Mask, format: ImageFormat) -> Vec<&'static str> {
+    let (before, after) = (photo.pixels.color(), nearest(photo.pixels.color(), format));
+    let bits = |colour: ColorType| colour.bits_per_pixel() / u16::from(colour.channel_count());
+    let alpha = before.has_alpha() && !after.has_alpha() && is_transparent(&photo.pixels, mask);
+    let parts = [("alpha", alpha), ("16 bits a channel", bits(after) < bits(before))];
+    parts.into_iter().filter(|(_, lost)| *lost).map(|(name, _)| name).collect()
+}
+
+/// Whether a known pixel is: the hole becomes opaque.
+fn is_transparent(pixels: &DynamicImage, mask: &Mask) -> bool {
+    pixels.to_luma_alpha16().pixels().zip(mask.holes()).any(|(pixel, hole)| !hole && pixel.0[1] < u16::MAX)
+}
+
+/// The nearest colour type that the format holds.
+fn nearest(colour: ColorType, format: ImageFormat) -> ColorType {
     use ColorType::*;
-    match (format, pixels.color()) {
-        (ImageFormat::Jpeg, L8 | Rgb8) => pixels.clone(),
-        (ImageFormat::Jpeg, L16 | La8 | La16) => pixels.to_luma8().into(),
-        (ImageFormat::Jpeg, _) => pixels.to_rgb8().into(),
-        (ImageFormat::WebP | ImageFormat::Bmp, L16) => pixels.to_luma8().into(),
-        (ImageFormat::WebP | ImageFormat::Bmp, La16) => pixels.to_luma_alpha8().into(),
-        (ImageFormat::WebP | ImageFormat::Bmp, Rgb16 | Rgb32F) => pixels.to_rgb8().into(),
-        (ImageFormat::WebP | ImageFormat::Bmp, Rgba16 | Rgba32F) => pixels.to_rgba8().into(),
-        (ImageFormat::Tiff, La8) => pixels.to_rgba8().into(),
-        (ImageFormat::Tiff, La16) => pixels.to_rgba16().into(),
-        (ImageFormat::Png, Rgb32F) => pixels.to_rgb16().into(),
-        (ImageFormat::Png, Rgba32F) => pixels.to_rgba16().into(),
-        _ => pixels.clone(),
+    match (format, colour) {
+        (ImageFormat::Jpeg, L8 | L16 | La8 | La16) => L8,
+        (ImageFormat::Jpeg, _) => Rgb8,
+        (ImageFormat::WebP | ImageFormat::Bmp, L16) => L8,
+        (ImageFormat::WebP | ImageFormat::Bmp, La16) => La8,
+        (ImageFormat::WebP | ImageFormat::Bmp, Rgb16 | Rgb32F) => Rgb8,
+        (ImageFormat::WebP | ImageFormat::Bmp, Rgba16 | Rgba32F) => Rgba8,
+        (ImageFormat::Tiff, La8) => Rgba8,
+        (ImageFormat::Tiff, La16) => Rgba16,
+        (ImageFormat::Png, Rgb32F) => Rgb16,
+        (ImageFormat::Png, Rgba32F) => Rgba16,
+        (_, other) => other,
+    }
+}
+
+fn fitting(pixels: &DynamicImage, format: ImageFormat) -> DynamicImage {
+    match nearest(pixels.color(), format) {
+        same if same == pixels.color() => pixels.clone(),
+        ColorType::L8 => pixels.to_luma8().into(),
+        ColorType::La8 => pixels.to_luma_alpha8().into(),
+        ColorType::Rgb16 => pixels.to_rgb16().into(),
+        ColorType::Rgba16 => pixels.to_rgba16().into(),
+        ColorType::Rgba8 => pixels.to_rgba8().into(),
+        _ => pixels.to_rgb8().into(),
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Mask;
 use crate::test_folder::TestFolder;
 use image::{DynamicImage, ImageBuffer, Rgb, RgbImage, Rgba};
 
@@ -20,7 +21,7 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn a_round_trip_keeps_pixels_profile_and_exif() {
     let folder = TestFolder::new();
-    let icc = [&[0; 16][..], b"RGB ", &[7; 108]].concat();
+    let icc = moxcms::ColorProfile::new_display_p3().encode().unwrap();
     let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0".to_vec();
     let photo = Photo { icc: Some(icc), exif: Some(exif), ..Photo::from_pixels(gradient()) };
     for name in ["a.png", "a.webp", "a.tiff", "a.bmp", "a.jpg"] {
@@ -130,4 +131,110 @@ fn a_read_only_folder_is_an_error() {
     let may_write = fs::write(folder.join("try"), "").is_ok();
     assert_eq!(check_output_folder(folder.path(), 0).is_ok(), may_write);
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A photo read from a JPEG of 61×45 pixels with MCUs of 16×16, and a hole in its middle.
+fn jpeg_photo(name: &str) -> (Photo, Mask) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jpeg").join(name);
+    let photo = Photo::open(path).unwrap();
+    let mask = Mask::from_fn(photo.width(), photo.height(), |x, y| (20..30).contains(&x) && (18..30).contains(&y));
+    (photo, mask)
+}
+
+fn filled(photo: &Photo, mask: &Mask) -> Photo {
+    let colour = Rgb([0.2, 0.6, 0.4]);
+    crate::composite::composite(
+        photo,
+        mask,
+        &image::Rgb32FImage::from_pixel(photo.width(), photo.height(), colour),
+        2.0,
+    )
+}
+
+#[test]
+fn a_completed_jpeg_keeps_the_blocks_outside_the_hole() {
+    let folder = TestFolder::new();
+    for name in ["ragged-420.jpg", "ragged-420-progressive.jpg", "ragged-422.jpg", "ragged-grey.jpg"] {
+        let (photo, mask) = jpeg_photo(name);
+        let saved = filled(&photo, &mask).save_completed(&mask, &folder.join("completed"), Wanted::default()).unwrap();
+        assert_eq!(saved, Saved { path: folder.join("completed.jpg"), notes: Vec::new() });
+        let read = Photo::open(&saved.path).unwrap();
+        let (before, after) = (photo.pixels.to_rgb8(), read.pixels.to_rgb8());
+        let far = before.enumerate_pixels().filter(|(x, y, _)| *x < 14 || *x > 34 || *y < 14 || *y > 34);
+        assert!(far.into_iter().all(|(x, y, pixel)| after.get_pixel(x, y) == pixel), "{name}");
+        assert_ne!(before.get_pixel(25, 24), after.get_pixel(25, 24), "{name}");
+    }
+}
+
+#[test]
+fn a_jpeg_whose_blocks_do_not_fit_becomes_a_png_unless_a_jpeg_is_asked_for() {
+    let folder = TestFolder::new();
+    let (photo, _) = jpeg_photo("ragged-420.jpg");
+    let known = photo.pixels.to_rgb8();
+    let grown = crate::canvas::CanvasRequest::expand("left=5px").unwrap().grow(photo, None).unwrap();
+    let result = filled(&grown.photo, &grown.mask);
+    let saved = result.save_completed(&grown.mask, &folder.join("completed"), Wanted::default()).unwrap();
+    assert_eq!(saved.path, folder.join("completed.png"));
+    assert!(saved.notes[0].contains("16×16") && saved.notes[0].contains("a PNG"), "{:?}", saved.notes);
+    let read = Photo::open(&saved.path).unwrap().pixels.to_rgb8();
+    assert!(known.enumerate_pixels().all(|(x, y, pixel)| read.get_pixel(x + 5, y) == pixel));
+
+    let wanted = Wanted { format: Some(ImageFormat::Jpeg), ..Wanted::default() };
+    let saved = result.save_completed(&grown.mask, &folder.join("completed"), wanted).unwrap();
+    assert!(saved.notes[0].contains("encoded anew"), "{:?}", saved.notes);
+    let read = Photo::open(&saved.path).unwrap().pixels.to_rgb8();
+    let error: u64 = known
+        .enumerate_pixels()
+        .flat_map(|(x, y, pixel)| pixel.0.into_iter().zip(read.get_pixel(x + 5, y).0))
+        .map(|(a, b)| u64::from(a.abs_diff(b)))
+        .sum();
+    assert!((error as f64) < 12.0 * known.len() as f64, "mean error {}", error as f64 / known.len() as f64);
+}
+
+#[test]
+fn a_turned_jpeg_is_written_upright_with_its_blocks() {
+    let folder = TestFolder::new();
+    let (photo, _) = jpeg_photo("even.jpg");
+    let bytes = fs::read(&photo.path).unwrap();
+    let exif = b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let turned = [&bytes[..2], exif, &bytes[2..]].concat();
+    let photo = Photo::from_bytes(&turned, "turned.jpg").unwrap();
+    assert_eq!((photo.width(), photo.height()), (48, 64));
+    let nothing = Mask::from_fn(48, 64, |_, _| false);
+    let saved = photo.save_completed(&nothing, &folder.join("completed"), Wanted::default()).unwrap();
+    assert_eq!((saved.path.extension().unwrap(), saved.notes.len()), ("jpg".as_ref(), 0));
+    let read = Photo::open(&saved.path).unwrap();
+    assert_eq!((read.width(), read.height()), (48, 64), "the orientation is applied twice");
+    let near = read.pixels.to_rgb8().iter().zip(photo.pixels.to_rgb8().iter()).all(|(a, b)| a.abs_diff(*b) < 8);
+    assert!(near, "another picture");
+}
+
+#[test]
+fn lossless_formats_keep_known_pixels_with_16_bits_and_alpha() {
+    let folder = TestFolder::new();
+    let deep: ImageBuffer<Rgba<u16>, Vec<u16>> =
+        ImageBuffer::from_fn(40, 30, |x, y| Rgba([x as u16 * 1601, y as u16 * 2003, 77, 65_535 - 900 * x as u16]));
+    let deep = DynamicImage::from(deep);
+    let mask = Mask::from_fn(40, 30, |x, y| (10..20).contains(&x) && (10..20).contains(&y));
+    let depths = [
+        ("png", deep.clone()),
+        ("tif", deep.clone()),
+        ("png", deep.to_rgb16().into()),
+        ("tif", deep.to_rgb16().into()),
+        ("webp", deep.to_rgba8().into()),
+        ("png", deep.to_luma_alpha16().into()),
+        ("tif", deep.to_luma16().into()),
+    ];
+    for (extension, pixels) in depths {
+        let source = folder.join(format!("source.{extension}"));
+        Photo::from_pixels(pixels.clone()).save(&source).unwrap();
+        let photo = Photo::open(&source).unwrap();
+        let saved = filled(&photo, &mask).save_completed(&mask, &folder.join("completed"), Wanted::default()).unwrap();
+        assert_eq!(saved.path, folder.join(format!("completed.{extension}")));
+        let read = Photo::open(&saved.path).unwrap().pixels;
+        assert_eq!(read.color(), pixels.color(), "{extension}");
+        let step = usize::from(pixels.color().bytes_per_pixel());
+        let both = pixels.as_bytes().chunks_exact(step).zip(read.as_bytes().chunks_exact(step)).zip(mask.holes());
+        assert!(both.into_iter().all(|((a, b), hole)| *hole || a == b), "{extension}: {:?}", pixels.color());
+    }
 }

@@ -1,6 +1,7 @@
 //! Finding a scene's files in the RealBench folder layout.
 
-use super::{Scene, SceneError, check_count};
+use super::{MaskSource, Scene, SceneError, check_count};
+use crate::canvas::CanvasRequest;
 use crate::{Mask, Photo};
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,11 @@ use std::path::{Path, PathBuf};
 /// What systems leave beside photos; hidden files are passed over anyway.
 const LITTER: [&str; 2] = ["Thumbs.db", "desktop.ini"];
 
-pub(super) fn open(folder: &Path) -> Result<Scene, SceneError> {
+pub(super) fn open(
+    folder: &Path,
+    mask: Option<&MaskSource>,
+    canvas: Option<&CanvasRequest>,
+) -> Result<Scene, SceneError> {
     files(folder)?;
     let target_folder = folder.join("target");
     let target_path = find(&target_folder, "target")?
@@ -18,18 +23,17 @@ pub(super) fn open(folder: &Path) -> Result<Scene, SceneError> {
     check_count(&folder.to_string_lossy(), reference_paths.len())?;
 
     let target = Photo::open(target_path)?;
-    let mask = open_mask(&target_folder, &target)?;
+    let mask = match mask {
+        Some(source) => Some(source.open(&target)?),
+        None => find(&target_folder, "mask")?.map(|path| Mask::open(path, &target)).transpose()?,
+    };
+    if mask.is_none() && canvas.is_none() && !target.pixels.color().has_alpha() {
+        return Err(SceneError::NoFile { folder: target_folder, stem: "mask" });
+    }
     let truth = find(&target_folder, "gt")?.map(|path| open_truth(&path, &target)).transpose()?;
     let references = reference_paths.iter().map(Photo::open).collect::<Result<_, _>>()?;
-    Ok(Scene { name: name_of(folder), target, mask, references, truth })
-}
-
-fn open_mask(folder: &Path, target: &Photo) -> Result<Mask, SceneError> {
-    match find(folder, "mask")? {
-        Some(path) => Ok(Mask::open(path, target)?),
-        None if target.pixels.color().has_alpha() => Ok(Mask::from_alpha(target)?),
-        None => Err(SceneError::NoFile { folder: folder.to_owned(), stem: "mask" }),
-    }
+    let scene = Scene::assemble(name_of(folder), target, mask, references, canvas)?;
+    Ok(Scene { truth: truth.filter(|_| canvas.is_none()), ..scene })
 }
 
 fn open_truth(path: &Path, target: &Photo) -> Result<Photo, SceneError> {

@@ -121,3 +121,18 @@ fn a_scene_made_in_memory_is_checked_too() {
     assert!(Scene::new("mine", photo(), mask(3), vec![photo()]).is_err());
     assert!(Scene::new("mine", photo(), mask(4), vec![]).is_err());
 }
+
+#[test]
+fn a_canvas_needs_no_mask_and_goes_together_with_one() {
+    let scratch = Scratch::scene(&["0.png"]);
+    let canvas = CanvasRequest::expand("right=50%").unwrap();
+    let both = Scene::open_on_canvas(scratch.0.path(), None, Some(&canvas)).unwrap();
+    assert_eq!((both.target.width(), both.mask.width(), both.mask.hole_share()), (12, 12, 7.0 / 12.0));
+    fs::remove_file(scratch.0.join("target/mask.png")).unwrap();
+    let alone = Scene::open_on_canvas(scratch.0.path(), None, Some(&canvas)).unwrap();
+    assert_eq!(alone.mask.hole_share(), 4.0 / 12.0);
+    let reference = [scratch.0.join("ref/0.png")];
+    let target = scratch.0.join("target/target.png");
+    let same = Scene::from_paths_on_canvas(target, None, &reference, Some(&canvas)).unwrap();
+    assert_eq!((same.mask, same.target.pixels), (alone.mask, alone.target.pixels));
+}

@@ -1,0 +1,134 @@
+//! Colour profiles. Everything is worked out in the target's own colours, so that those outside sRGB survive; references
+//! with another profile are converted to it first. A photo without profile is sRGB.
+
+use crate::Photo;
+use image::{ImageBuffer, Rgb};
+use moxcms::{ColorProfile, DataColorSpace, Layout, RenderingIntent, TransformExecutor, TransformOptions};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+type Transform = Arc<dyn TransformExecutor<u16> + Send + Sync>;
+
+/// Profiles whose colours differ by no more than this anywhere are taken to be the same: one and a half steps of 8 bits.
+const SAME: u16 = 386;
+
+/// Pixels that one thread converts at a time.
+const PIECE: usize = 1 << 14;
+
+/// What is wrong with a profile; `None` when its colours can be converted.
+pub(crate) fn defect(icc: &[u8]) -> Option<String> {
+    match ColorProfile::new_from_slice(icc) {
+        Err(error) => Some(error.to_string()),
+        Ok(profile) if profile.color_space != DataColorSpace::Rgb => None,
+        Ok(profile) => transform(&profile, &ColorProfile::new_srgb()).err(),
+    }
+}
+
+/// A reference in the target's colours. Grey ones, and those whose profile says the same, stay as they are; others get
+/// 16 bits a channel. Colours that the target's profile cannot hold move to the nearest it can.
+pub fn in_colours_of(reference: Photo, target: &Photo) -> Photo {
+    if !reference.pixels.color().has_color() || reference.icc == target.icc {
+        return reference;
+    }
+    match profile(&reference).zip(profile(target)).and_then(|(from, to)| transform(&from, &to).ok()) {
+        Some(transform) if !changes_nothing(&transform) => {
+            let mut pixels = reference.pixels.to_rgb16();
+            convert(&transform, &mut pixels);
+            Photo { pixels: pixels.into(), icc: target.icc.clone(), ..reference }
+        }
+        _ => reference,
+    }
+}
+
+/// The photo's RGB profile; sRGB when it has none (or only grey values).
+fn profile(photo: &Photo) -> Option<ColorProfile> {
+    let profile = photo.icc.as_deref().map(ColorProfile::new_from_slice).transpose().ok()?;
+    Some(profile.filter(|profile| profile.color_space == DataColorSpace::Rgb).unwrap_or_else(ColorProfile::new_srgb))
+}
+
+fn transform(from: &ColorProfile, to: &ColorProfile) -> Result<Transform, String> {
+    let options =
+        TransformOptions { rendering_intent: RenderingIntent::RelativeColorimetric, ..TransformOptions::default() };
+    from.create_transform_16bit(Layout::Rgb, to, Layout::Rgb, options).map_err(|error| error.to_string())
+}
+
+/// Tried on a lattice of colours.
+fn changes_nothing(transform: &Transform) -> bool {
+    let steps: Vec<u16> = (0..6).map(|i| i * 13_107).collect();
+    let colours = steps.iter().flat_map(|r| steps.iter().flat_map(|g| steps.iter().flat_map(|b| [*r, *g, *b])));
+    let before: Vec<u16> = colours.collect();
+    let mut after = vec![0; before.len()];
+    let converted = transform.transform(&before, &mut after).is_ok();
+    !converted || before.iter().zip(&after).all(|(a, b)| a.abs_diff(*b) <= SAME)
+}
+
+fn convert(transform: &Transform, pixels: &mut ImageBuffer<Rgb<u16>, Vec<u16>>) {
+    pixels.as_mut().par_chunks_mut(3 * PIECE).for_each(|piece| {
+        let before = piece.to_vec();
+        if transform.transform(&before, piece).is_err() {
+            piece.copy_from_slice(&before);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mask, Scene};
+    use image::{GrayImage, Luma, RgbImage};
+
+    fn photo(colour: [u8; 3], profile: Option<ColorProfile>) -> Photo {
+        let icc = profile.map(|profile| profile.encode().unwrap());
+        Photo { icc, ..Photo::from_pixels(RgbImage::from_pixel(5, 4, Rgb(colour))) }
+    }
+
+    fn near(photo: &Photo, wanted: [f32; 3]) -> bool {
+        let found = photo.to_rgb32f().get_pixel(2, 2).0;
+        found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 0.006)
+    }
+
+    #[test]
+    fn a_reference_in_another_profile_gets_the_targets_colours() {
+        let p3 = || Some(ColorProfile::new_display_p3());
+        // sRGB's red and a green, in Display P3 (CSS Color 4, conversions through XYZ).
+        let red = in_colours_of(photo([255, 0, 0], None), &photo([0; 3], p3()));
+        assert!(near(&red, [0.9176, 0.2003, 0.1386]), "{:?}", red.to_rgb32f().get_pixel(0, 0));
+        assert_eq!(red.icc, photo([0; 3], p3()).icc);
+        // Display P3's red is outside sRGB and moves to its edge.
+        let edge = in_colours_of(photo([255, 0, 0], p3()), &photo([0; 3], None));
+        assert!(near(&edge, [1.0, 0.0, 0.0]) && edge.icc.is_none());
+        let grey = in_colours_of(photo([120, 120, 120], p3()), &photo([0; 3], None));
+        assert!(near(&grey, [120.0 / 255.0; 3]));
+    }
+
+    #[test]
+    fn the_same_colours_under_another_name_stay_bit_identical() {
+        let srgb = || Some(ColorProfile::new_srgb());
+        let before = photo([10, 200, 30], srgb());
+        let after = in_colours_of(before.clone(), &photo([0; 3], None));
+        assert_eq!(after.pixels, before.pixels);
+        let grey = Photo::from_pixels(GrayImage::from_pixel(3, 3, Luma([9])));
+        assert_eq!(in_colours_of(grey.clone(), &photo([0; 3], srgb())).pixels, grey.pixels);
+    }
+
+    #[test]
+    fn wide_colours_pass_from_reference_to_target_unharmed() {
+        let p3 = || Some(ColorProfile::new_display_p3());
+        let mask = Mask::from_fn(5, 4, |x, _| x < 2);
+        let scene = Scene::new("s", photo([0, 250, 0], p3()), mask, vec![photo([250, 0, 0], p3())]).unwrap();
+        assert_eq!(scene.references[0].pixels, photo([250, 0, 0], None).pixels);
+        assert_eq!(scene.target.icc, photo([0; 3], p3()).icc);
+    }
+
+    #[test]
+    fn a_broken_profile_is_named_and_every_damage_survived() {
+        let icc = ColorProfile::new_display_p3().encode().unwrap();
+        assert_eq!(defect(&icc), None);
+        assert!(defect(&icc[..100]).is_some() && defect(b"nothing").is_some());
+        for at in 0..icc.len() {
+            let mut damaged = icc.clone();
+            damaged[at] ^= 0xFF;
+            defect(&damaged);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a completed photo's file says: what the photo said about itself, with the traces of the old picture gone and
+//! how it was made added.
+
+mod exif;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tiff;
+mod xmp;
+
+pub(crate) use exif::doubts;
+pub(crate) use text::{png_text, without_thumbnails};
+pub(crate) use tiff::{describe, described_by, photoshop_in, xmp_in};
+
+use crate::Photo;
+use exif::Exif;
+use image::codecs::jpeg::JpegEncoder;
+use std::io::Cursor;
+
+/// What of the metadata is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strip {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Where the photo was taken.
+    Gps,
+    /// Everything but the colour profile and how the picture was made.
+    All,
+}
+
+/// Longest side of the small picture in the EXIF block, as the standard has it (Exif 2.32, 4.5.5).
+const THUMBNAIL_PX: u32 = 160;
+
+const THUMBNAIL_QUALITY: u8 = 80;
+
+impl Photo {
+    /// The photo as its file is to describe it: upright, at its size, the small picture made anew, and marked as a
+    /// composite with generated parts (IPTC's digital source type).
+    pub(crate) fn described(&self, strip: Strip, notes: &mut Vec<String>) -> Self {
+        let kept = |block: &Option<Vec<u8>>| block.clone().filter(|_| strip != Strip::All);
+        let exif = kept(&self.exif).and_then(|block| {
+            let edited = self.edited_exif(block, strip);
+            if edited.is_none() {
+                notes.push("the EXIF block is damaged and left out".into());
+            }
+            edited
+        });
+        let xmp = xmp::marked(kept(&self.xmp).as_deref(), strip == Strip::Gps).unwrap_or_else(|| {
+            notes.push("the XMP packet is damaged and left out".into());
+            xmp::new()
+        });
+        let iptc = kept(&self.iptc).map(|block| without_thumbnails(&block));
+        Self { exif, xmp: Some(xmp), iptc, ..self.clone() }
+    }
+
+    fn edited_exif(&self, block: Vec<u8>, strip: Strip) -> Option<Vec<u8>> {
+        let mut exif = Exif::read(block)?;
+        exif.set_upright(self.width(), self.height());
+        if strip == Strip::Gps {
+            exif.strip_gps();
+        }
+        if exif.has_thumbnail() {
+            exif.replace_thumbnail(&self.thumbnail());
+        }
+        Some(exif.into_bytes())
+    }
+
+    /// A small JPEG of the picture.
+    fn thumbnail(&self) -> Vec<u8> {
+        let small = self.pixels.thumbnail(THUMBNAIL_PX, THUMBNAIL_PX).to_rgb8();
+        let mut bytes = Cursor::new(Vec::new());
+        let encoded = small.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, THUMBNAIL_QUALITY));
+        encoded.map(|()| bytes.into_inner()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,154 @@
+//! Changing an EXIF block in place (Exif 2.32, 4.6; TIFF 6.0, section 2). Nothing is moved, since makers' notes point
+//! into the block by their own rules.
+
+use super::tiff::{Directory, Raw};
+
+const IMAGE_WIDTH: u16 = 0x100;
+const IMAGE_HEIGHT: u16 = 0x101;
+const ORIENTATION: u16 = 0x112;
+const THUMBNAIL_AT: u16 = 0x201;
+const THUMBNAIL_LENGTH: u16 = 0x202;
+const STRIPS_AT: u16 = 0x111;
+const STRIP_LENGTHS: u16 = 0x117;
+const EXIF_DIRECTORY: u16 = 0x8769;
+const GPS_DIRECTORY: u16 = 0x8825;
+const PIXEL_WIDTH: u16 = 0xA002;
+const PIXEL_HEIGHT: u16 = 0xA003;
+
+/// An EXIF block to change.
+pub(super) struct Exif {
+    raw: Raw,
+    first: Directory,
+}
+
+impl Exif {
+    /// `None` when it is no TIFF structure with a first directory.
+    pub(super) fn read(block: Vec<u8>) -> Option<Self> {
+        let raw = Raw::read(block)?;
+        let first = raw.directory(raw.first()?)?;
+        Some(Self { raw, first })
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.raw.bytes
+    }
+
+    fn directory_at(&self, tag: u16) -> Option<Directory> {
+        let entry = self.first.find(tag)?;
+        self.raw.directory(self.raw.number(entry)? as usize)
+    }
+
+    /// Says that the pixels are upright, and how many there are.
+    pub(super) fn set_upright(&mut self, width: u32, height: u32) {
+        let mut places = Vec::new();
+        for (tag, value) in [(ORIENTATION, 1), (IMAGE_WIDTH, width), (IMAGE_HEIGHT, height)] {
+            places.extend(self.first.find(tag).map(|entry| (*entry, value)));
+        }
+        if let Some(directory) = self.directory_at(EXIF_DIRECTORY) {
+            for (tag, value) in [(PIXEL_WIDTH, width), (PIXEL_HEIGHT, height)] {
+                places.extend(directory.find(tag).map(|entry| (*entry, value)));
+            }
+        }
+        places.iter().for_each(|(entry, value)| self.raw.set_number(entry, *value));
+    }
+
+    /// Takes out where the photo was taken, values and all.
+    pub(super) fn strip_gps(&mut self) {
+        if let Some(directory) = self.directory_at(GPS_DIRECTORY) {
+            self.wipe(&directory);
+        }
+        self.raw.remove_entry(&self.first, GPS_DIRECTORY);
+        self.first = self.raw.directory(self.first.at).unwrap_or_else(|| Directory::empty(self.first.at));
+    }
+
+    fn wipe(&mut self, directory: &Directory) {
+        for entry in &directory.entries {
+            if let Some(range) = self.raw.value_range(entry).filter(|_| entry.at + 8 < self.raw.bytes.len()) {
+                self.raw.bytes[range].fill(0);
+            }
+        }
+        let end = (directory.at + 2 + 12 * directory.entries.len() + 4).min(self.raw.bytes.len());
+        self.raw.bytes[directory.at..end].fill(0);
+    }
+
+    fn second(&self) -> Option<Directory> {
+        self.raw.directory(self.raw.next_of(&self.first)?)
+    }
+
+    pub(super) fn has_thumbnail(&self) -> bool {
+        self.second().is_some()
+    }
+
+    /// Puts a small JPEG in place of the one that is there. With an empty one there is none afterwards.
+    pub(super) fn replace_thumbnail(&mut self, jpeg: &[u8]) {
+        let Some(second) = self.second() else { return };
+        for (at, length) in [(THUMBNAIL_AT, THUMBNAIL_LENGTH), (STRIPS_AT, STRIP_LENGTHS)] {
+            let number = |tag| second.find(tag).and_then(|entry| self.raw.number(entry)).map(|n| n as usize);
+            if let (Some(at), Some(length)) = (number(at), number(length)) {
+                self.wipe_range(at, length);
+            }
+        }
+        self.wipe(&second);
+        self.raw.drop_zeros_after(&self.first);
+        let next = if jpeg.is_empty() { 0 } else { self.append_thumbnail(jpeg) };
+        self.raw.set_next_of(&self.first, next);
+    }
+
+    /// Wipes bytes, but never the header and the first directory, whatever a damaged block says.
+    fn wipe_range(&mut self, at: usize, length: usize) {
+        let end = at.saturating_add(length).min(self.raw.bytes.len());
+        if at >= 8 && at < end && !(at < self.first.end() && end > self.first.at) {
+            self.raw.bytes[at..end].fill(0);
+        }
+    }
+
+    /// A directory with the JPEG behind it, at the end of the block; where it begins.
+    fn append_thumbnail(&mut self, jpeg: &[u8]) -> u32 {
+        const ENTRIES: u32 = 6;
+        self.raw.bytes.resize(self.raw.bytes.len().next_multiple_of(2), 0);
+        let at = self.raw.bytes.len() as u32;
+        let behind = at + 2 + 12 * ENTRIES + 4;
+        let (short, long, rational) = (3, 4, 5);
+        let entries: [(u16, u16, u32); ENTRIES as usize] = [
+            (0x103, short, 6),
+            (0x11A, rational, behind),
+            (0x11B, rational, behind),
+            (0x128, short, 2),
+            (THUMBNAIL_AT, long, behind + 8),
+            (THUMBNAIL_LENGTH, long, jpeg.len() as u32),
+        ];
+        self.raw.push16(ENTRIES as u16);
+        for (tag, kind, value) in entries {
+            self.raw.push16(tag);
+            self.raw.push16(kind);
+            self.raw.push32(1);
+            if kind == short {
+                self.raw.push16(value as u16);
+                self.raw.push16(0);
+            } else {
+                self.raw.push32(value);
+            }
+        }
+        [0, 72, 1].into_iter().for_each(|value| self.raw.push32(value));
+        self.raw.bytes.extend(jpeg);
+        at
+    }
+}
+
+/// What the block says that cannot be so: an orientation that does not exist, a size that the pixels (as stored) have not.
+pub(crate) fn doubts(block: &[u8], (width, height): (u32, u32)) -> Vec<String> {
+    let Some(exif) = Exif::read(block.to_vec()) else { return vec!["its EXIF block is damaged".into()] };
+    let number = |directory: &Directory, tag| directory.find(tag).and_then(|entry| exif.raw.number(entry));
+    let mut doubts = Vec::new();
+    if let Some(orientation) = number(&exif.first, ORIENTATION).filter(|value| !(0..=8).contains(value)) {
+        doubts.push(format!("its EXIF orientation is {orientation}, which does not exist; it is taken to be upright"));
+    }
+    let said = exif
+        .directory_at(EXIF_DIRECTORY)
+        .and_then(|directory| Some((number(&directory, PIXEL_WIDTH)?, number(&directory, PIXEL_HEIGHT)?)));
+    if let Some((said_width, said_height)) = said.filter(|said| *said != (width, height)) {
+        doubts
+            .push(format!("its EXIF block says {said_width}×{said_height}, but it is {width}×{height}, which is used"));
+    }
+    doubts
+}

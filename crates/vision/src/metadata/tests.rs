@@ -1,0 +1,201 @@
+use super::*;
+use crate::Mask;
+use crate::save::{Saved, Wanted};
+use crate::test_folder::TestFolder;
+use image::{ImageFormat, Rgb, RgbImage};
+use std::path::Path;
+use std::process::Command;
+
+/// A camera's JPEG as exiftool made it: EXIF (big-endian, with GPS and a thumbnail), XMP, IPTC; turned by 90°.
+const CAMERA: &[u8] = include_bytes!("../../tests/data/camera.jpg");
+
+fn camera() -> Photo {
+    Photo::from_bytes(CAMERA, "camera.jpg").unwrap()
+}
+
+/// The photo with all of it painted red, so that a thumbnail of the old picture would show.
+fn red(photo: &Photo) -> (Photo, Mask) {
+    let pixels = RgbImage::from_pixel(photo.width(), photo.height(), Rgb([230, 20, 30]));
+    let mask = Mask::from_fn(photo.width(), photo.height(), |x, _| x > 0);
+    (Photo { pixels: pixels.into(), ..photo.clone() }, mask)
+}
+
+fn saved(photo: &Photo, folder: &TestFolder, wanted: Wanted) -> Saved {
+    let (photo, mask) = red(photo);
+    photo.save_completed(&mask, &folder.join("completed"), wanted).unwrap()
+}
+
+fn wanted(format: ImageFormat, strip: Strip) -> Wanted {
+    Wanted { format: Some(format), strip }
+}
+
+fn thumbnail(exif: &[u8]) -> image::RgbImage {
+    let start = exif.windows(3).rposition(|bytes| bytes == [0xFF, 0xD8, 0xFF]).expect("a thumbnail");
+    image::load_from_memory(&exif[start..]).unwrap().to_rgb8()
+}
+
+#[test]
+fn what_the_camera_wrote_is_read() {
+    let photo = camera();
+    assert!(photo.exif.is_some() && photo.xmp.is_some() && photo.iptc.is_some());
+    assert!(photo.doubts.is_empty(), "{:?}", photo.doubts);
+}
+
+#[test]
+fn the_thumbnail_shows_the_new_picture_and_the_size_is_the_new_one() {
+    let folder = TestFolder::new();
+    let read = Photo::open(saved(&camera(), &folder, Wanted::default()).path).unwrap();
+    let (exif, before) = (read.exif.unwrap(), camera().exif.unwrap());
+    let near = thumbnail(&exif).pixels().all(|p| p[0] > 180 && p[1] < 80 && p[2] < 80);
+    assert!(near, "the thumbnail is not red");
+    assert!(!thumbnail(&before).pixels().all(|p| p[0] > 180 && p[1] < 80 && p[2] < 80));
+    assert!(doubts(&exif, (read.pixels.width(), read.pixels.height())).is_empty());
+    assert_eq!(
+        exif.windows(6).filter(|w| *w == b"\xFF\xD8\xFF\xE0\0\x10").count(),
+        1,
+        "the old thumbnail is still there"
+    );
+}
+
+#[test]
+fn the_place_goes_and_the_rest_stays() {
+    let folder = TestFolder::new();
+    let all = Photo::open(saved(&camera(), &folder, Wanted::default()).path).unwrap();
+    let no_gps = wanted(ImageFormat::Jpeg, Strip::Gps);
+    let stripped = Photo::open(saved(&camera(), &folder, no_gps).path).unwrap();
+    let has = |block: &Option<Vec<u8>>, text: &str| {
+        block.as_ref().unwrap().windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    assert!(has(&all.exif, "WGS-84") && !has(&stripped.exif, "WGS-84"));
+    assert!(has(&all.xmp, "GPSLatitude") && !has(&stripped.xmp, "GPSLatitude"));
+    for photo in [&all, &stripped] {
+        assert!(has(&photo.exif, "Testomat 3000") && has(&photo.iptc, "A tower"));
+        assert!(has(&photo.xmp, "A photographer") && has(&photo.xmp, "compositeWithTrainedAlgorithmicMedia"));
+        assert!(!has(&photo.xmp, "tiff:Orientation"));
+    }
+}
+
+#[test]
+fn everything_goes_but_the_profile_and_how_it_was_made() {
+    let folder = TestFolder::new();
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff] {
+        let read = Photo::open(saved(&camera(), &folder, wanted(format, Strip::All)).path).unwrap();
+        assert_eq!((read.exif, read.iptc), (None, None), "{format:?}");
+        let xmp = String::from_utf8(read.xmp.unwrap()).unwrap();
+        assert!(xmp.contains("compositeWithTrainedAlgorithmicMedia") && !xmp.contains("photographer"), "{format:?}");
+    }
+}
+
+#[test]
+fn xmp_and_exif_move_to_every_format_that_has_a_place() {
+    let folder = TestFolder::new();
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff] {
+        let saved = saved(&camera(), &folder, wanted(format, Strip::Nothing));
+        let read = Photo::open(&saved.path).unwrap();
+        let text = |block: Option<Vec<u8>>| String::from_utf8_lossy(&block.unwrap_or_default()).into_owned();
+        assert!(text(read.exif).contains("Testomat 3000"), "{format:?}");
+        assert!(text(read.xmp).contains("A photographer"), "{format:?}");
+        assert_eq!(saved.notes.len(), usize::from(format == ImageFormat::WebP), "{format:?}: {:?}", saved.notes);
+    }
+    let bmp = saved(&camera(), &folder, wanted(ImageFormat::Bmp, Strip::Nothing));
+    assert!(bmp.notes[0].contains("EXIF, XMP, IPTC left out"), "{:?}", bmp.notes);
+}
+
+#[test]
+fn damaged_metadata_is_left_out_with_a_note_and_never_a_panic() {
+    let folder = TestFolder::new();
+    let photo = Photo { exif: Some(b"no TIFF".to_vec()), xmp: Some(b"<x".to_vec()), ..camera() };
+    let notes = saved(&photo, &folder, Wanted::default()).notes;
+    assert!(notes.iter().any(|n| n.contains("EXIF")) && notes.iter().any(|n| n.contains("XMP")), "{notes:?}");
+    let (exif, xmp, iptc) = (photo_exif(), camera().xmp.unwrap(), camera().iptc.unwrap());
+    let thumbnail = camera().thumbnail();
+    for at in 0..exif.len().min(1200) {
+        for value in [0, 1, 0x7F, 0xFF] {
+            let mut damaged = exif.clone();
+            damaged[at] = value;
+            doubts(&damaged, (1, 1));
+            if let Some(mut exif) = Exif::read(damaged.clone()) {
+                exif.set_upright(3, 4);
+                exif.strip_gps();
+                exif.replace_thumbnail(&thumbnail);
+            }
+            described_by(&damaged);
+        }
+    }
+    for at in 0..xmp.len() {
+        let mut damaged = xmp.clone();
+        damaged[at] = b'<';
+        let _ = xmp::marked(Some(&damaged), true);
+        let _ = xmp::marked(Some(&xmp[..at]), true);
+    }
+    (0..iptc.len()).for_each(|at| {
+        let mut damaged = iptc.clone();
+        damaged[at] ^= 0xFF;
+        without_thumbnails(&damaged);
+    });
+}
+
+fn photo_exif() -> Vec<u8> {
+    camera().exif.unwrap()
+}
+
+#[test]
+fn photoshops_small_pictures_go() {
+    let resource = |id: u16, data: &[u8]| {
+        let mut bytes = [b"8BIM", &id.to_be_bytes()[..], &[0, 0], &(data.len() as u32).to_be_bytes(), data].concat();
+        bytes.resize(bytes.len().next_multiple_of(2), 0);
+        bytes
+    };
+    let (record, small) = (resource(1028, b"record"), resource(1036, b"small"));
+    assert_eq!(without_thumbnails(&[&small[..], &record, &small].concat()), record);
+}
+
+#[test]
+fn what_exif_cannot_mean_is_told() {
+    let mut exif = photo_exif();
+    assert!(doubts(&exif, (48, 64))[0].contains("says 64×48, but it is 48×64"));
+    let entry = exif.windows(4).position(|bytes| bytes == [0x01, 0x12, 0, 3]).unwrap();
+    exif[entry + 9] = 77;
+    assert!(doubts(&exif, (64, 48))[0].contains("orientation is 77"));
+    assert!(doubts(b"nothing", (1, 1))[0].contains("damaged"));
+}
+
+/// An independent reader's view of a file, one `tag: value` a line; `None` where it is not installed.
+fn exiftool(path: &Path) -> Option<String> {
+    let output = Command::new("exiftool").args(["-s", "-G1", "-n", "-a", "-validate", "-warning"]).arg(path).output();
+    let detail = Command::new("exiftool").args(["-s", "-n", "-a"]).arg(path).output();
+    let text = |output: std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(text(output.ok()?) + &text(detail.ok()?))
+}
+
+#[test]
+fn an_independent_reader_finds_everything() {
+    let folder = TestFolder::new();
+    let line = |tag: &str, value: &str, text: &str| {
+        text.lines().any(|line| line.split_once(':').is_some_and(|(t, v)| t.trim() == tag && v.trim() == value))
+    };
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff] {
+        let saved = saved(&camera(), &folder, wanted(format, Strip::Nothing));
+        let Some(text) = exiftool(&saved.path) else { return };
+        let mark = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia";
+        let mut expected = vec![
+            ("Model", "Testomat 3000"),
+            ("DateTimeOriginal", "2026:05:01 12:00:00"),
+            ("FNumber", "2.8"),
+            ("GPSLatitude", "55.70466"),
+            ("GPSMapDatum", "WGS-84"),
+            ("Creator", "A photographer"),
+            ("DigitalSourceType", mark),
+        ];
+        if format != ImageFormat::WebP {
+            expected.push(("Headline", "A tower"));
+        }
+        if format == ImageFormat::Jpeg {
+            expected.extend([("Orientation", "1"), ("ExifImageWidth", "48"), ("ExifImageHeight", "64")]);
+        }
+        for (tag, value) in expected {
+            assert!(line(tag, value, &text), "{format:?}: no {tag} {value} in\n{text}");
+        }
+        assert!(!text.contains("Error"), "{format:?}: {text}");
+    }
+}

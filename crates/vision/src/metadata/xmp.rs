@@ -1,0 +1,92 @@
+//! XMP packets (ISO 16684-1): marked with how the picture was made, and rid of what is no longer true.
+
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::{Namespace, ResolveResult};
+use quick_xml::{NsReader, Writer};
+
+const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
+const IPTC_EXTENSION: &str = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
+const TIFF: &str = "http://ns.adobe.com/tiff/1.0/";
+const EXIF: &str = "http://ns.adobe.com/exif/1.0/";
+const XMP: &str = "http://ns.adobe.com/xap/1.0/";
+
+/// IPTC's term for a picture that was partly made by a trained model (NewsCodes, digital source type).
+const MARK: &str = concat!(
+    r#"<rdf:Description xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" rdf:about="" "#,
+    r#"xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType="#,
+    r#""http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"/>"#
+);
+
+/// A packet that says how the picture was made, and nothing else.
+pub(super) fn new() -> Vec<u8> {
+    let head = "<?xpacket begin=\"\u{FEFF}\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?><x:xmpmeta xmlns:x=\"adobe:ns:meta/\">\
+        <rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">";
+    format!("{head}{MARK}</rdf:RDF></x:xmpmeta><?xpacket end=\"w\"?>").into_bytes()
+}
+
+/// The packet with the mark in place of what it said about that before; without the orientation, which the pixels have
+/// now, the small pictures of the old picture, and with `strip_gps` the place. `None` when it is no XMP.
+pub(super) fn marked(packet: Option<&[u8]>, strip_gps: bool) -> Option<Vec<u8>> {
+    let Some(packet) = packet else { return Some(new()) };
+    let text = std::str::from_utf8(packet).ok()?.trim_end_matches('\0');
+    let mut reader = NsReader::from_str(text);
+    let mut writer = Writer::new(Vec::new());
+    let mut marked = false;
+    loop {
+        let event = reader.read_event().ok()?;
+        let leaves = |reader: &NsReader<&[u8]>, tag: &BytesStart| {
+            let (namespace, name) = reader.resolver().resolve_element(tag.name());
+            is_outdated(namespace, name.as_ref(), strip_gps)
+        };
+        match event {
+            Event::Eof => break,
+            Event::Start(tag) if leaves(&reader, &tag) => {
+                reader.read_to_end(tag.name()).ok()?;
+            }
+            Event::Empty(tag) if leaves(&reader, &tag) => {}
+            Event::Start(tag) => {
+                let kept = kept_attributes(&reader, &tag, strip_gps)?;
+                writer.write_event(Event::Start(kept)).ok()?;
+            }
+            Event::Empty(tag) => {
+                let kept = kept_attributes(&reader, &tag, strip_gps)?;
+                writer.write_event(Event::Empty(kept)).ok()?;
+            }
+            Event::End(tag) => {
+                let (namespace, name) = reader.resolver().resolve_element(tag.name());
+                if namespace == ResolveResult::Bound(Namespace(RDF)) && name.as_ref() == "RDF" && !marked {
+                    writer.get_mut().extend(MARK.as_bytes());
+                    marked = true;
+                }
+                writer.write_event(Event::End(tag)).ok()?;
+            }
+            other => writer.write_event(other).ok()?,
+        }
+    }
+    marked.then(|| writer.into_inner())
+}
+
+fn kept_attributes<'a>(reader: &NsReader<&[u8]>, tag: &BytesStart<'a>, strip_gps: bool) -> Option<BytesStart<'a>> {
+    let mut kept = tag.to_owned();
+    kept.clear_attributes();
+    for attribute in tag.attributes() {
+        let attribute = attribute.ok()?;
+        let (namespace, name) = reader.resolver().resolve_attribute(attribute.key);
+        if !is_outdated(namespace, name.as_ref(), strip_gps) {
+            kept.push_attribute(attribute);
+        }
+    }
+    Some(kept)
+}
+
+/// Whether a property is no longer true, or not wanted.
+fn is_outdated(namespace: ResolveResult, name: &str, strip_gps: bool) -> bool {
+    let ResolveResult::Bound(Namespace(namespace)) = namespace else { return false };
+    match namespace {
+        IPTC_EXTENSION => name == "DigitalSourceType" || strip_gps && name.starts_with("Location"),
+        TIFF => name == "Orientation",
+        XMP => name == "Thumbnails",
+        EXIF => strip_gps && name.starts_with("GPS"),
+        _ => false,
+    }
+}

@@ -1,0 +1,110 @@
+//! Writing a completed photo so that what was not filled in stays as it was in the file.
+
+use super::encode::encode;
+use super::segments::segments;
+use super::{SaveError, extension_of, write_whole};
+use crate::jpeg::{self, Jpeg, JpegError, Placed, splice};
+use crate::metadata::Strip;
+use crate::photo::Origin;
+use crate::{Mask, Photo};
+use image::ImageFormat;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// How a completed photo is to be written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// In this format. `None` for the photo's own; then a JPEG whose blocks cannot be kept becomes a PNG.
+    pub format: Option<ImageFormat>,
+    /// Without this part of the metadata.
+    pub strip: Strip,
+}
+
+/// A completed photo's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What a person should know about it, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Photo {
+    /// Writes a photo whose `mask` was filled in, whole or not at all; `stem` is the file's path without extension.
+    ///
+    /// Pixels outside the mask keep their values in formats without loss. From JPEG to JPEG, the blocks that hold no
+    /// filled pixel keep their quantised coefficients, and the file its tables, subsampling and mode.
+    ///
+    /// # Errors
+    /// A picture that the format cannot hold, or a file that cannot be written.
+    ///
+    /// # Panics
+    /// When the mask has another size than the photo.
+    pub fn save_completed(&self, mask: &Mask, stem: &Path, wanted: Wanted) -> Result<Saved, SaveError> {
+        assert_eq!((mask.width(), mask.height()), (self.width(), self.height()), "mask and photo differ in size");
+        let mut notes = Vec::new();
+        let (format, bytes) = self.described(wanted.strip, &mut notes).completed(mask, wanted, &mut notes);
+        let path = stem.with_extension(extension_of(format));
+        let bytes = bytes.map_err(|reason| SaveError::Encode { path: path.clone(), format, reason })?;
+        write_whole(&path, |file| file.write_all(&bytes))?;
+        Ok(Saved { path, notes })
+    }
+
+    fn completed(
+        &self,
+        mask: &Mask,
+        wanted: Wanted,
+        notes: &mut Vec<String>,
+    ) -> (ImageFormat, Result<Vec<u8>, String>) {
+        let format = wanted.format.or(self.format).unwrap_or(ImageFormat::Png);
+        let plainly = |format, notes: &mut Vec<String>| encode(self, format, notes).map_err(|error| error.to_string());
+        let Some(origin) = self.origin.as_ref().filter(|_| format == ImageFormat::Jpeg) else {
+            return (format, plainly(format, notes));
+        };
+        let pieces = Pieces { photo: self, origin, mask, strip: wanted.strip };
+        match (pieces.with_kept_blocks(notes), wanted.format) {
+            (Ok(bytes), _) => (format, Ok(bytes)),
+            (Err(why), None) => {
+                notes.push(not_a_jpeg(&why));
+                (ImageFormat::Png, plainly(ImageFormat::Png, notes))
+            }
+            (Err(why), Some(_)) => {
+                notes.push(format!("all of the JPEG is encoded anew: {why}"));
+                (format, pieces.with_its_tables(notes).or_else(|_| plainly(format, notes)))
+            }
+        }
+    }
+}
+
+/// What a completed JPEG is put together from.
+struct Pieces<'a> {
+    photo: &'a Photo,
+    origin: &'a Origin,
+    mask: &'a Mask,
+    strip: Strip,
+}
+
+impl Pieces<'_> {
+    fn with_kept_blocks(&self, notes: &mut Vec<String>) -> Result<Vec<u8>, JpegError> {
+        let source = jpeg::turn(jpeg::decode(&self.origin.bytes)?, self.origin.orientation)?;
+        self.spliced(&source, Some(self.origin.at), notes)
+    }
+
+    /// Everything encoded anew, but as the source was.
+    fn with_its_tables(&self, notes: &mut Vec<String>) -> Result<Vec<u8>, JpegError> {
+        self.spliced(&jpeg::decode(&self.origin.bytes)?, None, notes)
+    }
+
+    fn spliced(&self, source: &Jpeg, at: Option<(i64, i64)>, notes: &mut Vec<String>) -> Result<Vec<u8>, JpegError> {
+        let mut result = splice(&Placed { source, at, pixels: &self.photo.pixels, mask: self.mask })?;
+        result.segments = segments(self.photo, &source.segments, self.strip == Strip::All, notes);
+        Ok(jpeg::encode(&result))
+    }
+}
+
+fn not_a_jpeg(why: &JpegError) -> String {
+    format!(
+        "the result is a PNG, because as a JPEG it would have to be encoded anew, which changes the known pixels: {why}; \
+         name the format jpeg to have one anyway"
+    )
+}

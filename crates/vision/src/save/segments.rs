@@ -1,0 +1,78 @@
+//! A JPEG's application segments beside those of its tables and scans: what is kept of the source's, and what the photo
+//! says about itself now.
+
+use crate::Photo;
+use crate::jpeg::Segment;
+
+const JFIF: u8 = 0xE0;
+const APP1: u8 = 0xE1;
+const APP2: u8 = 0xE2;
+const PHOTOSHOP: u8 = 0xED;
+const ADOBE: u8 = 0xEE;
+const COMMENT: u8 = 0xFE;
+
+const EXIF_NAME: &[u8] = b"Exif\0\0";
+const XMP_NAME: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const ICC_NAME: &[u8] = b"ICC_PROFILE\0";
+const PHOTOSHOP_NAME: &[u8] = b"Photoshop 3.0\0";
+
+/// What fits into a segment beside its length.
+const MOST: usize = 65_533;
+
+/// A JFIF header up to its thumbnail's size.
+const JFIF_HEAD: usize = 12;
+
+/// The segments of the photo as a JPEG, those of its source where they still hold first. With `strip`, nothing of the
+/// source's goes along but what decoding needs.
+///
+/// Left out: small pictures of what was there before (JFIF, JFXX), and pictures behind the picture (MPF), which show
+/// it too and whose places would be wrong. What is too long for a segment is left out and told in `notes`.
+pub(super) fn segments(photo: &Photo, source: &[Segment], strip: bool, notes: &mut Vec<String>) -> Vec<Segment> {
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for segment in source {
+        let named = |name: &[u8]| segment.data.starts_with(name);
+        match segment.marker {
+            JFIF if named(b"JFIF\0") && segment.data.len() >= JFIF_HEAD => {
+                let data = [&segment.data[..JFIF_HEAD], &[0, 0]].concat();
+                first.push(Segment { marker: JFIF, data });
+            }
+            JFIF => {}
+            APP1 if named(EXIF_NAME) || named(XMP_NAME) => {}
+            APP2 if named(ICC_NAME) || named(b"MPF\0") => {}
+            PHOTOSHOP if named(PHOTOSHOP_NAME) => {}
+            ADOBE => last.push(segment.clone()),
+            0xE1..=0xEF | COMMENT if strip => {}
+            _ => last.push(segment.clone()),
+        }
+    }
+    let mut add = |name: &[u8], data: &Option<Vec<u8>>, what: &str| match data {
+        Some(data) if name.len() + data.len() > MOST => {
+            notes.push(format!("{what} is too long for a JPEG and left out"))
+        }
+        Some(data) => first.push(Segment { marker: APP1, data: [name, data].concat() }),
+        None => {}
+    };
+    add(EXIF_NAME, &photo.exif, "the EXIF block");
+    add(XMP_NAME, &photo.xmp, "the XMP packet");
+    let photoshop = photo.iptc.iter().flat_map(|block| block.chunks(MOST - PHOTOSHOP_NAME.len()));
+    first.extend(photoshop.map(|part| Segment { marker: PHOTOSHOP, data: [PHOTOSHOP_NAME, part].concat() }));
+    first.extend(photo.icc.iter().flat_map(|icc| profile(icc)));
+    first.append(&mut last);
+    first
+}
+
+/// A profile in as many segments as it needs (ICC.1:2022, B.4).
+fn profile(icc: &[u8]) -> Vec<Segment> {
+    let parts: Vec<&[u8]> = icc.chunks(MOST - ICC_NAME.len() - 2).collect();
+    let numbered = (1u8..).zip(&parts);
+    numbered
+        .map(|(number, part)| Segment { marker: APP2, data: [ICC_NAME, &[number, parts.len() as u8], *part].concat() })
+        .collect()
+}
+
+/// Photoshop's image resources, put together from the segments they are spread over.
+pub(crate) fn photoshop(source: &[Segment]) -> Option<Vec<u8>> {
+    let parts = source.iter().filter(|segment| segment.marker == PHOTOSHOP);
+    let parts: Vec<&[u8]> = parts.filter_map(|segment| segment.data.strip_prefix(PHOTOSHOP_NAME)).collect();
+    (!parts.is_empty()).then(|| parts.concat())
+}
