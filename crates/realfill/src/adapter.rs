@@ -1,7 +1,7 @@
 //! The card beside an adapter: which base it was tuned on, and which scene it learnt.
 
 use crate::fingerprint;
-use crate::model::Model;
+use crate::model::{Influence, Model};
 use crate::tuning::TuneConfig;
 use realfill_vision::Scene;
 use realfill_vision::save::{SaveError, write_whole};
@@ -26,6 +26,9 @@ pub struct AdapterCard {
     pub scene_fingerprint: String,
     /// How it was tuned.
     pub tune: TuneConfig,
+    /// How far the tuned model may move the guide; `None` where that was not measured.
+    #[serde(default)]
+    pub influence: Option<Influence>,
 }
 
 /// Why an adapter cannot be used, or its card not be written.
@@ -63,7 +66,7 @@ pub enum AdapterError {
 
 impl AdapterCard {
     /// The card of an adapter tuned now.
-    pub fn new(scene: &Scene, model: &dyn Model, tune: &TuneConfig) -> Self {
+    pub fn new(scene: &Scene, model: &dyn Model, tune: &TuneConfig, influence: Option<Influence>) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
             base: model.name(),
@@ -71,6 +74,7 @@ impl AdapterCard {
             scene: scene.name.clone(),
             scene_fingerprint: fingerprint::of_scene(scene),
             tune: tune.clone(),
+            influence,
         }
     }
 

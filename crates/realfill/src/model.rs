@@ -8,6 +8,7 @@ use crate::tuning::TuneConfig;
 use image::Rgb32FImage;
 use realfill_models::ModelError;
 use realfill_vision::{Guide, Mask};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// A picture with a hole at the model's own size, and what the references propose for it.
@@ -22,7 +23,7 @@ pub struct View {
 }
 
 /// How far a model's pictures may move what the guide proposes where trust is 0, each from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Influence {
     /// Light and colour over a wide neighbourhood.
     pub tone: f32,
@@ -74,8 +75,11 @@ pub trait Model {
     /// Longest side of the view it works at by default, in pixels.
     fn view_px(&self) -> u32;
 
-    /// How far its pictures may move the guide.
-    fn influence(&self) -> Influence;
+    /// How far its pictures may move the guide; `None` where that has to be measured on the scene's own references.
+    fn influence(&self) -> Option<Influence>;
+
+    /// Sampling steps by default.
+    fn sampling_steps(&self) -> usize;
 
     /// One optimiser step (number `step`, from 0) on `samples`; returns the loss.
     ///

@@ -61,16 +61,19 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     config.tune.iterations = 0;
-    if let Some(folder) = &arguments.adapter {
-        let card = take_up(folder, model.as_mut(), &scene, talk)?;
-        config.tune = card.map_or(config.tune, |card| card.tune);
-    }
+    let card = match &arguments.adapter {
+        Some(folder) => take_up(folder, model.as_mut(), &scene, talk)?,
+        None => None,
+    };
+    let influence = card.as_ref().and_then(|card| card.influence);
+    config.tune = card.map_or(config.tune, |card| card.tune);
     arguments.output.prepare(&scene, 0)?;
 
     interrupt::listen();
     let mut progress = Progress::new(talk);
     let folder = arguments.output.output.as_path();
-    let completion = sample_scene(&scene, model.as_ref(), &config, folder, &mut |event| progress.hear(&event));
+    let mut hear = |event| progress.hear(&event);
+    let completion = sample_scene(&scene, model.as_ref(), influence, &config, folder, &mut hear);
     progress.finish();
     let completion = completion.map_err(|error| match Failure::of_job(error) {
         Failure::Stopped(_) => Failure::Stopped("stopped; run the same command again".into()),

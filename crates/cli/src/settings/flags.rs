@@ -50,7 +50,7 @@ pub struct SamplerFlags {
     #[arg(long = "sampler", value_name = "NAME", value_parser = samplers())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Sampling steps [default: 12]
+    /// Sampling steps [default: the model's own: 2 with the embedded one, 20 with Stable Diffusion]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,

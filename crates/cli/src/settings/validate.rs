@@ -23,7 +23,7 @@ pub fn validate(config: &FillConfig) -> Result<()> {
     if config.view_px != 0 {
         within("view_px", f64::from(config.view_px), f64::from(SMALLEST_VIEW_PX), f64::from(LARGEST_VIEW_PX))?;
     }
-    within("sampler.steps", sampler.steps as f64, 1.0, 1000.0)?;
+    within("sampler.steps", sampler.steps as f64, 0.0, 1000.0)?;
     within("tune.batch", tune.batch as f64, 1.0, 1024.0)?;
     within("tune.gradient_accumulation", tune.gradient_accumulation as f64, 1.0, 1024.0)?;
     within("tune.checkpoint_every", tune.checkpoint_every as f64, 1.0, f64::MAX)?;

@@ -1,5 +1,6 @@
 //! The settings of a whole job: one struct for the command line, the API and the file.
 
+use crate::model::Model;
 use crate::samplers::SamplerSettings;
 use crate::tuning::TuneConfig;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ pub struct FillConfig {
     pub model_weight: f32,
     /// How to tune.
     pub tune: TuneConfig,
-    /// How to sample.
+    /// How to sample; 0 steps for the model's own default.
     pub sampler: SamplerSettings,
 }
 
@@ -36,12 +37,18 @@ impl Default for FillConfig {
             feather_px: 8.0,
             model_weight: 1.0,
             tune: TuneConfig::default(),
-            sampler: SamplerSettings { steps: 12, ..SamplerSettings::default() },
+            sampler: SamplerSettings { steps: 0, ..SamplerSettings::default() },
         }
     }
 }
 
 impl FillConfig {
+    /// How `model` is sampled.
+    pub fn sampler_of(&self, model: &dyn Model) -> SamplerSettings {
+        let steps = if self.sampler.steps == 0 { model.sampling_steps() } else { self.sampler.steps };
+        SamplerSettings { steps, ..self.sampler }
+    }
+
     /// The candidates' seeds.
     pub fn seeds(&self) -> Vec<u64> {
         (0..self.candidates.max(1) as u64).map(|i| self.seed.wrapping_add(i)).collect()

@@ -33,7 +33,7 @@ fn moved(guide: &Guide, sampled: &Rgb32FImage, influence: Influence) -> Rgb32FIm
         return filled;
     }
     let difference = distrusted_difference(guide, sampled);
-    let slow = gaussian_blur(&difference, TONE_BLUR * filled.width().max(filled.height()) as f32);
+    let slow = tone_of(&difference);
     let parts = difference.par_iter().zip(slow.par_iter());
     filled.par_iter_mut().zip(parts).for_each(|(colour, (difference, slow))| {
         *colour = (*colour + influence.tone * slow + influence.detail * (difference - slow)).clamp(0.0, 1.0);
@@ -41,8 +41,13 @@ fn moved(guide: &Guide, sampled: &Rgb32FImage, influence: Influence) -> Rgb32FIm
     filled
 }
 
+/// Its slow part.
+pub(super) fn tone_of(difference: &Rgb32FImage) -> Rgb32FImage {
+    gaussian_blur(difference, TONE_BLUR * difference.width().max(difference.height()) as f32)
+}
+
 /// How far the model's picture is from the guide, times the distrust: whole at trust 0, nothing at 1.
-fn distrusted_difference(guide: &Guide, sampled: &Rgb32FImage) -> Rgb32FImage {
+pub(super) fn distrusted_difference(guide: &Guide, sampled: &Rgb32FImage) -> Rgb32FImage {
     let mut difference = sampled.clone();
     for ((pixel, guide), trust) in difference.pixels_mut().zip(guide.colour.pixels()).zip(guide.trust.pixels()) {
         (0..3).for_each(|c| pixel[c] = (1.0 - trust[0]) * (pixel[c] - guide[c]));

@@ -5,6 +5,7 @@ mod config;
 mod fidelity;
 mod finish;
 mod guides;
+mod influence;
 mod rank;
 mod report;
 mod stages;
@@ -17,12 +18,12 @@ pub use rank::{Candidate, rank};
 pub use report::{Judgement, Report, Timing};
 pub use view::Working;
 
-use crate::model::{Model, StageError};
+use crate::model::{Influence, Model, StageError};
 use realfill_vision::save::SaveError;
 use realfill_vision::{Guide, Mask, Photo, Scene};
 
 use guides::Guides;
-use stages::{guide_stage, sample_stage, stopped, tune_stage};
+use stages::Run;
 use std::path::{Path, PathBuf};
 
 /// What a job tells while it works.
@@ -49,6 +50,13 @@ pub enum Event {
         /// A sentence.
         text: String,
     },
+}
+
+impl Event {
+    /// A share of a stage of 100 steps.
+    fn share(share: f32) -> Self {
+        Self::Progress { step: (100.0 * share) as usize, loss: None }
+    }
 }
 
 /// Why a job ended without a picture.
@@ -96,12 +104,10 @@ pub fn fill(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
-    let mut report = Report::new(scene, model, config);
-    let working = Working::of(scene, model, config);
-    let guides = Guides::of_job(folder);
-    let guide = guide_stage(&working, config, &guides, &mut report, on_event)?.ok_or_else(|| stopped(folder))?;
-    tune_stage(scene, &working, model, config, folder, &mut report, on_event)?;
-    sample_stage(scene, working, guide, model, config, report, on_event)
+    let mut run = begun(scene, model, config, folder, on_event);
+    let guide = run.guide()?;
+    let influence = learnt(&mut run, model)?;
+    run.sample(guide, model, influence)
 }
 
 /// Tunes on the scene and saves the adapter, nothing else.
@@ -115,26 +121,54 @@ pub fn tune_scene(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Report, FillError> {
-    let mut report = Report::new(scene, model, config);
-    let working = Working::of(scene, model, config);
-    tune_stage(scene, &working, model, config, folder, &mut report, on_event)?;
-    Ok(report)
+    let mut run = begun(scene, model, config, folder, on_event);
+    learnt(&mut run, model)?;
+    Ok(run.report)
 }
 
-/// Samples, ranks and composites with the model as it is: an adapter is loaded before.
+/// Samples, ranks and composites with the model as it is: an adapter is loaded before, and `influence` is its card's.
 ///
 /// # Errors
 /// As [`fill`]; there is no checkpoint to go on from.
 pub fn sample_scene(
     scene: &Scene,
     model: &dyn Model,
+    influence: Option<Influence>,
     config: &FillConfig,
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
-    let mut report = Report::new(scene, model, config);
+    let mut run = Run { guides: Guides::not_kept(), ..begun(scene, model, config, folder, on_event) };
+    let guide = run.guide()?;
+    run.sample(guide, model, influence.or(model.influence()))
+}
+
+fn begun<'a>(
+    scene: &'a Scene,
+    model: &dyn Model,
+    config: &'a FillConfig,
+    folder: &'a Path,
+    on_event: &'a mut dyn FnMut(Event) -> bool,
+) -> Run<'a> {
+    let report = Report::new(scene, model, config);
     let working = Working::of(scene, model, config);
-    let guides = Guides::not_kept();
-    let guide = guide_stage(&working, config, &guides, &mut report, on_event)?.ok_or_else(|| stopped(folder))?;
-    sample_stage(scene, working, guide, model, config, report, on_event)
+    Run { scene, config, folder, working, guides: Guides::of_job(folder), report, on_event }
+}
+
+/// Tunes, if asked to, and says how far the model may then move the guide; `None` where nobody wants to know.
+fn learnt(run: &mut Run, model: &mut dyn Model) -> Result<Option<Influence>, FillError> {
+    let is_tuned = run.config.tune.iterations > 0;
+    let is_measured = run.config.guide && run.config.model_weight > 0.0 && model.influence().is_none();
+    if !is_tuned && !is_measured {
+        return Ok(model.influence());
+    }
+    let photos = run.photos()?;
+    if is_tuned {
+        run.tune(model, &photos)?;
+    }
+    let influence = if is_measured { Some(run.influence(model, &photos)?) } else { model.influence() };
+    if is_tuned {
+        run.save(model, influence)?;
+    }
+    Ok(influence)
 }

@@ -1,7 +1,7 @@
 //! `report.json`: what was done, with which settings, and how it went.
 
 use super::{Candidate, FillConfig};
-use crate::model::Model;
+use crate::model::{Influence, Model};
 use realfill_vision::Scene;
 use realfill_vision::rank::RankParts;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,8 @@ pub struct Report {
     pub timings: Vec<Timing>,
     /// The loss of each tuning step done in this run.
     pub losses: Vec<f64>,
+    /// How far the model was let move the guide.
+    pub influence: Influence,
     /// Share of the hole that a reference supports, 0 to 1.
     pub supported_share: f64,
     /// The candidates, best first.
@@ -84,6 +86,7 @@ impl Report {
             config: config.clone(),
             timings: Vec::new(),
             losses: Vec::new(),
+            influence: Influence::NONE,
             supported_share: 0.0,
             candidates: Vec::new(),
         }

@@ -1,112 +1,124 @@
 //! The stages of a job, each noting in the report how long it took.
 
 use super::guides::Guides;
+use super::influence::measured;
 use super::view::scene_photos;
-use super::{
-    Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
-};
+use super::{Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank};
 use crate::adapter::AdapterCard;
-use crate::model::Model;
+use crate::model::{Influence, Model};
 use crate::training::checkpoint::Checkpoints;
-use crate::tuning::tune;
+use crate::tuning::{ScenePhotos, tune};
 use realfill_vision::{Guide, Scene};
 use std::path::Path;
 use std::time::Instant;
 
-pub(super) fn stopped(folder: &Path) -> FillError {
-    FillError::Stopped { folder: folder.into() }
+/// A job under way.
+pub(super) struct Run<'a> {
+    pub scene: &'a Scene,
+    pub config: &'a FillConfig,
+    /// Where checkpoints and the adapter go.
+    pub folder: &'a Path,
+    pub working: Working,
+    pub guides: Guides,
+    pub report: Report,
+    pub on_event: &'a mut dyn FnMut(Event) -> bool,
 }
 
-/// Where the references land in the target; `None` when the caller stopped.
-pub(super) fn guide_stage(
-    working: &Working,
-    config: &FillConfig,
-    guides: &Guides,
-    report: &mut Report,
-    on_event: &mut dyn FnMut(Event) -> bool,
-) -> Result<Option<Guide>, FillError> {
-    let size = working.target.dimensions();
-    if !config.guide {
-        return Ok(Some(Guide::empty(size.0, size.1)));
+impl Run<'_> {
+    /// Where the references land in the target.
+    pub fn guide(&mut self) -> Result<Guide, FillError> {
+        let size = self.working.target.dimensions();
+        if !self.config.guide {
+            return Ok(Guide::empty(size.0, size.1));
+        }
+        let clock = Instant::now();
+        let mut go_on = self.begins("guide", 100).is_ok();
+        let mut on_share = |_: &str, share: f32| go_on &= (self.on_event)(Event::share(share));
+        let guide = self.guides.get_or("target", size, || self.working.guide(&mut on_share))?;
+        for (i, reference) in guide.references.iter().enumerate() {
+            go_on &= (self.on_event)(Event::Note { text: format!("reference {}: {reference}", i + 1) });
+        }
+        self.report.time("guide", clock);
+        if go_on { Ok(guide) } else { Err(self.stopped()) }
     }
-    let clock = Instant::now();
-    let mut go_on = on_event(Event::Stage { stage: "guide".into(), steps: 100 });
-    let mut on_share = |_: &str, share: f32| {
-        go_on &= on_event(Event::Progress { step: (100.0 * share) as usize, loss: None });
-    };
-    let guide = guides.get_or("target", size, || working.guide(&mut on_share))?;
-    for (i, reference) in guide.references.iter().enumerate() {
-        go_on &= on_event(Event::Note { text: format!("reference {}: {reference}", i + 1) });
-    }
-    report.time("guide", clock);
-    Ok(go_on.then_some(guide))
-}
 
-/// Tunes, going on from the checkpoint in `folder`, and saves `folder/adapter`.
-pub(super) fn tune_stage(
-    scene: &Scene,
-    working: &Working,
-    model: &mut dyn Model,
-    config: &FillConfig,
-    folder: &Path,
-    report: &mut Report,
-    on_event: &mut dyn FnMut(Event) -> bool,
-) -> Result<(), FillError> {
-    if config.tune.iterations == 0 {
-        return Ok(());
+    /// The photos as pretended targets, guided by one another: what the model is tuned on, and measured on.
+    pub fn photos(&mut self) -> Result<ScenePhotos, FillError> {
+        let clock = Instant::now();
+        let guided = self.config.guide && self.config.tune.guided_share > 0.0;
+        if guided {
+            self.begins("guide the references", 100)?;
+        }
+        let guides = guided.then_some(&self.guides);
+        let photos = scene_photos(&self.working, guides, &mut |share| (self.on_event)(Event::share(share)))?;
+        self.report.time("guides of the references", clock);
+        photos.ok_or_else(|| self.stopped())
     }
-    let clock = Instant::now();
-    let guided = config.guide && config.tune.guided_share > 0.0;
-    let guides = guided.then(|| Guides::of_job(folder));
-    if guided && !on_event(Event::Stage { stage: "guide the references".into(), steps: 100 }) {
-        return Err(stopped(folder));
-    }
-    let mut on_share = |share: f32| on_event(Event::Progress { step: (100.0 * share) as usize, loss: None });
-    let photos = scene_photos(working, guides.as_ref(), &mut on_share)?.ok_or_else(|| stopped(folder))?;
-    report.time("guides of the references", clock);
 
-    let clock = Instant::now();
-    if !on_event(Event::Stage { stage: "tune".into(), steps: config.tune.iterations }) {
-        return Err(stopped(folder));
+    /// Tunes, going on from the newest checkpoint.
+    pub fn tune(&mut self, model: &mut dyn Model, photos: &ScenePhotos) -> Result<(), FillError> {
+        let clock = Instant::now();
+        let config = &self.config.tune;
+        self.begins("tune", config.iterations)?;
+        let checkpoints = Checkpoints::new(self.folder.join("checkpoints"));
+        let done = tune(model, photos, config, &checkpoints, &mut |step, loss| {
+            self.report.losses.push(loss);
+            (self.on_event)(Event::Progress { step, loss: Some(loss) })
+        })?;
+        self.report.time("tune", clock);
+        if done < config.iterations { Err(self.stopped()) } else { Ok(()) }
     }
-    let checkpoints = Checkpoints::new(folder.join("checkpoints"));
-    let done = tune(model, &photos, &config.tune, &checkpoints, &mut |step, loss| {
-        report.losses.push(loss);
-        on_event(Event::Progress { step, loss: Some(loss) })
-    })?;
-    if done < config.tune.iterations {
-        return Err(stopped(folder));
+
+    /// How far the model may move the guide, measured on the scene's photos.
+    pub fn influence(&mut self, model: &dyn Model, photos: &ScenePhotos) -> Result<Influence, FillError> {
+        let clock = Instant::now();
+        self.begins("measure", photos.turns.len())?;
+        let mut on_turn = |turn| (self.on_event)(Event::Progress { step: turn, loss: None });
+        let influence = measured(model, photos, self.config, &mut on_turn)?;
+        self.report.time("measure", clock);
+        Ok(influence)
     }
-    model.save_adapter(&folder.join("adapter"), &AdapterCard::new(scene, model, &config.tune))?;
-    report.time("tune", clock);
-    Ok(())
-}
 
-/// Candidates, the best of them, and the photo it makes.
-pub(super) fn sample_stage(
-    scene: &Scene,
-    working: Working,
-    guide: Guide,
-    model: &dyn Model,
-    config: &FillConfig,
-    mut report: Report,
-    on_event: &mut dyn FnMut(Event) -> bool,
-) -> Result<Completion, FillError> {
-    let clock = Instant::now();
-    let (view, seeds) = (working.view(&guide), config.seeds());
-    on_event(Event::Stage { stage: "sample".into(), steps: seeds.len() * config.sampler.steps });
-    let pictures =
-        model.draw(&view, &seeds, &config.sampler, &mut |step, _| on_event(Event::Progress { step, loss: None }))?;
-    report.time("sample", clock);
+    /// Saves what was learnt on the scene.
+    pub fn save(&self, model: &dyn Model, influence: Option<Influence>) -> Result<(), FillError> {
+        let card = AdapterCard::new(self.scene, model, &self.config.tune, influence);
+        Ok(model.save_adapter(&self.folder.join("adapter"), &card)?)
+    }
 
-    let clock = Instant::now();
-    on_event(Event::Stage { stage: "composite".into(), steps: 1 });
-    let influence = model.influence().times(config.model_weight);
-    let completed = pictures.iter().map(|picture| complete(&guide, picture, influence, config));
-    let candidates = rank(&working, &guide, seeds.into_iter().zip(completed));
-    let photo = finish(scene, &candidates[0].picture, config);
-    report.time("composite", clock);
-    report.supported_share = Fidelity::of(&guide, &working.mask).supported_share;
-    report.candidates = candidates.iter().map(Judgement::of).collect();
-    Ok(Completion { photo, candidates, guide, mask: working.mask, report })
+    /// Candidates, the best of them, and the photo it makes.
+    pub fn sample(
+        mut self,
+        guide: Guide,
+        model: &dyn Model,
+        influence: Option<Influence>,
+    ) -> Result<Completion, FillError> {
+        let clock = Instant::now();
+        let (view, seeds, sampler) = (self.working.view(&guide), self.config.seeds(), self.config.sampler_of(model));
+        self.begins("sample", seeds.len() * sampler.steps)?;
+        let mut on_step = |step, _| (self.on_event)(Event::Progress { step, loss: None });
+        let pictures = model.draw(&view, &seeds, &sampler, &mut on_step)?;
+        self.report.time("sample", clock);
+
+        let clock = Instant::now();
+        self.begins("composite", 1)?;
+        let allowed = influence.unwrap_or(Influence::NONE).times(self.config.model_weight);
+        let completed = pictures.iter().map(|picture| complete(&guide, picture, allowed, self.config));
+        let candidates = rank(&self.working, &guide, seeds.into_iter().zip(completed));
+        let photo = finish(self.scene, &candidates[0].picture, self.config);
+        let mut report = self.report;
+        report.time("composite", clock);
+        report.influence = allowed;
+        report.supported_share = Fidelity::of(&guide, &self.working.mask).supported_share;
+        report.candidates = candidates.iter().map(Judgement::of).collect();
+        Ok(Completion { photo, candidates, guide, mask: self.working.mask, report })
+    }
+
+    fn begins(&mut self, stage: &str, steps: usize) -> Result<(), FillError> {
+        let go_on = (self.on_event)(Event::Stage { stage: stage.into(), steps });
+        if go_on { Ok(()) } else { Err(self.stopped()) }
+    }
+
+    fn stopped(&self) -> FillError {
+        FillError::Stopped { folder: self.folder.into() }
+    }
 }

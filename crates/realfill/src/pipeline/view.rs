@@ -81,7 +81,7 @@ pub(super) fn scene_photos(
     on_progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<Option<ScenePhotos>, FillError> {
     let view = working.view(&Guide::empty(working.target.width(), working.target.height()));
-    let target = Turn { picture: view.picture, unknown: Some(view.mask), guide: None };
+    let target = Turn { picture: view.picture, hole: view.mask, is_target: true, guide: None };
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_view_scale(reference)).collect();
     let mut turns = vec![target];
@@ -89,30 +89,24 @@ pub(super) fn scene_photos(
         if !on_progress(i as f32 / pictures.len() as f32) {
             return Ok(None);
         }
+        let hole = working.mask.resized_max(picture.width(), picture.height());
         let guide = match guides {
-            Some(guides) if pictures.len() > 1 => Some(pretended(working, &pictures, i, guides)?),
+            Some(guides) if pictures.len() > 1 => Some(pretended(&pictures, i, &hole, guides)?),
             _ => None,
         };
-        turns.push(Turn { picture: picture.clone(), unknown: None, guide });
+        turns.push(Turn { picture: picture.clone(), hole, is_target: false, guide });
     }
     Ok(Some(ScenePhotos { turns }))
 }
 
 /// The guide of reference `i` from the others, for a hole like the target's.
-fn pretended(
-    working: &Working,
-    pictures: &[Rgb32FImage],
-    i: usize,
-    guides: &Guides,
-) -> Result<(Guide, Mask), FillError> {
-    let size = pictures[i].dimensions();
-    let hole = working.mask.resized_max(size.0, size.1);
+fn pretended(pictures: &[Rgb32FImage], i: usize, hole: &Mask, guides: &Guides) -> Result<Guide, FillError> {
     let build = || {
         let others: Vec<Rgb32FImage> =
             pictures.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p.clone()).collect();
-        Guide::build(&pictures[i], &hole, &others, &GuideOptions::default(), &mut |_, _| ())
+        Guide::build(&pictures[i], hole, &others, &GuideOptions::default(), &mut |_, _| ())
     };
-    Ok((guides.get_or(&format!("reference-{}", i + 1), size, build)?, hole))
+    guides.get_or(&format!("reference-{}", i + 1), pictures[i].dimensions(), build)
 }
 
 /// A guide at another size; trust is not spread into what it does not cover.

@@ -113,8 +113,13 @@ impl Model for StableDiffusionModel {
         self.trained_px()
     }
 
-    fn influence(&self) -> Influence {
-        Influence { tone: 1.0, detail: 1.0 }
+    /// It knows what pictures look like: where the references say nothing it decides.
+    fn influence(&self) -> Option<Influence> {
+        Some(Influence { tone: 1.0, detail: 1.0 })
+    }
+
+    fn sampling_steps(&self) -> usize {
+        SamplerSettings::default().steps
     }
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {

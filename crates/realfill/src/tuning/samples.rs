@@ -11,15 +11,21 @@ use rayon::prelude::*;
 use realfill_vision::resize::{Filter, resize};
 use realfill_vision::{Guide, Mask};
 
+/// Share of a reference's unguided samples whose hole is the target's, where the crop shows it: the layout there is what
+/// has to be remembered.
+const PRETENDED: f64 = 0.5;
+
 /// A photo of the scene at the model's size, to learn from.
 #[derive(Clone, Debug)]
 pub struct Turn {
     /// The photo, colours 0 to 1.
     pub picture: Rgb32FImage,
-    /// Its own hole, which is never learnt from (the target's); none for a reference.
-    pub unknown: Option<Mask>,
-    /// Its guide from the other photos, with the hole that was pretended; none when there is no guide.
-    pub guide: Option<(Guide, Mask)>,
+    /// The target's hole, which is never learnt from; for a reference, one like it, to pretend with.
+    pub hole: Mask,
+    /// Whether it is the target.
+    pub is_target: bool,
+    /// Its guide from the other photos for that hole; none when there is no guide.
+    pub guide: Option<Guide>,
 }
 
 /// The photos of a scene as an endless source of samples.
@@ -52,9 +58,9 @@ impl ScenePhotos {
 
 /// The photo pretends to be the target: its hole and its guide from the others.
 fn guided_sample(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
-    let (guide, hole) = turn.guide.as_ref().expect("only guided turns are asked");
-    let place = place_near(hole, side, rng);
-    let mut sample = cut(turn, hole, place, side);
+    let guide = turn.guide.as_ref().expect("only guided turns are asked");
+    let place = place_near(&turn.hole, side, rng);
+    let mut sample = cut(turn, place, side);
     sample.guide = SimulatedGuide {
         colour: imageops::crop_imm(&guide.colour, place.0, place.1, side, side).to_image(),
         trust: imageops::crop_imm(&guide.trust, place.0, place.1, side, side).to_image(),
@@ -64,31 +70,32 @@ fn guided_sample(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
 
 /// The paper's sample: a random crop at a random scale with a random mask and no guide.
 fn random_sample(turn: &Turn, config: &TuneConfig, side: u32, rng: &mut impl Rng) -> Sample {
-    let is_reference = turn.unknown.is_none();
-    let mask = if is_reference && rng.random_bool(config.mask_dropout) {
+    let crop = scaled_crop(turn, side, rng);
+    let pretended = (!turn.is_target && crop.mask.hole_share() > 0.0).then_some(&crop.mask);
+    let mask = if !turn.is_target && rng.random_bool(config.mask_dropout) {
         Mask::new(side, side, vec![true; (side * side) as usize])
+    } else if let (Some(pretended), true) = (pretended, rng.random_bool(PRETENDED)) {
+        pretended.clone()
     } else if rng.random_bool(0.5) {
         masks::like_a_users(side, side, rng)
     } else {
         masks::rectangles(side, side, rng)
     };
-    let sample = Sample { mask, ..scaled_crop(turn, side, rng) };
+    let sample = Sample { mask, ..crop };
     if rng.random_bool(0.5) { mirrored(sample) } else { sample }
 }
 
-/// A square crop of at least `side` pixels and at most the whole picture, reduced to `side`.
+/// A square crop of at least `side` pixels and at most the whole picture, reduced to `side`, with the hole that it shows.
 fn scaled_crop(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
     let (width, height) = turn.picture.dimensions();
     let source = rng.random_range(side..=width.min(height));
     let (left, top) = (rng.random_range(0..=width - source), rng.random_range(0..=height - source));
     let crop = imageops::crop_imm(&turn.picture, left, top, source, source).to_image();
-    let unknown = turn.unknown.as_ref().map(|unknown| {
-        Mask::from_fn(source, source, |x, y| unknown.is_hole(left + x, top + y)).resized_max(side, side)
-    });
+    let hole = Mask::from_fn(source, source, |x, y| turn.hole.is_hole(left + x, top + y)).resized_max(side, side);
     Sample {
         truth: resize(&crop, side, side, Filter::Area),
-        mask: Mask::new(side, side, vec![false; (side * side) as usize]),
-        unknown,
+        unknown: turn.is_target.then(|| hole.clone()),
+        mask: hole,
         guide: SimulatedGuide::none(side, side),
     }
 }
@@ -105,12 +112,12 @@ fn place_near(hole: &Mask, side: u32, rng: &mut impl Rng) -> (u32, u32) {
     ((x.saturating_sub(side / 2)).min(width - side), (y.saturating_sub(side / 2)).min(height - side))
 }
 
-fn cut(turn: &Turn, hole: &Mask, (left, top): (u32, u32), side: u32) -> Sample {
-    let crop = |mask: &Mask| Mask::from_fn(side, side, |x, y| mask.is_hole(left + x, top + y));
+fn cut(turn: &Turn, (left, top): (u32, u32), side: u32) -> Sample {
+    let hole = Mask::from_fn(side, side, |x, y| turn.hole.is_hole(left + x, top + y));
     Sample {
         truth: imageops::crop_imm(&turn.picture, left, top, side, side).to_image(),
-        mask: crop(hole),
-        unknown: turn.unknown.as_ref().map(crop),
+        unknown: turn.is_target.then(|| hole.clone()),
+        mask: hole,
         guide: SimulatedGuide::none(side, side),
     }
 }

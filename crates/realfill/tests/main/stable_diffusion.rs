@@ -100,7 +100,7 @@ fn scene() -> Scene {
 }
 
 fn card(model: &StableDiffusionModel) -> AdapterCard {
-    AdapterCard::new(&scene(), model, &config())
+    AdapterCard::new(&scene(), model, &config(), None)
 }
 
 fn adapter_bytes(model: &StableDiffusionModel) -> Vec<Vec<u8>> {

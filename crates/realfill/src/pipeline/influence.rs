@@ -1,0 +1,113 @@
+//! How far a small model may move the guide, measured where the truth is known: on the scene's own references, each
+//! guided by the others.
+
+use super::FillConfig;
+use super::finish::{distrusted_difference, tone_of};
+use crate::model::{Influence, Model, StageError, View};
+use crate::tuning::{ScenePhotos, Turn};
+use image::Rgb32FImage;
+use realfill_vision::Guide;
+
+/// Weight of the belief that the model does not help, beside what the references show. The model was tuned on them
+/// too, so it is better there than on the target; 1 halves what they promise.
+const DOUBT: f64 = 1.0;
+
+/// The influence that would have been best over all guided photos, in the least squares; none where none is guided.
+///
+/// # Errors
+/// As [`Model::draw`].
+pub(super) fn measured(
+    model: &dyn Model,
+    photos: &ScenePhotos,
+    config: &FillConfig,
+    on_turn: &mut dyn FnMut(usize) -> bool,
+) -> Result<Influence, StageError> {
+    let sampler = config.sampler_of(model);
+    let mut sums = Sums::default();
+    for (i, turn) in photos.turns.iter().enumerate() {
+        let Some(guide) = &turn.guide else { continue };
+        let view = View { picture: turn.picture.clone(), mask: turn.hole.clone(), guide: guide.clone() };
+        let drawn = model.draw(&view, &[config.seed], &sampler, &mut |_, _| on_turn(i))?;
+        sums.add(turn, guide, &drawn[0]);
+    }
+    Ok(sums.solution())
+}
+
+/// The normal equations of `truth - guide = tone · slow + detail · (difference - slow)` over the holes.
+#[derive(Debug, Default)]
+struct Sums {
+    slow_slow: f64,
+    slow_fine: f64,
+    fine_fine: f64,
+    slow_wanted: f64,
+    fine_wanted: f64,
+}
+
+impl Sums {
+    fn add(&mut self, turn: &Turn, guide: &Guide, drawn: &Rgb32FImage) {
+        let difference = distrusted_difference(guide, drawn);
+        let slow = tone_of(&difference);
+        let pixels = turn.picture.pixels().zip(guide.colour.pixels()).zip(difference.pixels().zip(slow.pixels()));
+        for (((truth, guide), (difference, slow)), _) in pixels.zip(turn.hole.holes()).filter(|(_, hole)| **hole) {
+            for c in 0..3 {
+                let (slow, fine) = (f64::from(slow[c]), f64::from(difference[c] - slow[c]));
+                let wanted = f64::from(truth[c] - guide[c]);
+                self.slow_slow += slow * slow;
+                self.slow_fine += slow * fine;
+                self.fine_fine += fine * fine;
+                self.slow_wanted += slow * wanted;
+                self.fine_wanted += fine * wanted;
+            }
+        }
+    }
+
+    /// Ridge regression; a share below 0 or above 1 is not believed.
+    fn solution(&self) -> Influence {
+        let (slow, fine) = ((1.0 + DOUBT) * self.slow_slow, (1.0 + DOUBT) * self.fine_fine);
+        let determinant = slow * fine - self.slow_fine.powi(2);
+        if determinant <= f64::EPSILON * slow * fine {
+            return Influence::NONE;
+        }
+        let tone = (fine * self.slow_wanted - self.slow_fine * self.fine_wanted) / determinant;
+        let detail = (slow * self.fine_wanted - self.slow_fine * self.slow_wanted) / determinant;
+        Influence { tone: tone.clamp(0.0, 1.0) as f32, detail: detail.clamp(0.0, 1.0) as f32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+    use realfill_vision::Mask;
+
+    fn flat(value: f32) -> Rgb32FImage {
+        Rgb32FImage::from_pixel(64, 64, Rgb([value; 3]))
+    }
+
+    /// The share of a drawn picture that is right where the truth is `truth` and the guide 0.5, distrusted.
+    fn solved(truth: f32, drawn: f32) -> Influence {
+        let hole = Mask::from_fn(64, 64, |x, y| (8..56).contains(&x) && (8..56).contains(&y));
+        let guide = Guide { colour: flat(0.5), ..Guide::empty(64, 64) };
+        let turn = Turn { picture: flat(truth), hole, is_target: false, guide: Some(guide.clone()) };
+        let mut sums = Sums::default();
+        let ripple = Rgb32FImage::from_fn(64, 64, |x, _| Rgb([drawn + if x % 2 == 0 { 0.05 } else { -0.05 }; 3]));
+        sums.add(&turn, &guide, &ripple);
+        sums.solution()
+    }
+
+    #[test]
+    fn a_right_tone_is_half_believed_and_invented_ripples_are_not() {
+        let influence = solved(0.7, 0.7);
+        assert!((influence.tone - 0.5).abs() < 0.05 && influence.detail < 0.05, "{influence:?}");
+    }
+
+    #[test]
+    fn a_wrong_tone_is_not_believed() {
+        assert!(solved(0.3, 0.7).tone == 0.0);
+    }
+
+    #[test]
+    fn nothing_measured_moves_nothing() {
+        assert_eq!(Sums::default().solution(), Influence::NONE);
+    }
+}
