@@ -125,7 +125,7 @@ mod tests {
         let icc = ColorProfile::new_display_p3().encode().unwrap();
         assert_eq!(defect(&icc), None);
         assert!(defect(&icc[..100]).is_some() && defect(b"nothing").is_some());
-        for at in 0..icc.len() {
+        for at in (0..icc.len()).step_by(11) {
             let mut damaged = icc.clone();
             damaged[at] ^= 0xFF;
             defect(&damaged);

@@ -6,11 +6,12 @@ mod exif;
 mod tests;
 mod text;
 mod tiff;
+mod transfer;
 mod xmp;
 
 pub(crate) use exif::doubts;
-pub(crate) use text::{png_text, without_thumbnails};
-pub(crate) use tiff::{describe, described_by, photoshop_in, xmp_in};
+pub(crate) use text::{from_png_text, png_text, without_thumbnails};
+pub(crate) use transfer::{describe, described_by, photoshop_in, xmp_in};
 
 use crate::Photo;
 use exif::Exif;

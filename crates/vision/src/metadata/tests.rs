@@ -95,6 +95,7 @@ fn xmp_and_exif_move_to_every_format_that_has_a_place() {
         let text = |block: Option<Vec<u8>>| String::from_utf8_lossy(&block.unwrap_or_default()).into_owned();
         assert!(text(read.exif).contains("Testomat 3000"), "{format:?}");
         assert!(text(read.xmp).contains("A photographer"), "{format:?}");
+        assert!(format == ImageFormat::WebP || read.iptc == camera().iptc, "{format:?}");
         assert_eq!(saved.notes.len(), usize::from(format == ImageFormat::WebP), "{format:?}: {:?}", saved.notes);
     }
     let bmp = saved(&camera(), &folder, wanted(ImageFormat::Bmp, Strip::Nothing));

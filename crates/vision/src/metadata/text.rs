@@ -57,6 +57,16 @@ pub(crate) fn png_text(png: &[u8], xmp: Option<&[u8]>, photoshop: Option<&[u8]>)
     bytes
 }
 
+/// Photoshop's resources from that form.
+pub(crate) fn from_png_text(text: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).skip(1);
+    let length: usize = std::str::from_utf8(lines.next()?).ok()?.trim().parse().ok()?;
+    let digits: Vec<u8> =
+        lines.flatten().filter_map(|digit| char::from(*digit).to_digit(16)).map(|d| d as u8).collect();
+    let block: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    (block.len() == length).then_some(block)
+}
+
 fn chunk(bytes: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
     let named = [name, data].concat();
     bytes.extend((data.len() as u32).to_be_bytes());

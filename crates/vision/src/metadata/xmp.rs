@@ -1,5 +1,6 @@
 //! XMP packets (ISO 16684-1): marked with how the picture was made, and rid of what is no longer true.
 
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, Writer};
@@ -73,7 +74,9 @@ fn kept_attributes<'a>(reader: &NsReader<&[u8]>, tag: &BytesStart<'a>, strip_gps
         let attribute = attribute.ok()?;
         let (namespace, name) = reader.resolver().resolve_attribute(attribute.key);
         if !is_outdated(namespace, name.as_ref(), strip_gps) {
-            kept.push_attribute(attribute);
+            // It is written between double quotes, and may have been between single ones.
+            let value = attribute.value.replace('"', "&quot;");
+            kept.push_attribute(Attribute { value: value.into(), ..attribute });
         }
     }
     Some(kept)
@@ -88,5 +91,61 @@ fn is_outdated(namespace: ResolveResult, name: &str, strip_gps: bool) -> bool {
         XMP => name == "Thumbnails",
         EXIF => strip_gps && name.starts_with("GPS"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(properties: &str) -> String {
+        format!(
+            "<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF \
+             xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description rdf:about='' \
+             xmlns:ix='http://iptc.org/std/Iptc4xmpExt/2008-02-29/' xmlns:t='http://ns.adobe.com/tiff/1.0/' \
+             xmlns:e='http://ns.adobe.com/exif/1.0/' xmlns:xap='http://ns.adobe.com/xap/1.0/' \
+             {properties}</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
+        )
+    }
+
+    fn marked(properties: &str, strip_gps: bool) -> String {
+        let packet = packet(properties);
+        let marked = super::marked(Some(packet.as_bytes()), strip_gps).expect("XMP");
+        assert!(super::marked(Some(&marked), strip_gps).is_some(), "what was written cannot be read");
+        String::from_utf8(marked).unwrap()
+    }
+
+    #[test]
+    fn outdated_properties_go_whatever_their_prefix_and_form() {
+        let text = marked(
+            "ix:DigitalSourceType='old' t:Orientation='6' xap:Rating='4'><ix:DigitalSourceType>old</ix:DigitalSourceType>\
+             <xap:Thumbnails><rdf:Alt><rdf:li>small</rdf:li></rdf:Alt></xap:Thumbnails><t:Make>Acme</t:Make>",
+            false,
+        );
+        assert!(!text.contains("old") && !text.contains("Orientation") && !text.contains("small"), "{text}");
+        assert!(text.contains("Acme") && text.contains("Rating=\"4\""), "{text}");
+        assert_eq!(text.matches("compositeWithTrainedAlgorithmicMedia").count(), 1);
+    }
+
+    #[test]
+    fn the_place_goes_only_when_asked() {
+        let properties = "e:GPSLatitude='55,42N' e:FNumber='28/10'>";
+        assert!(marked(properties, false).contains("GPSLatitude"));
+        let text = marked(properties, true);
+        assert!(!text.contains("GPS") && text.contains("FNumber"), "{text}");
+    }
+
+    #[test]
+    fn values_with_quotes_and_entities_stay_what_they_were() {
+        let text = marked("t:Model='a \"good\" &amp; new &lt;one>'>", false);
+        assert!(text.contains("a &quot;good&quot; &amp; new &lt;one>"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_xmp_is_refused() {
+        for text in ["", "words", "<a/>", "<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", "<rdf:RDF", "\u{0}"] {
+            assert!(super::marked(Some(text.as_bytes()), false).is_none(), "{text}");
+        }
+        assert!(super::marked(Some(&[0xFF, 0xFE, 0]), false).is_none());
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
     let iptc = match format {
         ImageFormat::Jpeg => photoshop(&jpeg::segments(bytes)),
         ImageFormat::Tiff => metadata::photoshop_in(bytes),
+        ImageFormat::Png => decoder.iptc_metadata().ok().flatten().and_then(|text| metadata::from_png_text(&text)),
         _ => None,
     };
     let mut doubts = exif.as_ref().map_or_else(Vec::new, |exif| metadata::doubts(exif, decoder.dimensions()));

@@ -156,9 +156,13 @@ fn a_completed_jpeg_keeps_the_blocks_outside_the_hole() {
     let folder = TestFolder::new();
     for name in ["ragged-420.jpg", "ragged-420-progressive.jpg", "ragged-422.jpg", "ragged-grey.jpg"] {
         let (photo, mask) = jpeg_photo(name);
+        let icc =
+            Some(moxcms::ColorProfile::new_display_p3().encode().unwrap()).filter(|_| photo.pixels.color().has_color());
+        let photo = Photo { icc, ..photo };
         let saved = filled(&photo, &mask).save_completed(&mask, &folder.join("completed"), Wanted::default()).unwrap();
         assert_eq!(saved, Saved { path: folder.join("completed.jpg"), notes: Vec::new() });
         let read = Photo::open(&saved.path).unwrap();
+        assert_eq!(read.icc, photo.icc, "{name}");
         let (before, after) = (photo.pixels.to_rgb8(), read.pixels.to_rgb8());
         let far = before.enumerate_pixels().filter(|(x, y, _)| *x < 14 || *x > 34 || *y < 14 || *y > 34);
         assert!(far.into_iter().all(|(x, y, pixel)| after.get_pixel(x, y) == pixel), "{name}");
@@ -227,12 +231,13 @@ fn lossless_formats_keep_known_pixels_with_16_bits_and_alpha() {
     ];
     for (extension, pixels) in depths {
         let source = folder.join(format!("source.{extension}"));
-        Photo::from_pixels(pixels.clone()).save(&source).unwrap();
+        let icc = Some(moxcms::ColorProfile::new_display_p3().encode().unwrap()).filter(|_| pixels.color().has_color());
+        Photo { icc: icc.clone(), ..Photo::from_pixels(pixels.clone()) }.save(&source).unwrap();
         let photo = Photo::open(&source).unwrap();
         let saved = filled(&photo, &mask).save_completed(&mask, &folder.join("completed"), Wanted::default()).unwrap();
         assert_eq!(saved.path, folder.join(format!("completed.{extension}")));
-        let read = Photo::open(&saved.path).unwrap().pixels;
-        assert_eq!(read.color(), pixels.color(), "{extension}");
+        let Photo { pixels: read, icc: kept, .. } = Photo::open(&saved.path).unwrap();
+        assert_eq!((read.color(), kept), (pixels.color(), icc), "{extension}");
         let step = usize::from(pixels.color().bytes_per_pixel());
         let both = pixels.as_bytes().chunks_exact(step).zip(read.as_bytes().chunks_exact(step)).zip(mask.holes());
         assert!(both.into_iter().all(|((a, b), hole)| *hole || a == b), "{extension}: {:?}", pixels.color());

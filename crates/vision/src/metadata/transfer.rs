@@ -1,0 +1,148 @@
+//! Moving what describes a photo between EXIF blocks and TIFF files: directories are written anew, little-endian, with the
+//! values they point to.
+
+use super::tiff::{Entry, Raw, SIZES};
+
+/// A tagged value without a place: what moves between files.
+struct Field {
+    tag: u16,
+    kind: u16,
+    count: u32,
+    value: Value,
+}
+
+enum Value {
+    /// Bytes, least significant first.
+    Plain(Vec<u8>),
+    Directory(Vec<Field>),
+}
+
+/// Tags whose value is the place of another directory: EXIF, GPS, interoperability.
+const DIRECTORIES: [u16; 3] = [0x8769, 0x8825, 0xA005];
+
+/// Tags of a first directory that describe the photo and not the way its pixels are stored: document name,
+/// description, make, model, resolution, software, date, artist, host, rating, copyright, Windows' fields, and the
+/// directories of EXIF and GPS.
+const DESCRIBING: [u16; 22] = [
+    0x10D, 0x10E, 0x10F, 0x110, 0x11A, 0x11B, 0x128, 0x131, 0x132, 0x13B, 0x13C, 0x4746, 0x4749, 0x8298, 0x8769,
+    0x8825, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0xC4A5,
+];
+
+/// What every TIFF file has to say, so that it alone describes nothing.
+const RESOLUTION: [u16; 3] = [0x11A, 0x11B, 0x128];
+
+const XMP: u16 = 700;
+const PHOTOSHOP: u16 = 0x8649;
+
+fn fields(raw: &Raw, at: usize, deep: bool) -> Option<Vec<Field>> {
+    let directory = raw.directory(at)?;
+    let field = |entry: &Entry| {
+        let (tag, kind, count) = (entry.tag, entry.kind, entry.count);
+        if deep && DIRECTORIES.contains(&tag) {
+            // Two levels: EXIF's own interoperability directory has none below.
+            let inner = fields(raw, raw.number(entry)? as usize, tag == DIRECTORIES[0])?;
+            return Some(Field { tag, kind: 4, count: 1, value: Value::Directory(inner) });
+        }
+        let mut bytes = raw.bytes[raw.value_range(entry)?].to_vec();
+        if !raw.little {
+            let unit = match kind {
+                5 | 10 => 4,
+                _ => SIZES[usize::from(kind)],
+            };
+            bytes.chunks_exact_mut(unit.max(1)).for_each(<[u8]>::reverse);
+        }
+        Some(Field { tag, kind, count, value: Value::Plain(bytes) })
+    };
+    Some(directory.entries.iter().filter_map(field).collect())
+}
+
+/// Appends a directory and what it points to, little-endian; where it stands.
+fn append(bytes: &mut Vec<u8>, mut fields: Vec<Field>) -> u32 {
+    fields.sort_by_key(|field| field.tag);
+    let mut entries = (fields.len() as u16).to_le_bytes().to_vec();
+    for field in fields {
+        entries.extend([field.tag.to_le_bytes(), field.kind.to_le_bytes()].concat());
+        entries.extend(field.count.to_le_bytes());
+        let value = match field.value {
+            Value::Directory(fields) => append(bytes, fields).to_le_bytes().to_vec(),
+            Value::Plain(value) if value.len() <= 4 => value,
+            Value::Plain(value) => {
+                align(bytes);
+                let at = bytes.len() as u32;
+                bytes.extend(value);
+                at.to_le_bytes().to_vec()
+            }
+        };
+        entries.extend(value.iter().copied().chain(std::iter::repeat(0)).take(4));
+    }
+    entries.extend([0; 4]);
+    align(bytes);
+    let at = bytes.len() as u32;
+    bytes.extend(entries);
+    at
+}
+
+fn align(bytes: &mut Vec<u8>) {
+    bytes.resize(bytes.len().next_multiple_of(2), 0);
+}
+
+/// An EXIF block of what a TIFF file says about its photo; makers' notes that point elsewhere lose what they point to.
+pub(crate) fn described_by(file: &[u8]) -> Option<Vec<u8>> {
+    let raw = Raw::read(file.to_vec())?;
+    let mut kept = fields(&raw, raw.first()?, true)?;
+    kept.retain(|field| DESCRIBING.contains(&field.tag));
+    if kept.iter().all(|field| RESOLUTION.contains(&field.tag)) {
+        return None;
+    }
+    let mut block = b"II*\0\0\0\0\0".to_vec();
+    let at = append(&mut block, kept);
+    block[4..8].copy_from_slice(&at.to_le_bytes());
+    Some(block)
+}
+
+/// The XMP packet in a TIFF file. `image` 0.25 lets it be no larger than the pixels.
+pub(crate) fn xmp_in(file: &[u8]) -> Option<Vec<u8>> {
+    value_in(file, XMP)
+}
+
+/// Photoshop's image resources in a TIFF file.
+pub(crate) fn photoshop_in(file: &[u8]) -> Option<Vec<u8>> {
+    value_in(file, PHOTOSHOP)
+}
+
+fn value_in(file: &[u8], tag: u16) -> Option<Vec<u8>> {
+    let raw = Raw::read(file.to_vec())?;
+    let first = raw.directory(raw.first()?)?;
+    let range = raw.value_range(first.find(tag)?)?;
+    Some(raw.bytes[range].to_vec())
+}
+
+/// Adds to a TIFF file what an EXIF block, an XMP packet and Photoshop's resources say. A file that is not a classic
+/// little-endian one, or too long for its places, stays as it is.
+pub(crate) fn describe(file: Vec<u8>, exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<u8> {
+    describe_little(&file, exif, xmp, photoshop).unwrap_or(file)
+}
+
+fn describe_little(file: &[u8], exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Option<Vec<u8>> {
+    let raw =
+        Raw::read(file.to_vec()).filter(|raw| raw.little && u32::try_from(raw.bytes.len() + (64 << 20)).is_ok())?;
+    let mut own = fields(&raw, raw.first()?, false)?;
+    let block = exif.and_then(|block| Raw::read(block.to_vec()));
+    let said = block.and_then(|block| fields(&block, block.first()?, true)).unwrap_or_default();
+    let plain = |tag: u16, kind: u16, value: &[u8]| Field {
+        tag,
+        kind,
+        count: value.len() as u32,
+        value: Value::Plain(value.to_vec()),
+    };
+    let packets = [(XMP, xmp), (PHOTOSHOP, photoshop)].into_iter();
+    let packets = packets.filter_map(|(tag, value)| Some(plain(tag, if tag == XMP { 1 } else { 7 }, value?)));
+    for field in said.into_iter().filter(|field| DESCRIBING.contains(&field.tag)).chain(packets) {
+        own.retain(|other| other.tag != field.tag);
+        own.push(field);
+    }
+    let mut bytes = raw.bytes;
+    let at = append(&mut bytes, own);
+    bytes[4..8].copy_from_slice(&at.to_le_bytes());
+    Some(bytes)
+}
