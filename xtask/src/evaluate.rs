@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
-use realfill::pipeline::{Candidate, Completion, FillConfig, fill, finish};
+use realfill::pipeline::{Candidate, Completion, FillConfig, Judgement, fill, finish};
 use realfill_vision::metrics::{Scores, hole_psnr, max_change_outside, score};
 use realfill_vision::sheet::{Tile, scene_sheet};
 use realfill_vision::{Photo, Scene};
@@ -21,7 +21,7 @@ use variants::Variant;
 pub struct Arguments {
     /// Folder of scenes in the RealBench layout
     scenes: PathBuf,
-    /// Where the results go: NAME.png, NAME.sheet.png, results.md; a folder a variant when there are several
+    /// Where the results go: NAME.png, NAME.sheet.png, results.md, candidates.json; a folder a variant when there are several
     #[arg(long, default_value = "out/evaluate")]
     out: PathBuf,
     /// Only these scenes
@@ -51,8 +51,8 @@ struct Row {
     max_change_outside: u8,
     supported: f64,
     secs: f64,
-    /// The candidates, best first: score and, with a truth, hole PSNR.
-    candidates: Vec<(f64, Option<f64>)>,
+    /// The candidates, best first: how each was judged and, with a truth, its hole PSNR.
+    candidates: Vec<(Judgement, Option<f64>)>,
 }
 
 /// Completes and scores all scenes, one after another.
@@ -65,7 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             forget(&arguments.out.join(&scene.name))?;
             for (rows, &variant) in rows.iter_mut().zip(&arguments.variant) {
                 rows.push(evaluate(&scene, variant, arguments)?);
-                std::fs::write(out_of(variant, arguments).join("results.md"), report(rows))?;
+                let out = out_of(variant, arguments);
+                std::fs::write(out.join("results.md"), report(rows))?;
+                std::fs::write(out.join("candidates.json"), serde_json::to_vec_pretty(&judgements(rows))?)?;
             }
             forget(&arguments.out.join(&scene.name))?;
         }
@@ -78,6 +80,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn report(rows: &[Row]) -> String {
     results(rows) + "\n" + &candidates(rows)
+}
+
+/// By scene, the candidates with what they were judged by and their hole PSNR: what the ranking's weights are fitted to.
+fn judgements(rows: &[Row]) -> Vec<(&str, &[(Judgement, Option<f64>)])> {
+    rows.iter().map(|row| (row.name.as_str(), row.candidates.as_slice())).collect()
 }
 
 /// The folder of a variant's pictures and tables.
@@ -164,6 +171,6 @@ fn judged(scene: &Scene, done: &Completion, config: &FillConfig, secs: f64) -> R
         max_change_outside: max_change_outside(&result, &target, &scene.mask),
         supported: done.report.supported_share,
         secs,
-        candidates: done.candidates.iter().map(|c| (c.score, psnr(c))).collect(),
+        candidates: done.candidates.iter().map(|c| (Judgement::of(c), psnr(c))).collect(),
     }
 }

@@ -58,6 +58,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use realfill::pipeline::Judgement;
 
     fn row(name: &str, psnr: f64, candidates: &[f64]) -> Row {
         Row {
@@ -66,7 +67,7 @@ mod tests {
             max_change_outside: 0,
             supported: 0.5,
             secs: 1.0,
-            candidates: candidates.iter().map(|&psnr| (0.0, Some(psnr))).collect(),
+            candidates: candidates.iter().map(|&psnr| (Judgement::default(), Some(psnr))).collect(),
         }
     }
 

@@ -17,7 +17,7 @@ pub struct Timing {
 }
 
 /// How a candidate was judged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Its seed.
     pub seed: u64,
@@ -31,13 +31,16 @@ pub struct Judgement {
     pub seam: f64,
     /// Mean difference from what the guide trusts, 0 to 1.
     pub guide: f64,
+    /// Root mean square distance from the candidates' mean, 0 to 1.
+    pub apart: f64,
 }
 
 impl Judgement {
     /// Of a ranked candidate.
     pub fn of(candidate: &Candidate) -> Self {
         let RankParts { correspondences, verified, seam, guide } = candidate.parts;
-        Self { seed: candidate.seed, score: candidate.score, correspondences, verified, seam, guide }
+        let Candidate { seed, score, apart, .. } = *candidate;
+        Self { seed, score, correspondences, verified, seam, guide, apart }
     }
 }
 
