@@ -41,7 +41,8 @@ struct ScheduleCase {
 }
 
 fn goldens() -> Goldens {
-    serde_json::from_str(include_str!("../goldens/samplers.json")).expect("the goldens are what make_samplers.py writes")
+    serde_json::from_str(include_str!("../goldens/samplers.json"))
+        .expect("the goldens are what make_samplers.py writes")
 }
 
 /// The noise of the goldens instead of a seed's.
