@@ -19,7 +19,7 @@ pub enum LearningRate {
 pub struct TuneConfig {
     /// Optimiser steps; 0 leaves the model as it is.
     pub iterations: usize,
-    /// Samples a step.
+    /// Samples a pass.
     pub batch: usize,
     /// Forward and backward passes a step, each on `batch` samples.
     pub gradient_accumulation: usize,

@@ -18,7 +18,7 @@ use realfill_vision::{Guide, Mask, Plane};
 
 const SIDE: u32 = 32;
 
-/// Largest difference of a colour (0 to 1): half of what one step of 8 bits can show. Mesa's llvmpipe 25.0 has 1e-5.
+/// Largest difference of a colour (0 to 1): half of what one step of 8 bits can show.
 const TOLERANCE: f32 = 0.5 / 255.0;
 
 fn picture() -> Rgb32FImage {
