@@ -1,12 +1,13 @@
-//! Completes every scene of a folder and scores the results: the table of docs/results.md.
+//! Completes every scene of a folder and scores the results: the tables of docs/results.md.
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
-use realfill::pipeline::{FillConfig, fill};
+use realfill::pipeline::{Completion, FillConfig, fill};
 use realfill_vision::Scene;
-use realfill_vision::metrics::{Scores, score};
+use realfill_vision::metrics::{Scores, TrustTable, score};
+use realfill_vision::resize::{Filter, quantise, resize};
 use realfill_vision::sheet::{Tile, scene_sheet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -46,15 +47,15 @@ struct Row {
 /// Completes and scores all scenes, one after another.
 pub fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&arguments.out)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut trust) = (Vec::new(), TrustTable::default());
     for folder in scene_folders(&arguments.scenes)? {
         let scene = Scene::open(&folder)?;
         if arguments.only.is_empty() || arguments.only.contains(&scene.name) {
-            rows.push(evaluate(&scene, arguments)?);
-            std::fs::write(arguments.out.join("results.md"), table(&rows))?;
+            rows.push(evaluate(&scene, arguments, &mut trust)?);
+            std::fs::write(arguments.out.join("results.md"), format!("{}\n{trust}", table(&rows)))?;
         }
     }
-    print!("{}", table(&rows));
+    print!("{}\n{trust}", table(&rows));
     Ok(())
 }
 
@@ -66,7 +67,7 @@ fn scene_folders(scenes: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn evaluate(scene: &Scene, arguments: &Arguments) -> Result<Row> {
+fn evaluate(scene: &Scene, arguments: &Arguments, trust: &mut TrustTable) -> Result<Row> {
     let mut config = FillConfig { guide: !arguments.unguided, ..FillConfig::default() };
     config.tune.iterations = arguments.iterations.unwrap_or(config.tune.iterations);
     config.model_weight = arguments.model_weight.unwrap_or(config.model_weight);
@@ -81,6 +82,9 @@ fn evaluate(scene: &Scene, arguments: &Arguments) -> Result<Row> {
     let guide = Tile::new(&done.guide.colour, "guide");
     let sheet = scene_sheet(scene, &done.photo.to_rgb32f(), &[guide, candidate]);
     sheet.save(arguments.out.join(format!("{}.sheet.png", scene.name)))?;
+    if repeats_no_other(&scene.name) {
+        add_trust(trust, scene, &done);
+    }
     let result = done.photo.pixels.to_rgb8();
     let target = scene.target.pixels.to_rgb8();
     let truth = scene.truth.as_ref().map(|truth| truth.pixels.to_rgb8());
@@ -92,13 +96,26 @@ fn evaluate(scene: &Scene, arguments: &Arguments) -> Result<Row> {
     Ok(row)
 }
 
+/// A scene at full resolution repeats one that is counted already.
+fn repeats_no_other(name: &str) -> bool {
+    !name.ends_with("-fullres")
+}
+
+/// Counts errors by trust, at the guide's size.
+fn add_trust(trust: &mut TrustTable, scene: &Scene, done: &Completion) {
+    let Some(truth) = &scene.truth else { return };
+    let (width, height) = done.guide.trust.dimensions();
+    let at_guide = |picture| quantise(&resize(&picture, width, height, Filter::Area));
+    trust.add(&at_guide(done.photo.to_rgb32f()), &at_guide(truth.to_rgb32f()), &done.guide.trust, &done.mask);
+}
+
 fn table(rows: &[Row]) -> String {
     let mut text =
         String::from("| scene | hole PSNR | hole SSIM | seam PSNR | max change outside | supported | seconds |\n");
     text += "| --- | --- | --- | --- | --- | --- | --- |\n";
     rows.iter().for_each(|row| text += &line(row));
     let counted: Vec<&Scores> =
-        rows.iter().filter(|r| !r.name.ends_with("-fullres")).filter_map(|r| r.scores.as_ref()).collect();
+        rows.iter().filter(|r| repeats_no_other(&r.name)).filter_map(|r| r.scores.as_ref()).collect();
     let mean = |value: fn(&Scores) -> f64| counted.iter().map(|s| value(s)).sum::<f64>() / counted.len().max(1) as f64;
     let (psnr, ssim, seam) = (mean(|s| s.hole_psnr), mean(|s| s.hole_ssim), mean(|s| s.seam_psnr));
     let _ = writeln!(text, "| mean of {} | {psnr:.2} | {ssim:.3} | {seam:.2} | | | |", counted.len());
