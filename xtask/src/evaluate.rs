@@ -8,12 +8,13 @@ use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
 use realfill::pipeline::{Candidate, Completion, FillConfig, Judgement, fill, finish};
-use realfill_vision::metrics::{Scores, hole_psnr, max_change_outside, score};
+use realfill_vision::metrics::{Scores, TrustTable, hole_psnr, max_change_outside, score};
+use realfill_vision::resize::{Filter, quantise, resize};
 use realfill_vision::sheet::{Tile, scene_sheet};
 use realfill_vision::{Photo, Scene};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use tables::{candidates, results};
+use tables::{candidates, scores};
 use variants::Variant;
 
 /// Completes and scores every scene of a folder.
@@ -58,33 +59,52 @@ struct Row {
 /// Completes and scores all scenes, one after another.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let scenes = scene_folders(&arguments.scenes)?;
-    let mut rows: Vec<Vec<Row>> = arguments.variant.iter().map(|_| Vec::new()).collect();
+    let mut all: Vec<Results> = arguments.variant.iter().map(|_| Results::default()).collect();
     for folder in scenes {
         let scene = Scene::open(&folder)?;
         if arguments.only.is_empty() || arguments.only.contains(&scene.name) {
             forget(&arguments.out.join(&scene.name))?;
-            for (rows, &variant) in rows.iter_mut().zip(&arguments.variant) {
-                rows.push(evaluate(&scene, variant, arguments)?);
-                let out = out_of(variant, arguments);
-                std::fs::write(out.join("results.md"), report(rows))?;
-                std::fs::write(out.join("candidates.json"), serde_json::to_vec_pretty(&judgements(rows))?)?;
+            for (results, &variant) in all.iter_mut().zip(&arguments.variant) {
+                evaluate(&scene, variant, arguments, results)?;
+                results.write(&out_of(variant, arguments))?;
             }
             forget(&arguments.out.join(&scene.name))?;
         }
     }
-    for (rows, variant) in rows.iter().zip(&arguments.variant) {
-        println!("{}:\n\n{}", variant.name(), report(rows));
+    for (results, variant) in all.iter().zip(&arguments.variant) {
+        println!("{}:\n\n{}", variant.name(), results.report());
     }
     Ok(())
 }
 
-fn report(rows: &[Row]) -> String {
-    results(rows) + "\n" + &candidates(rows)
+/// The results of a variant.
+#[derive(Default)]
+struct Results {
+    rows: Vec<Row>,
+    trust: TrustTable,
 }
 
-/// By scene, the candidates with what they were judged by and their hole PSNR: what the ranking's weights are fitted to.
-fn judgements(rows: &[Row]) -> Vec<(&str, &[(Judgement, Option<f64>)])> {
-    rows.iter().map(|row| (row.name.as_str(), row.candidates.as_slice())).collect()
+impl Results {
+    fn report(&self) -> String {
+        format!("{}\n{}\n{}", scores(&self.rows), candidates(&self.rows), self.trust)
+    }
+
+    /// Writes the tables, and by scene the candidates with what they were judged by and their hole PSNR: what the
+    /// ranking's weights are fitted to.
+    fn write(&self, out: &Path) -> Result<()> {
+        std::fs::write(out.join("results.md"), self.report())?;
+        let judged: Vec<_> = self.rows.iter().map(|row| (&row.name, &row.candidates)).collect();
+        Ok(std::fs::write(out.join("candidates.json"), serde_json::to_vec_pretty(&judged)?)?)
+    }
+
+    /// Counts errors by trust, at the guide's size.
+    fn add_trust(&mut self, scene: &Scene, done: &Completion) {
+        let Some(truth) = &scene.truth else { return };
+        let (width, height) = done.guide.trust.dimensions();
+        let at_guide = |picture| quantise(&resize(&picture, width, height, Filter::Area));
+        let (result, truth) = (at_guide(done.photo.to_rgb32f()), at_guide(truth.to_rgb32f()));
+        self.trust.add(&result, &truth, &done.guide.trust, &done.mask);
+    }
 }
 
 /// The folder of a variant's pictures and tables.
@@ -113,7 +133,7 @@ fn scene_folders(scenes: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments) -> Result<Row> {
+fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments, results: &mut Results) -> Result<()> {
     let config = settings(variant, arguments);
     let clock = Instant::now();
     let mut model = match &arguments.model {
@@ -130,7 +150,11 @@ fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments) -> Result<Ro
     save_sheet(scene, &done, out)?;
     let row = judged(scene, &done, &config, secs);
     eprint!("{}", tables::line(&row));
-    Ok(row)
+    if tables::is_counted(&row) {
+        results.add_trust(scene, &done);
+    }
+    results.rows.push(row);
+    Ok(())
 }
 
 /// A variant's tuning is not the next one's; the guides are.

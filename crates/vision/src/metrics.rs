@@ -5,8 +5,10 @@ mod chamfer;
 mod ssim;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use ssim::hole_ssim;
+pub use trust::TrustTable;
 
 use crate::Mask;
 use image::RgbImage;

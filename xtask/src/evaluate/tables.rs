@@ -5,7 +5,7 @@ use realfill_vision::metrics::Scores;
 use std::fmt::Write;
 
 /// Scores by scene, and their mean over the scenes with a truth, each scene counted once.
-pub fn results(rows: &[Row]) -> String {
+pub fn scores(rows: &[Row]) -> String {
     let mut text =
         String::from("| scene | hole PSNR | hole SSIM | seam PSNR | max change outside | supported | seconds |\n");
     text += "| --- | --- | --- | --- | --- | --- | --- |\n";
@@ -46,7 +46,7 @@ pub fn candidates(rows: &[Row]) -> String {
 }
 
 /// A scene that is another's at full resolution is not counted twice.
-fn is_counted(row: &Row) -> bool {
+pub fn is_counted(row: &Row) -> bool {
     !row.name.ends_with("-fullres")
 }
 
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_mean_counts_each_scene_once() {
         let rows = [row("a", 10.0, &[]), row("b", 20.0, &[]), row("b-fullres", 90.0, &[])];
-        assert!(results(&rows).contains("| mean of 2 | 15.00 |"), "{}", results(&rows));
+        assert!(scores(&rows).contains("| mean of 2 | 15.00 |"), "{}", scores(&rows));
     }
 
     #[test]

@@ -209,10 +209,22 @@ fn an_adapter_of_another_base_is_refused() {
 }
 
 #[test]
-fn the_guide_changes_nothing_until_it_is_tuned() {
-    let mut model = load();
-    assert_eq!(draw(&model, &[3], true), draw(&model, &[3], false));
-    tuned(&mut model, 0..2);
+fn the_guides_channels_change_nothing_until_they_are_tuned() {
+    let unguided = |sample: Sample| Sample { guide: SimulatedGuide::none(SIDE, SIDE), ..sample };
+    let loss = |model: &mut StableDiffusionModel, samples: &[Sample]| model.learn(samples, 0, &config()).unwrap();
+    let without: Vec<Sample> = samples().into_iter().map(unguided).collect();
+    assert_eq!(loss(&mut load(), &samples()), loss(&mut load(), &without));
+    let tuned = || {
+        let mut model = load();
+        tuned(&mut model, 0..2);
+        model
+    };
+    assert_ne!(loss(&mut tuned(), &samples()), loss(&mut tuned(), &without));
+}
+
+#[test]
+fn a_trusted_guide_leads_the_sampling() {
+    let model = load();
     assert_ne!(draw(&model, &[3], true), draw(&model, &[3], false));
 }
 

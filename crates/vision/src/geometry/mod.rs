@@ -23,11 +23,13 @@ mod test_scene;
 mod tracks;
 mod triangulate;
 mod views;
+mod visibility;
 
 pub use camera::Camera;
 pub use depth::DepthMap;
 pub use reconstruct::{Reconstruction, ScenePoint, reconstruct};
 pub use tracks::PairMatches;
+pub use visibility::Visibility;
 
 use crate::Mask;
 use crate::propose::{Proposal, ProposalKind};
@@ -55,6 +57,8 @@ pub struct MultiView {
     pub depth: DepthMap,
     /// One proposal a placed reference.
     pub proposals: Vec<Proposal>,
+    /// What the references' own surfaces hide.
+    pub visibility: Visibility,
 }
 
 /// Each reference as seen from the target's camera. Needs two or more references of a rigid scene; empty where cameras cannot be found.
@@ -107,7 +111,13 @@ pub fn multi_view(
         }
     };
     let proposals = (1..photo_of.len()).map(propose).collect();
-    Some(MultiView { reconstruction, depth, proposals })
+    let surface = |photo: usize| {
+        let view = photo_of.iter().position(|&p| p == photo)?;
+        Some((views.cameras[view].clone(), own[view - 1].clone()?))
+    };
+    let surfaces = (1..photos.len()).map(surface).collect();
+    let visibility = Visibility::new(views.cameras[0].clone(), surfaces);
+    Some(MultiView { reconstruction, depth, proposals, visibility })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Rays of one view's pixels and where points along them are seen in another.
 
 use super::camera::Camera;
+use crate::linalg::vectorised;
 use nalgebra::{Vector2, Vector3};
 
 /// A view's pixel grid at a working size, with rays of unit depth.
@@ -86,6 +87,28 @@ impl Projector {
         inside.then_some(Hit { x, y, inverse_depth: inverse_depth / z })
     }
 
+    /// The same for many points at once, written to `x`, `y` and `inverse` (not numbers where there is no image): the plain loop over
+    /// [`Projector::hit`] without its branches, so that it is vectorised.
+    pub fn hits(&self, rays: &[[f32; 3]], depths: &[f32], x: &mut [f32], y: &mut [f32], inverse: &mut [f32]) {
+        vectorised(|| {
+            let outs = x.iter_mut().zip(y).zip(inverse);
+            for ((ray, &d), ((x, y), inverse)) in rays.iter().zip(depths).zip(outs) {
+                let axis = |i: usize| {
+                    let r = &self.rotation[i];
+                    r[0] * ray[0] + r[1] * ray[1] + r[2] * ray[2] + d * self.translation[i]
+                };
+                let z = axis(2);
+                let (u, v) = (axis(0) / z, axis(1) / z);
+                let gain = self.focal * (1.0 + self.radial * (u * u + v * v).min(4.0));
+                *x = (gain * u + self.centre[0]) * self.side + self.middle[0];
+                *y = (gain * v + self.centre[1]) * self.side + self.middle[1];
+                *inverse = d / z;
+                let inside = (z > 1e-4) & (*x > 0.0) & (*y > 0.0) & (*x < self.last[0]) & (*y < self.last[1]);
+                *x = if inside { *x } else { f32::NAN };
+            }
+        });
+    }
+
     /// How many of the second photo's pixels one step of the grid covers, at typical places; 1 where nothing is seen.
     pub fn scale(&self, grid: &RayGrid, inverse_depth: impl Fn(usize) -> f32) -> f32 {
         let (w, h) = grid.size;
@@ -135,5 +158,29 @@ mod tests {
         let near = Projector::new(&first, &first).scale(&grid, |_| 0.25);
         assert!((near - 10.0).abs() < 0.01, "{near}");
         assert_eq!((level_for(10.0, 5), level_for(0.5, 5)), (3, 0));
+    }
+
+    #[test]
+    fn many_points_at_once_are_seen_where_single_ones_are() {
+        let turn = Rotation3::from_euler_angles(0.1, 0.5, 0.05);
+        let second =
+            Camera { rotation: turn, translation: Vector3::new(-0.3, 0.1, -1.5), ..Camera::new((800, 600), 0.9) };
+        let first = Camera::new((640, 480), 1.0);
+        let (grid, projector) = (RayGrid::new(&first, (64, 48)), Projector::new(&first, &second));
+        let depths: Vec<f32> = (0..grid.rays.len()).map(|i| (i * 37 % 101) as f32 / 80.0).collect();
+        let mut rows = vec![vec![0.0; depths.len()]; 3];
+        let [x, y, inverse] = rows.get_disjoint_mut([0, 1, 2]).expect("three rows");
+        projector.hits(&grid.rays, &depths, x, y, inverse);
+        let mut seen = 0;
+        for (i, ray) in grid.rays.iter().enumerate() {
+            match projector.hit(ray, depths[i]) {
+                Some(hit) => {
+                    seen += 1;
+                    assert_eq!((hit.x, hit.y, hit.inverse_depth), (x[i], y[i], inverse[i]));
+                }
+                None => assert!(x[i].is_nan()),
+            }
+        }
+        assert!(seen > 200 && seen < depths.len(), "{seen}");
     }
 }

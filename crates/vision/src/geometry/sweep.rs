@@ -5,9 +5,10 @@
 //! windows. The cost is that of the better half of the pairs, so that an occlusion in some photos does no harm.
 
 use super::occluder::{Occluder, Relation};
-use super::rays::{Projector, RayGrid, level_for};
+use super::rays::{Hit, Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
+use crate::linalg::vectorised;
 use crate::pyramid::shrink_to;
 use rayon::prelude::*;
 
@@ -129,13 +130,17 @@ impl<'a> Sweeper<'a> {
         let occluder = self.occluders.get(j).and_then(|o| o.as_ref());
         let (mut values, mut seen) = (vec![0.0; n], vec![false; n]);
         let mut votes = vec![0.0; if occluder.is_some() { n } else { 0 }];
-        for (i, ray) in self.grid.rays.iter().enumerate() {
-            let d = depth(i);
-            if d >= 0.0
-                && let Some(hit) = projector.hit(ray, d)
-            {
-                values[i] = source.at(hit.x, hit.y);
+        let width = self.grid.size.0;
+        let (mut x, mut y, mut inverse) = (vec![0.0; width], vec![0.0; width], vec![0.0; width]);
+        let mut depths = vec![0.0; width];
+        for (row, rays) in self.grid.rays.chunks_exact(width).enumerate() {
+            depths.iter_mut().enumerate().for_each(|(k, d)| *d = depth(row * width + k));
+            projector.hits(rays, &depths, &mut x, &mut y, &mut inverse);
+            for k in (0..width).filter(|&k| depths[k] >= 0.0 && !x[k].is_nan()) {
+                let i = row * width + k;
+                values[i] = source.at(x[k], y[k]);
                 seen[i] = true;
+                let hit = Hit { x: x[k], y: y[k], inverse_depth: inverse[k] };
                 match occluder.map_or(Relation::Unknown, |o| o.relation(&hit)) {
                     Relation::On => votes[i] = ON_SURFACE,
                     Relation::Through => votes[i] = SEEN_THROUGH,
@@ -296,7 +301,12 @@ fn masked_moments(weighted: &[f32], values: &[f32], share: &[f32], size: (usize,
 }
 
 /// Means over windows of 7×7 pixels, cut at the edges.
-fn boxed(values: &[f32], (w, h): (usize, usize)) -> Vec<f32> {
+fn boxed(values: &[f32], size: (usize, usize)) -> Vec<f32> {
+    vectorised(|| box_means(values, size))
+}
+
+#[inline(always)]
+fn box_means(values: &[f32], (w, h): (usize, usize)) -> Vec<f32> {
     let mut across = vec![0.0; w * h];
     for (row, out) in values.chunks_exact(w).zip(across.chunks_exact_mut(w)) {
         let mut sum: f32 = row[..RADIUS.min(w)].iter().sum();

@@ -6,11 +6,11 @@
 
 use super::{Proposal, ProposalKind};
 use crate::Plane;
-use crate::geometry::PairMatches;
+use crate::geometry::{PairMatches, Visibility};
 use crate::robust::{PointPair, RobustOptions, affine, homographies, similarity};
 use crate::warp::{Sampling, warp_perspective};
 use image::{Luma, Rgb32FImage};
-use nalgebra::{Matrix3, Vector3};
+use nalgebra::{Matrix3, Vector2, Vector3};
 
 /// Motions looked for in one reference.
 const GROUPS: usize = 5;
@@ -19,15 +19,17 @@ const SIMPLER: usize = 3;
 /// Fewer matches are no motion: eight agree by chance among a few hundred.
 const MIN_INLIERS: usize = 10;
 
-/// Proposals of every reference on its own. `matches` are as in [`crate::geometry::multi_view_proposals`].
+/// Proposals of every reference on its own. `matches` are as in [`crate::geometry::multi_view_proposals`]; `visibility`, where cameras are
+/// known, keeps what hides the continued plane from being pasted.
 pub fn single_reference_proposals(
     size: (u32, u32),
     references: &[Rgb32FImage],
     matches: &[PairMatches],
+    visibility: Option<&Visibility>,
 ) -> Vec<Proposal> {
     let of = |(i, reference)| {
         let pairs = towards_target(matches, i + 1);
-        proposals_of(size, reference, i, &pairs)
+        proposals_of(size, reference, i, &pairs, visibility)
     };
     references.iter().enumerate().flat_map(of).collect()
 }
@@ -45,7 +47,13 @@ fn towards_target(matches: &[PairMatches], photo: usize) -> Vec<PointPair> {
     pairs
 }
 
-fn proposals_of(size: (u32, u32), picture: &Rgb32FImage, reference: usize, pairs: &[PointPair]) -> Vec<Proposal> {
+fn proposals_of(
+    size: (u32, u32),
+    picture: &Rgb32FImage,
+    reference: usize,
+    pairs: &[PointPair],
+    visibility: Option<&Visibility>,
+) -> Vec<Proposal> {
     let side = size.0.max(size.1) as f64;
     let options = RobustOptions { threshold_px: 3.0 * side / 768.0, min_inliers: MIN_INLIERS, ..Default::default() };
     let groups = homographies(pairs, GROUPS, &options);
@@ -61,7 +69,11 @@ fn proposals_of(size: (u32, u32), picture: &Rgb32FImage, reference: usize, pairs
     }
     let warped = |h: &Matrix3<f64>| {
         let w = warp_perspective(picture, h, size, Sampling::Bicubic);
-        Proposal { colour: w.image, confidence: w.valid, reference, kind: ProposalKind::Planes }
+        let mut confidence = w.valid;
+        if let Some(visibility) = visibility {
+            leave_out_hidden(&mut confidence, h, |at, there| visibility.hidden(reference, at, there));
+        }
+        Proposal { colour: w.image, confidence, reference, kind: ProposalKind::Planes }
     };
     let mut out: Vec<Proposal> = planes.iter().take(SIMPLER).map(|(h, _)| warped(h)).collect();
     out.extend(simpler.iter().filter(|h| sane(h, picture)).map(warped));
@@ -70,6 +82,25 @@ fn proposals_of(size: (u32, u32), picture: &Rgb32FImage, reference: usize, pairs
         out.push(nearest_plane(&all, &planes, pairs));
     }
     out
+}
+
+/// Confidence 0 where the map joins a target's pixel with one of the reference's that shows something else in front.
+fn leave_out_hidden(
+    confidence: &mut Plane,
+    target_from_reference: &Matrix3<f64>,
+    hidden: impl Fn(Vector2<f64>, Vector2<f64>) -> bool,
+) {
+    const CELL: u32 = 4;
+    let Some(inverse) = target_from_reference.try_inverse() else { return };
+    let (w, h) = confidence.dimensions();
+    let shown = Plane::from_fn(w.div_ceil(CELL), h.div_ceil(CELL), |x, y| {
+        let at = Vector2::new((x * CELL) as f64 + 1.5, (y * CELL) as f64 + 1.5);
+        let there = inverse * at.push(1.0);
+        Luma([!hidden(at, there.xy() / there.z) as u8 as f32])
+    });
+    for (x, y, c) in confidence.enumerate_pixels_mut() {
+        c[0] *= shown.get_pixel(x / CELL, y / CELL)[0];
+    }
 }
 
 /// Similarity and affine map of one group of matches, with a tolerance that lets most of the group stay in.

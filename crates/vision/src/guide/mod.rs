@@ -1,13 +1,17 @@
 //! What the references propose for each pixel of the target, and how far to trust it.
 
-use crate::blend::{Field, add_seams, solve};
+mod assemble;
+mod distinct;
+
 use crate::exemplar::{Source, exemplar_fill};
 use crate::fuse::{Canvas, Labels, Prepared, choose};
-use crate::geometry::{PairMatches, multi_view_proposals};
+use crate::geometry::{PairMatches, multi_view};
 use crate::matching::{Matcher, SiftMatcher, View};
 use crate::propose::{Proposal, ProposalKind, single_reference_proposals};
-use crate::pyramid::{push_pull, resize_bilinear, shrink_to};
+use crate::pyramid::{push_pull, shrink_to};
 use crate::{Mask, Plane};
+use assemble::assembled;
+use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb32FImage};
 use rayon::prelude::*;
 
@@ -31,12 +35,17 @@ pub struct ReferenceSummary {
     pub matches: usize,
     /// Share of the hole filled from it, 0 to 1.
     pub share: f64,
-    /// Whether no motion explains enough of them: nothing is taken from it.
+    /// Whether no motion explains enough of them, or what it gives shows nothing of the known part: nothing is taken from it.
     pub shares_nothing: bool,
+    /// Another reference (an index) that is the same photo and was taken instead; all figures are that one's.
+    pub same_as: Option<usize>,
 }
 
 impl std::fmt::Display for ReferenceSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(other) = self.same_as {
+            return write!(f, "is the same photo as reference {other}");
+        }
         if self.shares_nothing {
             return write!(f, "shares nothing with the target");
         }
@@ -79,25 +88,52 @@ impl Guide {
         options: &GuideOptions,
         on_progress: &mut dyn FnMut(&str, f32),
     ) -> Self {
-        on_progress("matching", 0.0);
-        let target = &continued(target, mask); // what the hole happens to contain decides nothing
-        let matches = all_matches(target, mask, references);
-        on_progress("geometry", 0.3);
-        let mut proposals = multi_view_proposals(target, mask, references, &matches);
-        proposals.extend(single_reference_proposals(target.dimensions(), references, &matches));
-        on_progress("light and alignment", 0.6);
-        let canvas = working_canvas(target, mask, options.working_side);
-        let prepared = best_prepared(&canvas, &proposals, options.most_proposals);
-        on_progress("fusion", 0.9);
-        let invented = continued(&canvas.target, &canvas.mask);
-        let labels = choose(&canvas, &prepared, &invented);
-        on_progress("invention", 0.95);
-        let invented = exemplars(&canvas, &prepared, &labels, &invented);
-        let mut guide = assembled(target, mask, &proposals, &prepared, &labels, &canvas, &invented);
-        guide.references = summaries(&guide, mask, &matches, &proposals, references.len());
-        on_progress("fusion", 1.0);
+        let distinct = Distinct::of(references);
+        let kept: Vec<Rgb32FImage> = distinct.kept.iter().map(|&i| references[i].clone()).collect();
+        let mut guide = built(target, mask, &kept, options, on_progress);
+        guide.source.iter_mut().filter(|s| **s > 0).for_each(|s| *s = distinct.kept[*s as usize - 1] as u8 + 1);
+        let summary = |photo: usize| {
+            let other = distinct.stands_for[photo];
+            ReferenceSummary {
+                same_as: (other != photo).then_some(other),
+                ..guide.references[distinct.place(photo)].clone()
+            }
+        };
+        guide.references = (0..references.len()).map(summary).collect();
         guide
     }
+}
+
+/// The guide from references of which no two are the same.
+fn built(
+    target: &Rgb32FImage,
+    mask: &Mask,
+    references: &[Rgb32FImage],
+    options: &GuideOptions,
+    on_progress: &mut dyn FnMut(&str, f32),
+) -> Guide {
+    on_progress("matching", 0.0);
+    let target = &continued(target, mask); // what the hole happens to contain decides nothing
+    let matches = all_matches(target, mask, references);
+    on_progress("geometry", 0.3);
+    let (mut proposals, visibility) = match multi_view(target, mask, references, &matches) {
+        Some(found) => (found.proposals, Some(found.visibility)),
+        None => (Vec::new(), None),
+    };
+    let size = target.dimensions();
+    proposals.extend(single_reference_proposals(size, references, &matches, visibility.as_ref()));
+    on_progress("light and alignment", 0.6);
+    let canvas = working_canvas(target, mask, options.working_side);
+    let (prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
+    on_progress("fusion", 0.9);
+    let invented = continued(&canvas.target, &canvas.mask);
+    let labels = choose(&canvas, &prepared, &invented);
+    on_progress("invention", 0.95);
+    let invented = exemplars(&canvas, &prepared, &labels, &invented);
+    let mut guide = assembled(target, mask, &proposals, &prepared, &labels, &canvas, &invented);
+    guide.references = summaries(&guide, mask, &matches, &agreeing, references.len());
+    on_progress("fusion", 1.0);
+    guide
 }
 
 fn all_matches(target: &Rgb32FImage, mask: &Mask, references: &[Rgb32FImage]) -> Vec<PairMatches> {
@@ -119,8 +155,8 @@ fn working_canvas(target: &Rgb32FImage, mask: &Mask, side: u32) -> Canvas {
 }
 
 /// The proposals that agree best with the known part, moved and lit; those from cameras always take part. All are ranked at a small
-/// size first.
-fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Prepared> {
+/// size first. Also the references of which some proposal agrees at all.
+fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> (Vec<Prepared>, Vec<usize>) {
     const INVENTED: f32 = 1.2;
     /// Less agreeing texture than this is chance.
     const AGREEING: f32 = 0.01;
@@ -136,10 +172,11 @@ fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> Vec<Pr
     };
     let mut ranked: Vec<(f32, usize)> = proposals.par_iter().enumerate().filter_map(rank).collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let agreeing = ranked.iter().map(|r| proposals[r.1].reference).collect();
     ranked.truncate(most);
     let prepare =
         |&(_, i): &(f32, usize)| Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
-    ranked.par_iter().filter_map(prepare).collect()
+    (ranked.par_iter().filter_map(prepare).collect(), agreeing)
 }
 
 fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
@@ -188,86 +225,11 @@ fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &R
     exemplar_fill(&picture, &hole, smooth, &sources)
 }
 
-/// Pastes the chosen proposals at full size, heals their seams and the rim, and turns doubt into trust.
-fn assembled(
-    target: &Rgb32FImage,
-    mask: &Mask,
-    proposals: &[Proposal],
-    prepared: &[Prepared],
-    labels: &Labels,
-    canvas: &Canvas,
-    invented: &Rgb32FImage,
-) -> Guide {
-    let (w, h) = target.dimensions();
-    let (cw, ch) = canvas.target.dimensions();
-    let at =
-        |x: u32, y: u32| ((y as u64 * ch as u64 / h as u64) * cw as u64 + x as u64 * cw as u64 / w as u64) as usize;
-    let full: Vec<u8> =
-        (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| labels.labels[at(x, y)]).collect();
-    let used = |k: usize| full.contains(&(k as u8));
-    let mut pictures: Vec<Option<Rgb32FImage>> = prepared
-        .par_iter()
-        .enumerate()
-        .map(|(k, p)| {
-            used(k).then(|| if (cw, ch) == (w, h) { p.colour.clone() } else { p.rendered(&proposals[p.index]) })
-        })
-        .collect();
-    pictures.push(Some(resize_bilinear(invented, w, h)));
-    let of = |k: u8, i: usize| -> [f32; 3] {
-        let picture = pictures[k as usize].as_ref().expect("every used label has its picture").as_raw();
-        std::array::from_fn(|c| picture[3 * i + c])
-    };
-    let mut fill = Rgb32FImage::new(w, h);
-    for (i, p) in fill.pixels_mut().enumerate() {
-        p.0 = of(full[i], i);
-    }
-    let colour = healed(target, mask, &fill, &full, of);
-    let mut trust = Plane::new(w, h);
-    let mut source = GrayImage::new(w, h);
-    for (x, y, t) in trust.enumerate_pixels_mut() {
-        if !mask.is_hole(x, y) {
-            t[0] = 1.0;
-            continue;
-        }
-        let k = full[(y * w + x) as usize] as usize;
-        if k < prepared.len() {
-            t[0] = trust_of(labels.doubt.as_raw()[at(x, y)]);
-            source.put_pixel(x, y, Luma([prepared[k].reference as u8 + 1]));
-        }
-    }
-    Guide { colour, trust, source, references: Vec::new() }
-}
-
-fn healed(
-    target: &Rgb32FImage,
-    mask: &Mask,
-    fill: &Rgb32FImage,
-    labels: &[u8],
-    of: impl Fn(u8, usize) -> [f32; 3],
-) -> Rgb32FImage {
-    let (w, h) = (mask.width() as usize, mask.height() as usize);
-    let mut field = Field::new(w, h, mask.holes().to_vec(), crate::blend::DRAWN);
-    crate::blend::add_rim(&mut field, target, mask, fill);
-    add_seams(&mut field, labels, mask, |i, j| {
-        // Both pictures' gradients, each half; what the pasted gradient has beyond that is the jump to take out.
-        let (a, b) = (labels[i], labels[j]);
-        let (ai, aj, bi, bj) = (of(a, i), of(a, j), of(b, i), of(b, j));
-        std::array::from_fn(|c| 0.5 * ((ai[c] - aj[c]) + (bi[c] - bj[c])) - (ai[c] - bj[c]))
-    });
-    crate::blend::corrected(target, mask, fill, &solve(&field))
-}
-
-/// Trust from doubt: 0.8 at a doubt of 0.5, 0.3 at 0.95. Over the evaluation scenes the median error (of 255, mean over channels) is
-/// 3.3 below the first and 16 above the second; docs/notes/fusion.md has the table.
-fn trust_of(doubt: f32) -> f32 {
-    1.0 / (1.0 + (doubt / 0.745).powf(3.5))
-}
-
 fn summaries(
     guide: &Guide,
     mask: &Mask,
     matches: &[PairMatches],
-    proposals: &[Proposal],
+    agreeing: &[usize],
     count: usize,
 ) -> Vec<ReferenceSummary> {
     let holes = mask.holes().iter().filter(|h| **h).count().max(1) as f64;
@@ -277,7 +239,7 @@ fn summaries(
             let filled =
                 guide.source.iter().zip(guide.trust.iter()).filter(|(s, t)| **s as usize == i + 1 && **t > 0.1);
             let share = filled.count() as f64 / holes;
-            ReferenceSummary { matches: pairs, share, shares_nothing: proposals.iter().all(|p| p.reference != i) }
+            ReferenceSummary { matches: pairs, share, shares_nothing: !agreeing.contains(&i), same_as: None }
         })
         .collect()
 }

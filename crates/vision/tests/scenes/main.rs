@@ -1,0 +1,3 @@
+//! What only whole scenes show.
+
+mod guide;
