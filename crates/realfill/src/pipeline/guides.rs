@@ -94,7 +94,7 @@ mod tests {
         guide.colour.put_pixel(4, 2, Rgb([0.1, 1.0 / 3.0, 0.9]));
         guide.trust.put_pixel(1, 2, Luma([0.7]));
         guide.source.put_pixel(3, 0, Luma([2]));
-        guide.references = vec![ReferenceSummary { matches: 31, share: 0.25, shares_nothing: false }];
+        guide.references = vec![ReferenceSummary { matches: 31, share: 0.25, ..ReferenceSummary::default() }];
         guide
     }
 
