@@ -37,10 +37,9 @@ impl Guides {
     pub fn get_or(&self, name: &str, size: (u32, u32), build: impl FnOnce() -> Guide) -> Result<Guide, FillError> {
         let Some(folder) = &self.folder else { return Ok(build()) };
         let path = folder.join(format!("{name}.safetensors"));
-        if let Some(kept) = std::fs::read(&path).ok().and_then(|bytes| read(&bytes)) {
-            if kept.colour.dimensions() == size {
-                return Ok(kept);
-            }
+        let kept = std::fs::read(&path).ok().and_then(|bytes| read(&bytes));
+        if let Some(kept) = kept.filter(|kept| kept.colour.dimensions() == size) {
+            return Ok(kept);
         }
         let guide = build();
         let unusable = |source| SaveError::Folder { path: folder.clone(), source };

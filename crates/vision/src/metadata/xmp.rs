@@ -96,8 +96,6 @@ fn is_outdated(namespace: ResolveResult, name: &str, strip_gps: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn packet(properties: &str) -> String {
         format!(
             "<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF \
