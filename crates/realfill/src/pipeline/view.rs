@@ -99,11 +99,10 @@ pub(super) fn scene_photos(
     Ok(Some(ScenePhotos { turns }))
 }
 
-/// The guide of reference `i` from the others, for a hole like the target's.
+/// The guide of reference `i` from the others, for a hole like the target's. A copy of it is not another: it would tell.
 fn pretended(pictures: &[Rgb32FImage], i: usize, hole: &Mask, guides: &Guides) -> Result<Guide, FillError> {
     let build = || {
-        let others: Vec<Rgb32FImage> =
-            pictures.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p.clone()).collect();
+        let others: Vec<Rgb32FImage> = pictures.iter().filter(|picture| **picture != pictures[i]).cloned().collect();
         Guide::build(&pictures[i], hole, &others, &GuideOptions::default(), &mut |_, _| ())
     };
     guides.get_or(&format!("reference-{}", i + 1), pictures[i].dimensions(), build)
