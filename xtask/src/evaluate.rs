@@ -176,7 +176,7 @@ fn save_sheet(scene: &Scene, done: &Completion, out: &Path) -> Result<()> {
     let others = done.candidates.iter().skip(1);
     let tiles: Vec<Tile> =
         std::iter::once(guide).chain(others.map(|c| Tile::new(&c.picture, format!("seed {}", c.seed)))).collect();
-    let sheet = scene_sheet(scene, &done.photo.to_rgb32f(), &tiles);
+    let sheet = scene_sheet(scene, &done.photo, &tiles);
     sheet.save(out.join(format!("{}.sheet.png", scene.name)))?;
     Ok(())
 }
@@ -186,7 +186,7 @@ fn judged(scene: &Scene, done: &Completion, config: &FillConfig, secs: f64) -> R
     let (result, target) = (rgb(&done.photo), rgb(&scene.target));
     let truth = scene.truth.as_ref().map(rgb);
     let psnr = |candidate: &Candidate| {
-        let photo = finish(scene, &candidate.picture, config);
+        let photo = finish(scene, &candidate.picture, &done.guide, &done.mask, config);
         truth.as_ref().map(|truth| hole_psnr(&rgb(&photo), truth, &scene.mask))
     };
     Row {

@@ -141,6 +141,6 @@ pub fn write_report(folder: &Path, report: &Report) -> Result<(), Failure> {
 fn write_sheet(folder: &Path, scene: &Scene, completion: &Completion) -> Result<(), Failure> {
     let others = completion.candidates.iter().skip(1);
     let others: Vec<Tile> = others.map(|c| Tile::new(&c.picture, format!("seed {}", c.seed))).collect();
-    let sheet = scene_sheet(scene, &completion.photo.to_rgb32f(), &others);
+    let sheet = scene_sheet(scene, &completion.photo, &others);
     Photo::from_pixels(sheet).save(folder.join("sheet.png")).or_failed()
 }

@@ -1,9 +1,34 @@
 //! Putting a filled picture into the photo at the photo's own depth, without touching what is known.
 
-use crate::resize::quantise;
 use crate::{Mask, Photo, Plane};
-use image::{DynamicImage, ImageBuffer, Pixel, Rgb, Rgb32FImage};
+use image::{DynamicImage, ImageBuffer, Pixel, Rgb, Rgb32FImage, imageops};
 use rayon::prelude::*;
+
+/// Photos are worked on in squares of this side, so that no float copy of a large one is made.
+const TILE: u32 = 1024;
+
+/// A rectangle of a photo, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: u32,
+    /// Upper edge.
+    pub y: u32,
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+impl Rect {
+    /// Grown by `px` to each side, within `size`.
+    fn grown(self, px: u32, size: (u32, u32)) -> Self {
+        let (x, y) = (self.x.saturating_sub(px), self.y.saturating_sub(px));
+        let right = (self.x + self.width + px).min(size.0);
+        let bottom = (self.y + self.height + px).min(size.1);
+        Self { x, y, width: right - x, height: bottom - y }
+    }
+}
 
 /// The photo with its hole filled.
 ///
@@ -18,11 +43,47 @@ use rayon::prelude::*;
 /// # Panics
 /// When `filled` or `mask` has another size than the photo.
 pub fn composite(photo: &Photo, mask: &Mask, filled: &Rgb32FImage, feather_px: f32) -> Photo {
+    assert_eq!(filled.dimensions(), (photo.width(), photo.height()), "filled picture and photo differ in size");
+    let cut = |rect: Rect| imageops::crop_imm(filled, rect.x, rect.y, rect.width, rect.height).to_image();
+    composite_tiles(photo, mask, feather_px, |rect, _| cut(rect))
+}
+
+/// As [`composite`], the filled picture given piece by piece: `render` is asked for rectangles that touch the hole and is
+/// shown what the photo has there.
+///
+/// # Panics
+/// When `mask` has another size than the photo.
+pub fn composite_tiles(
+    photo: &Photo,
+    mask: &Mask,
+    feather_px: f32,
+    render: impl Fn(Rect, &Rgb32FImage) -> Rgb32FImage,
+) -> Photo {
     let size = (photo.width(), photo.height());
     assert_eq!((mask.width(), mask.height()), size, "mask and photo differ in size");
-    assert_eq!(filled.dimensions(), size, "filled picture and photo differ in size");
-    let colours = feathered(&photo.to_rgb32f(), mask, filled, feather_px);
-    Photo { pixels: filled_in(&photo.pixels, mask, &colours), ..photo.clone() }
+    let mut pixels = photo.pixels.clone();
+    let reach = if feather_px > 0.0 { feather_px.ceil() as u32 + 1 } else { 0 };
+    for tile in tiles(size).filter(|tile| touches(mask, *tile)) {
+        let rect = tile.grown(reach, size);
+        let piece = mask_of(mask, rect);
+        let known = photo.pixels.crop_imm(rect.x, rect.y, rect.width, rect.height).to_rgb32f();
+        let colours = feathered(&known, &piece, &render(rect, &known), feather_px);
+        fill_in(&mut pixels, mask, tile, (rect.x, rect.y), &colours);
+    }
+    Photo { pixels, ..photo.clone() }
+}
+
+fn tiles((w, h): (u32, u32)) -> impl Iterator<Item = Rect> {
+    let along = |n: u32| (0..n).step_by(TILE as usize).map(move |at| (at, TILE.min(n - at)));
+    along(h).flat_map(move |(y, height)| along(w).map(move |(x, width)| Rect { x, y, width, height }))
+}
+
+fn touches(mask: &Mask, tile: Rect) -> bool {
+    (tile.y..tile.y + tile.height).any(|y| (tile.x..tile.x + tile.width).any(|x| mask.is_hole(x, y)))
+}
+
+fn mask_of(mask: &Mask, rect: Rect) -> Mask {
+    Mask::from_fn(rect.width, rect.height, |x, y| mask.is_hole(rect.x + x, rect.y + y))
 }
 
 /// The filled colours, shifted towards the known ones near the hole's edge.
@@ -79,41 +140,50 @@ fn nearby_miss(
     if weights == 0.0 { sum } else { sum.map(|value| value / weights) }
 }
 
-/// A copy of `pixels`, same depth and colour type, with the hole's pixels replaced.
-fn filled_in(pixels: &DynamicImage, mask: &Mask, colours: &Rgb32FImage) -> DynamicImage {
-    let mut pixels = pixels.clone();
-    match &mut pixels {
-        DynamicImage::ImageLuma8(image) => write(image, mask, colours),
-        DynamicImage::ImageLumaA8(image) => write(image, mask, colours),
-        DynamicImage::ImageRgb8(image) => write(image, mask, colours),
-        DynamicImage::ImageRgba8(image) => write(image, mask, colours),
-        DynamicImage::ImageLuma16(image) => write(image, mask, colours),
-        DynamicImage::ImageLumaA16(image) => write(image, mask, colours),
-        DynamicImage::ImageRgb16(image) => write(image, mask, colours),
-        DynamicImage::ImageRgba16(image) => write(image, mask, colours),
-        DynamicImage::ImageRgb32F(image) => write(image, mask, colours),
-        DynamicImage::ImageRgba32F(image) => write(image, mask, colours),
+/// Replaces the hole's pixels of a tile, at the same depth and colour type; `colours` begin at `from`.
+fn fill_in(pixels: &mut DynamicImage, mask: &Mask, tile: Rect, from: (u32, u32), colours: &Rgb32FImage) {
+    match pixels {
+        DynamicImage::ImageLuma8(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageLumaA8(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageRgb8(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageRgba8(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageLuma16(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageLumaA16(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageRgb16(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageRgba16(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageRgb32F(image) => write(image, mask, tile, from, colours),
+        DynamicImage::ImageRgba32F(image) => write(image, mask, tile, from, colours),
         // A colour type a later `image` may add: none is read today.
-        other => *other = quantise(colours).into(),
+        other => {
+            let mut copy = other.to_rgba32f();
+            write(&mut copy, mask, tile, from, colours);
+            *other = copy.into();
+        }
     }
-    pixels
 }
 
-fn write<P>(image: &mut ImageBuffer<P, Vec<P::Subpixel>>, mask: &Mask, colours: &Rgb32FImage)
-where
+fn write<P>(
+    image: &mut ImageBuffer<P, Vec<P::Subpixel>>,
+    mask: &Mask,
+    tile: Rect,
+    from: (u32, u32),
+    colours: &Rgb32FImage,
+) where
     P: Pixel,
     P::Subpixel: Sample,
 {
-    let holes = image.pixels_mut().zip(colours.pixels()).zip(mask.holes()).filter(|(_, hole)| **hole);
-    for ((pixel, Rgb([r, g, b])), _) in holes {
+    let places = (tile.y..tile.y + tile.height).flat_map(|y| (tile.x..tile.x + tile.width).map(move |x| (x, y)));
+    for (x, y) in places.filter(|&(x, y)| mask.is_hole(x, y)) {
+        let Rgb([r, g, b]) = *colours.get_pixel(x - from.0, y - from.1);
         let luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
         let values: &[f32] = match P::CHANNEL_COUNT {
             1 => &[luma],
             2 => &[luma, 1.0],
-            3 => &[*r, *g, *b],
-            _ => &[*r, *g, *b, 1.0],
+            3 => &[r, g, b],
+            _ => &[r, g, b, 1.0],
         };
-        pixel.channels_mut().iter_mut().zip(values).for_each(|(to, &value)| *to = Sample::from_unit(value));
+        let to = image.get_pixel_mut(x, y).channels_mut().iter_mut();
+        to.zip(values).for_each(|(to, &value)| *to = Sample::from_unit(value));
     }
 }
 
@@ -239,6 +309,20 @@ mod tests {
             composite(&Photo::from_pixels(pixels), &mask, &Rgb32FImage::from_pixel(SIZE, SIZE, Rgb([0.7; 3])), 6.0)
         };
         assert_eq!(with(0).pixels, with(255).pixels);
+    }
+
+    #[test]
+    fn tiles_meet_without_a_trace() {
+        let size = (2 * TILE + 40, 60);
+        let mask = Mask::from_fn(size.0, size.1, |x, y| (9..50).contains(&y) && (20..size.0 - 20).contains(&x));
+        let photo = Photo::from_pixels(Rgb32FImage::from_fn(size.0, size.1, |x, y| {
+            Rgb([(x % 97) as f32 / 97.0, y as f32 / 60.0, 0.5])
+        }));
+        let filled = Rgb32FImage::from_fn(size.0, size.1, |x, _| Rgb([(x % 89) as f32 / 89.0, 0.4, 0.2]));
+        let found = composite(&photo, &mask, &filled, 6.0).to_rgb32f();
+        let whole = feathered(&photo.to_rgb32f(), &mask, &filled, 6.0);
+        let hole = found.enumerate_pixels().filter(|(x, y, _)| mask.is_hole(*x, *y));
+        hole.for_each(|(x, y, p)| assert_eq!(p, whole.get_pixel(x, y), "at {x}, {y}"));
     }
 
     #[test]

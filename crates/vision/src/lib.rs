@@ -6,6 +6,7 @@ pub mod blend;
 pub mod canvas;
 pub mod colour;
 pub mod composite;
+pub mod detail;
 pub mod exemplar;
 pub mod features;
 pub mod flow;

@@ -4,7 +4,8 @@ use crate::{Mask, Plane};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{F32, F32x3, InnerPixel};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-use image::{Rgb32FImage, RgbImage};
+use image::{DynamicImage, Rgb32FImage, RgbImage};
+use rayon::prelude::*;
 
 /// How pixels are weighted. All widen with the reduction, so nothing aliases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +20,22 @@ pub enum Filter {
 
 /// The picture at `width`×`height`, values kept within 0 and 1.
 pub fn resize(picture: &Rgb32FImage, width: u32, height: u32, filter: Filter) -> Rgb32FImage {
-    let mut values = resample::<F32x3>(picture, picture.dimensions(), (width, height), filter);
+    resize_part(picture, whole(picture.dimensions()), width, height, filter)
+}
+
+fn resize_part(picture: &Rgb32FImage, part: (f64, f64), width: u32, height: u32, filter: Filter) -> Rgb32FImage {
+    let mut values = resample::<F32x3>(picture, picture.dimensions(), part, (width, height), filter);
     values.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
     Rgb32FImage::from_raw(width, height, values).expect("three values a pixel")
 }
 
 /// The plane at `width`×`height`; [`Filter::Lanczos`] may leave its range of values.
 pub fn resize_plane(plane: &Plane, width: u32, height: u32, filter: Filter) -> Plane {
-    let values = resample::<F32>(plane, plane.dimensions(), (width, height), filter);
+    resize_plane_part(plane, whole(plane.dimensions()), width, height, filter)
+}
+
+fn resize_plane_part(plane: &Plane, part: (f64, f64), width: u32, height: u32, filter: Filter) -> Plane {
+    let values = resample::<F32>(plane, plane.dimensions(), part, (width, height), filter);
     Plane::from_raw(width, height, values).expect("one value a pixel")
 }
 
@@ -43,12 +52,76 @@ pub fn resize_known(picture: &Rgb32FImage, mask: &Mask, width: u32, height: u32)
     for ((colour, share), _) in pixels.filter(|(_, hole)| **hole) {
         (colour.0, *share) = ([0.0; 3], 0.0);
     }
-    let mut small = resize(&known, width, height, Filter::Bilinear);
-    let share = resize_plane(&share, width, height, Filter::Bilinear);
+    weighted(&known, &share, whole(known.dimensions()), width, height)
+}
+
+fn whole((width, height): (u32, u32)) -> (f64, f64) {
+    (f64::from(width), f64::from(height))
+}
+
+/// `known` times its share of known pixels, made smaller, over that share made smaller.
+fn weighted(known: &Rgb32FImage, share: &Plane, part: (f64, f64), width: u32, height: u32) -> Rgb32FImage {
+    let mut small = resize_part(known, part, width, height, Filter::Bilinear);
+    let share = resize_plane_part(share, part, width, height, Filter::Bilinear);
     for (pixel, share) in small.pixels_mut().zip(share.iter()).filter(|(_, share)| **share > 1e-6) {
         pixel.0 = pixel.0.map(|value| (value / share).min(1.0));
     }
     small
+}
+
+/// A photo at a smaller `width`×`height` as [`resize`] with [`Filter::Area`] gives it, never larger in memory as floats than
+/// the result asks for: whole blocks of pixels are averaged first.
+pub fn shrunk(photo: &DynamicImage, width: u32, height: u32) -> Rgb32FImage {
+    let block = (photo.width() / width.max(1)).min(photo.height() / height.max(1));
+    if block < 2 {
+        return resize(&photo.to_rgb32f(), width, height, Filter::Area);
+    }
+    let (means, _) = averaged(photo, |_, _| true, block);
+    resize_part(&means, blocks(photo, block), width, height, Filter::Area)
+}
+
+/// The same with a hole, each pixel from the known ones under it alone, as [`resize_known`].
+///
+/// # Panics
+/// When photo and mask differ in size.
+pub fn shrunk_known(photo: &DynamicImage, mask: &Mask, width: u32, height: u32) -> Rgb32FImage {
+    assert_eq!((photo.width(), photo.height()), (mask.width(), mask.height()), "photo and mask differ in size");
+    let block = (photo.width() / width.max(1)).min(photo.height() / height.max(1));
+    if block < 2 {
+        return resize_known(&photo.to_rgb32f(), mask, width, height);
+    }
+    let (mut means, known) = averaged(photo, |x, y| !mask.is_hole(x, y), block);
+    means.pixels_mut().zip(known.iter()).for_each(|(mean, known)| mean.0 = mean.0.map(|v| v * known));
+    weighted(&means, &known, blocks(photo, block), width, height)
+}
+
+/// The photo's size in blocks.
+fn blocks(photo: &DynamicImage, block: u32) -> (f64, f64) {
+    (f64::from(photo.width()) / f64::from(block), f64::from(photo.height()) / f64::from(block))
+}
+
+/// Means of the known pixels of whole blocks, and how much of each is known; what is left at the right and the bottom
+/// edge is a narrower block.
+fn averaged(photo: &DynamicImage, is_known: impl Fn(u32, u32) -> bool + Sync, block: u32) -> (Rgb32FImage, Plane) {
+    let (width, height) = (photo.width().div_ceil(block), photo.height().div_ceil(block));
+    let mut means = vec![0.0f32; 3 * width as usize * height as usize];
+    let mut known = vec![0.0f32; width as usize * height as usize];
+    let rows = means.par_chunks_mut(3 * width as usize).zip(known.par_chunks_mut(width as usize)).enumerate();
+    rows.for_each(|(row, (means, known))| {
+        let top = row as u32 * block;
+        let band = photo.crop_imm(0, top, photo.width(), block.min(photo.height() - top)).to_rgb32f();
+        for (x, _, pixel) in band.enumerate_pixels().filter(|(x, y, _)| is_known(*x, top + y)) {
+            let at = (x / block) as usize;
+            (0..3).for_each(|c| means[3 * at + c] += pixel[c]);
+            known[at] += 1.0;
+        }
+        for (mean, known) in means.chunks_exact_mut(3).zip(known) {
+            mean.iter_mut().for_each(|v| *v /= known.max(1.0));
+            *known /= (block * block) as f32;
+        }
+    });
+    let size = "one cell a block";
+    (Rgb32FImage::from_raw(width, height, means).expect(size), Plane::from_raw(width, height, known).expect(size))
 }
 
 /// The largest size of the same aspect whose longer side is at most `max_side` (never enlarged, never 0).
@@ -68,12 +141,13 @@ pub fn quantise(picture: &Rgb32FImage) -> RgbImage {
     RgbImage::from_raw(picture.width(), picture.height(), values).expect("three values a pixel")
 }
 
-fn resample<P>(values: &[f32], from: (u32, u32), to: (u32, u32), filter: Filter) -> Vec<f32>
+/// Of a picture of size `from` the `part` at its upper left, in pixels.
+fn resample<P>(values: &[f32], from: (u32, u32), part: (f64, f64), to: (u32, u32), filter: Filter) -> Vec<f32>
 where
     P: PixelTrait + InnerPixel<Component = f32>,
 {
     let channels = P::count_of_components();
-    if from.0 == 0 || from.1 == 0 || to.0 == 0 || to.1 == 0 || from == to {
+    if from.0 == 0 || from.1 == 0 || to.0 == 0 || to.1 == 0 || (from == to && part == whole(from)) {
         let mut copy = values.to_vec();
         copy.resize(to.0 as usize * to.1 as usize * channels, 0.0);
         return copy;
@@ -88,8 +162,8 @@ where
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Lanczos => FilterType::Lanczos3,
     };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel));
-    Resizer::new().resize_typed(&source, &mut target, &options).expect("no cropping, so sizes always fit");
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel)).crop(0.0, 0.0, part.0, part.1);
+    Resizer::new().resize_typed(&source, &mut target, &options).expect("the part lies in the picture");
     out
 }
 
@@ -148,6 +222,22 @@ mod tests {
         let small = resize_known(&picture, &mask, 10, 10);
         assert!((0..6).all(|x| (small.get_pixel(x, 4).0[0] - 0.3).abs() < 1e-5));
         assert_eq!(small.get_pixel(9, 4).0, [0.0; 3]);
+    }
+
+    #[test]
+    fn a_large_photo_shrinks_by_blocks_as_it_would_at_once() {
+        let photo = ramp(203, 151);
+        let stored: DynamicImage = photo.clone().into();
+        let (found, wanted) = (shrunk(&stored, 41, 30), resize(&photo, 41, 30, Filter::Area));
+        assert!(largest_difference(&found, &wanted) < 0.03, "{}", largest_difference(&found, &wanted));
+        let mask = Mask::from_fn(203, 151, |x, _| x >= 101);
+        let painted =
+            Rgb32FImage::from_fn(203, 151, |x, y| if x >= 101 { Rgb([1.0; 3]) } else { *photo.get_pixel(x, y) });
+        let known = shrunk_known(&painted.into(), &mask, 41, 30);
+        assert!(
+            (0..20).all(|x| (0..3).all(|c| (known.get_pixel(x, 9).0[c] - wanted.get_pixel(x, 9).0[c]).abs() < 0.05))
+        );
+        assert_eq!(known.get_pixel(39, 9).0, [0.0; 3]);
     }
 
     #[test]

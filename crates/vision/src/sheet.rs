@@ -3,7 +3,7 @@
 
 mod text;
 
-use crate::resize::{Filter, quantise, resize};
+use crate::resize::{Filter, quantise, resize, shrunk};
 use crate::{Photo, Scene};
 use image::imageops::{overlay, replace};
 use image::{Rgb, Rgb32FImage, RgbImage};
@@ -35,18 +35,26 @@ impl Tile {
     /// A tile; the picture is scaled down to what a sheet can show, so that many large ones can be kept.
     pub fn new(picture: &Rgb32FImage, label: impl Into<String>) -> Self {
         let height = picture.height().min(MAX_HEIGHT);
-        let width = scaled_width(picture, height);
+        let width = scaled_width(picture.dimensions(), height);
         Self { picture: resize(picture, width, height, Filter::Bilinear), label: label.into() }
+    }
+
+    /// A tile of a photo.
+    pub fn photo(photo: &Photo, label: impl Into<String>) -> Self {
+        let (width, height) = tile_size(photo);
+        Self { picture: shrunk(&photo.pixels, width, height), label: label.into() }
     }
 
     /// A tile of the scene's target, its hole striped.
     pub fn target(scene: &Scene) -> Self {
-        let mut picture = scene.target.to_rgb32f();
-        let stripe = (picture.width().max(picture.height()) / STRIPE_SHARE).max(1);
-        for (x, y, pixel) in picture.enumerate_pixels_mut().filter(|(x, y, _)| scene.mask.is_hole(*x, *y)) {
+        let (width, height) = tile_size(&scene.target);
+        let mut picture = shrunk(&scene.target.pixels, width, height);
+        let mask = scene.mask.resized_max(width, height);
+        let stripe = (width.max(height) / STRIPE_SHARE).max(1);
+        for (x, y, pixel) in picture.enumerate_pixels_mut().filter(|(x, y, _)| mask.is_hole(*x, *y)) {
             *pixel = HOLE[((x + y) / stripe % 2) as usize];
         }
-        Self::new(&picture, "target")
+        Self { picture, label: "target".into() }
     }
 
     fn aspect(&self) -> f64 {
@@ -55,10 +63,10 @@ impl Tile {
 }
 
 /// The sheet of one job: references; target, best result and, where it is known, the truth; other candidates.
-pub fn scene_sheet(scene: &Scene, best: &Rgb32FImage, others: &[Tile]) -> RgbImage {
-    let reference = |(i, photo): (usize, &Photo)| Tile::new(&photo.to_rgb32f(), format!("reference {}", i + 1));
-    let mut middle = vec![Tile::target(scene), Tile::new(best, "completed")];
-    middle.extend(scene.truth.iter().map(|truth| Tile::new(&truth.to_rgb32f(), "truth")));
+pub fn scene_sheet(scene: &Scene, best: &Photo, others: &[Tile]) -> RgbImage {
+    let reference = |(i, photo): (usize, &Photo)| Tile::photo(photo, format!("reference {}", i + 1));
+    let mut middle = vec![Tile::target(scene), Tile::photo(best, "completed")];
+    middle.extend(scene.truth.iter().map(|truth| Tile::photo(truth, "truth")));
     let references: Vec<Tile> = scene.references.iter().enumerate().map(reference).collect();
     sheet(&[&references, &middle, others])
 }
@@ -84,7 +92,7 @@ fn row(tiles: &[Tile]) -> RgbImage {
     let mut row = RgbImage::from_pixel(WIDTH, text::HEIGHT + height, PAPER);
     let mut x = GAP;
     for tile in tiles {
-        let width = scaled_width(&tile.picture, height);
+        let width = scaled_width(tile.picture.dimensions(), height);
         let picture = quantise(&resize(&tile.picture, width, height, Filter::Bilinear));
         overlay(&mut row, &text::line(&tile.label, width, PAPER), i64::from(x), 0);
         overlay(&mut row, &picture, i64::from(x), i64::from(text::HEIGHT));
@@ -93,8 +101,13 @@ fn row(tiles: &[Tile]) -> RgbImage {
     row
 }
 
-fn scaled_width(picture: &Rgb32FImage, height: u32) -> u32 {
-    let width = u64::from(picture.width()) * u64::from(height) / u64::from(picture.height().max(1));
+fn tile_size(photo: &Photo) -> (u32, u32) {
+    let height = photo.height().min(MAX_HEIGHT);
+    (scaled_width((photo.width(), photo.height()), height), height)
+}
+
+fn scaled_width((width, full): (u32, u32), height: u32) -> u32 {
+    let width = u64::from(width) * u64::from(height) / u64::from(full.max(1));
     (width as u32).max(1)
 }
 
@@ -121,7 +134,11 @@ mod tests {
     fn a_sheet_shows_every_picture_and_marks_the_hole() {
         let mut scene = scene(&[(320, 240), (240, 320)]);
         scene.truth = Some(Photo::from_pixels(plain(320, 240, 0.6)));
-        let sheet = scene_sheet(&scene, &plain(320, 240, 0.8), &[Tile::new(&plain(320, 240, 1.0), "seed 2")]);
+        let sheet = scene_sheet(
+            &scene,
+            &Photo::from_pixels(plain(320, 240, 0.8)),
+            &[Tile::new(&plain(320, 240, 1.0), "seed 2")],
+        );
         assert_eq!(sheet.width(), WIDTH);
         for value in [51, 102, 153, 204, 255] {
             assert!(share_of(&sheet, Rgb([value; 3])) > 0.02, "grey {value} is missing");

@@ -81,9 +81,11 @@ fn stretched(x: Tensor<4>, axis: usize) -> Tensor<4> {
 pub fn displaced(picture: Tensor<4>, displacement: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = picture.dims();
     let device = displacement.device();
-    let x = axis(w, &device).reshape([1, 1, 1, w]) + displacement.clone().narrow(1, 0, 1) * (2.0 / w as f64);
-    let y = axis(h, &device).reshape([1, 1, h, 1]) + displacement.narrow(1, 1, 1) * (2.0 / h as f64);
-    let grid = Tensor::cat(vec![x, y], 1).permute([0, 2, 3, 1]);
+    let part = |channel: usize, scale: f64| displacement.clone().narrow(1, channel, 1).squeeze_dim::<3>(1) * scale;
+    let x = axis(w, &device).reshape([1, 1, w]) + part(0, 2.0 / w as f64);
+    let y = axis(h, &device).reshape([1, h, 1]) + part(1, 2.0 / h as f64);
+    // Laid out as it is read: Burn 0.22's GPU kernel takes a permuted grid for a contiguous one.
+    let grid = Tensor::stack::<4>(vec![x, y], 3);
     let options = GridSampleOptions::new(InterpolateMode::Bilinear).with_padding_mode(GridSamplePaddingMode::Border);
     picture.grid_sample_2d(grid, options)
 }

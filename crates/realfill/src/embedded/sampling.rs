@@ -9,8 +9,7 @@ use crate::training::batch::{mask_tensor, picture_from_tensor, picture_tensor, p
 use burn::tensor::{Device, Tensor};
 use image::Rgb32FImage;
 use realfill_models::embedded::{Conditioning, PatchUNet};
-use realfill_vision::Guide;
-use realfill_vision::resize::{Filter, resize, resize_known, resize_plane};
+use realfill_vision::resize::{Filter, resize, resize_known};
 
 /// Longest side of the coarse view, in pixels.
 const COARSE_PX: u32 = 160;
@@ -83,11 +82,7 @@ fn coarse_view(view: &View) -> Option<View> {
     Some(View {
         picture: resize_known(&view.picture, &view.mask, width, height),
         mask: view.mask.resized_max(width, height),
-        guide: Guide {
-            colour: resize(&view.guide.colour, width, height, Filter::Area),
-            trust: resize_plane(&view.guide.trust, width, height, Filter::Area),
-            ..Guide::empty(width, height)
-        },
+        guide: view.guide.resized(width, height),
     })
 }
 

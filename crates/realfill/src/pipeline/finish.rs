@@ -4,10 +4,11 @@ use super::FillConfig;
 use crate::model::Influence;
 use image::Rgb32FImage;
 use rayon::prelude::*;
-use realfill_vision::composite::composite;
+use realfill_vision::composite::composite_tiles;
+use realfill_vision::detail::Detail;
 use realfill_vision::pyramid::gaussian_blur;
 use realfill_vision::resize::{Filter, resize};
-use realfill_vision::{Guide, Photo, Scene};
+use realfill_vision::{Guide, Mask, Photo, Scene};
 
 /// Blur that parts tone from detail, as a share of the longer side: 12 px of 768.
 const TONE_BLUR: f32 = 1.0 / 64.0;
@@ -20,10 +21,20 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
     if config.guide { moved(guide, &sampled, influence) } else { sampled }
 }
 
-/// Fills the photo's hole with a completed picture of working size; nothing else changes.
-pub fn finish(scene: &Scene, completed: &Rgb32FImage, config: &FillConfig) -> Photo {
-    let filled = resize(completed, scene.target.width(), scene.target.height(), Filter::Lanczos);
-    composite(&scene.target, &scene.mask, &filled, config.feather_px)
+/// Fills the photo's hole with a completed picture of the guide's size, its detail fetched from the photos; nothing else
+/// changes. `mask` is the hole at the guide's size.
+pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
+    let detail = Detail::new(completed, mask, &guide.origins, &scene.target, &scene.references);
+    composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {
+        let mut filled = detail.render(rect);
+        for (x, y, pixel) in filled.enumerate_pixels_mut() {
+            // What the detail is fitted to here is known, so there is no step in light for the feather to mend.
+            if !scene.mask.is_hole(rect.x + x, rect.y + y) && detail.covers(rect.x + x, rect.y + y) {
+                *pixel = *known.get_pixel(x, y);
+            }
+        }
+        filled
+    })
 }
 
 /// `guide + tone · blur(d) + detail · (d - blur(d))` for the model's distrusted difference `d`.

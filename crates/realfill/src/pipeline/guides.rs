@@ -2,8 +2,9 @@
 
 use super::FillError;
 use image::{GrayImage, Rgb32FImage};
-use realfill_vision::guide::ReferenceSummary;
+use realfill_vision::guide::{Origins, ReferenceSummary};
 use realfill_vision::save::{SaveError, write_whole};
+use realfill_vision::warp::Places;
 use realfill_vision::{Guide, Plane};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 const REFERENCES: &str = "references";
 
 /// The guides of a job, each a safetensors file: `colour` `[h, w, 3]` and `trust` `[h, w]` in f32, `source` `[h, w]` in
-/// u8, all bit for bit.
+/// u8, and where the detail is found: `photo` in u8, `place_x` and `place_y` in f32; all bit for bit.
 #[derive(Clone, Debug)]
 pub(super) struct Guides {
     folder: Option<PathBuf>,
@@ -51,16 +52,20 @@ impl Guides {
 
 fn written(guide: &Guide) -> Vec<u8> {
     let (width, height) = (guide.colour.width() as usize, guide.colour.height() as usize);
-    let colour: Vec<u8> = guide.colour.iter().flat_map(|v| v.to_le_bytes()).collect();
-    let trust: Vec<u8> = guide.trust.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let (colour, trust, places) = (bytes(&guide.colour), bytes(&guide.trust), &guide.origins.places);
+    let (place_x, place_y) = (bytes(&places.x), bytes(&places.y));
     let view = |dtype, shape, data| TensorView::new(dtype, shape, data).expect("shape and data agree");
     let tensors = [
         ("colour", view(Dtype::F32, vec![height, width, 3], &colour)),
         ("trust", view(Dtype::F32, vec![height, width], &trust)),
         ("source", view(Dtype::U8, vec![height, width], guide.source.as_raw())),
+        ("photo", view(Dtype::U8, vec![height, width], guide.origins.photo.as_raw())),
+        ("place_x", view(Dtype::F32, vec![height, width], &place_x)),
+        ("place_y", view(Dtype::F32, vec![height, width], &place_y)),
     ];
     let references = serde_json::to_string(&guide.references).expect("plain data");
-    serialize(tensors, Some(HashMap::from([(REFERENCES.to_owned(), references)]))).expect("three plain tensors")
+    serialize(tensors, Some(HashMap::from([(REFERENCES.to_owned(), references)]))).expect("plain tensors")
 }
 
 fn read(bytes: &[u8]) -> Option<Guide> {
@@ -72,9 +77,20 @@ fn read(bytes: &[u8]) -> Option<Guide> {
     Some(Guide {
         colour: Rgb32FImage::from_raw(width, height, floats(&tensors, "colour")?)?,
         trust: Plane::from_raw(width, height, floats(&tensors, "trust")?)?,
-        source: GrayImage::from_raw(width, height, tensors.tensor("source").ok()?.data().to_vec())?,
+        source: grey(&tensors, "source", (width, height))?,
+        origins: Origins {
+            photo: grey(&tensors, "photo", (width, height))?,
+            places: Places {
+                x: Plane::from_raw(width, height, floats(&tensors, "place_x")?)?,
+                y: Plane::from_raw(width, height, floats(&tensors, "place_y")?)?,
+            },
+        },
         references,
     })
+}
+
+fn grey(tensors: &SafeTensors, name: &str, (width, height): (u32, u32)) -> Option<GrayImage> {
+    GrayImage::from_raw(width, height, tensors.tensor(name).ok()?.data().to_vec())
 }
 
 fn floats(tensors: &SafeTensors, name: &str) -> Option<Vec<f32>> {
@@ -93,6 +109,8 @@ mod tests {
         guide.colour.put_pixel(4, 2, Rgb([0.1, 1.0 / 3.0, 0.9]));
         guide.trust.put_pixel(1, 2, Luma([0.7]));
         guide.source.put_pixel(3, 0, Luma([2]));
+        guide.origins.photo.put_pixel(2, 1, Luma([3]));
+        guide.origins.places.put(2, 1, Some([0.25, 1.0 / 7.0]));
         guide.references = vec![ReferenceSummary { matches: 31, share: 0.25, ..ReferenceSummary::default() }];
         guide
     }
@@ -106,6 +124,7 @@ mod tests {
         let same = guide();
         assert_eq!((kept.colour, kept.trust, kept.source), (same.colour, same.trust, same.source));
         assert_eq!(kept.references, same.references);
+        assert_eq!((kept.origins.get(2, 1), kept.origins.get(0, 0)), (Some((3, [0.25, 1.0 / 7.0])), None));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Run<'_> {
         let allowed = influence.unwrap_or(Influence::NONE).times(self.config.model_weight);
         let completed = pictures.iter().map(|picture| complete(&guide, picture, allowed, self.config));
         let candidates = rank(&self.working, &guide, seeds.into_iter().zip(completed));
-        let photo = finish(self.scene, &candidates[0].picture, self.config);
+        let photo = finish(self.scene, &candidates[0].picture, &guide, &self.working.mask, self.config);
         let mut report = self.report;
         report.time("composite", clock);
         report.influence = allowed;

@@ -6,7 +6,7 @@ use crate::model::{Model, View};
 use crate::tuning::{ScenePhotos, Turn};
 use image::Rgb32FImage;
 use realfill_vision::guide::GuideOptions;
-use realfill_vision::resize::{Filter, resize, resize_known, resize_plane};
+use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
 use realfill_vision::{Guide, Mask, Scene};
 
 /// Longest side the guide is worked out at, in pixels.
@@ -31,10 +31,10 @@ impl Working {
     /// The scene at working size.
     pub fn of(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
         let (width, height) = within((scene.target.width(), scene.target.height()), GUIDE_PX);
-        let target = resize_known(&scene.target.to_rgb32f(), &scene.mask, width, height);
+        let target = shrunk_known(&scene.target.pixels, &scene.mask, width, height);
         let references = scene.references.iter().map(|reference| {
             let (w, h) = within((reference.width(), reference.height()), GUIDE_PX);
-            resize(&reference.to_rgb32f(), w, h, Filter::Area)
+            shrunk(&reference.pixels, w, h)
         });
         let view_px = if config.view_px == 0 { model.view_px() } else { config.view_px };
         Self {
@@ -64,7 +64,7 @@ impl Working {
         View {
             picture: resize_known(&self.target, &self.mask, width, height),
             mask: self.mask.resized_max(width, height),
-            guide: resized_guide(guide, width, height),
+            guide: guide.resized(width, height),
         }
     }
 }
@@ -106,16 +106,6 @@ fn pretended(pictures: &[Rgb32FImage], i: usize, hole: &Mask, guides: &Guides) -
         Guide::build(&pictures[i], hole, &others, &GuideOptions::default(), &mut |_, _| ())
     };
     guides.get_or(&format!("reference-{}", i + 1), pictures[i].dimensions(), build)
-}
-
-/// A guide at another size; trust is not spread into what it does not cover.
-fn resized_guide(guide: &Guide, width: u32, height: u32) -> Guide {
-    Guide {
-        colour: resize(&guide.colour, width, height, Filter::Area),
-        trust: resize_plane(&guide.trust, width, height, Filter::Area),
-        source: image::imageops::resize(&guide.source, width, height, image::imageops::FilterType::Nearest),
-        references: guide.references.clone(),
-    }
 }
 
 fn within((width, height): (u32, u32), longest: u32) -> (u32, u32) {

@@ -58,8 +58,9 @@ fn stack(tensors: impl Iterator<Item = Tensor<4>>) -> Tensor<4> {
 /// Colours 0 to 1 as `[1, 3, h, w]`, -1 to 1.
 pub fn picture_tensor(picture: &Rgb32FImage, device: &Device) -> Tensor<4> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let data = TensorData::new(picture.as_raw().clone(), [1, height, width, 3]);
-    Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]) * 2.0 - 1.0
+    let channels = (0..3).flat_map(|c| picture.pixels().map(move |pixel| pixel[c]));
+    let data = TensorData::new(channels.collect::<Vec<f32>>(), [1, 3, height, width]);
+    Tensor::<4>::from_data(data, device) * 2.0 - 1.0
 }
 
 /// The inverse of [`picture_tensor`], clamped to 0 to 1; of the first picture when there are several.

@@ -20,6 +20,15 @@ pub struct Source {
     pub usable: Plane,
 }
 
+/// A picture filled with patches.
+#[derive(Clone, Debug)]
+pub struct Exemplars {
+    /// The picture, filled.
+    pub colour: Rgb32FImage,
+    /// For each pixel of the hole the source whose patch counts most there, and the place in it, in pixels.
+    pub from: Vec<Option<(usize, [f32; 2])>>,
+}
+
 /// Longest side of the finest level; finer detail is enlarged from it.
 const FINEST: u32 = 512;
 /// Shorter side of the coarsest level: three patches.
@@ -29,9 +38,10 @@ const ROUNDS: [usize; 3] = [8, 5, 3];
 
 /// `picture` with its `hole` filled from `sources` (of the picture's size). `start` shows what is there before, such as a smooth
 /// continuation. Deterministic.
-pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, sources: &[Source]) -> Rgb32FImage {
+pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, sources: &[Source]) -> Exemplars {
     let sizes = sizes(picture.dimensions());
     let mut filled: Option<(Rgb32FImage, Field)> = None;
+    let mut from = Vec::new();
     for (k, &(w, h)) in sizes.iter().enumerate() {
         let known = shrink_to(picture, w, h);
         let mask = hole.resized_max(w, h);
@@ -48,7 +58,9 @@ pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, so
             .iter()
             .map(|s| Source { colour: shrink_to(&s.colour, w, h), usable: strict(&shrink_to(&s.usable, w, h)) })
             .collect();
-        let Some(level) = Level::new(&mask, &small) else { return start.clone() };
+        let Some(level) = Level::new(&mask, &small) else {
+            return Exemplars { colour: start.clone(), from: vec![None; hole.holes().len()] };
+        };
         let mut field = match &filled {
             Some((_, coarse)) => level.refined(coarse),
             None => level.random(),
@@ -58,17 +70,34 @@ pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, so
             level.search(&current, &mut field);
             current = level.vote(&current, &field, last);
         }
+        if last {
+            from = enlarged_places(&level.best(&field), (w, h), hole);
+        }
         filled = Some((current, field));
     }
-    let finest = filled.expect("there is at least one level").0;
-    let enlarged = resize_bilinear(&finest, picture.width(), picture.height());
+    let finest = &filled.expect("there is at least one level").0;
+    let enlarged = resize_bilinear(finest, picture.width(), picture.height());
     let mut out = picture.clone();
     for ((p, e), hole) in out.pixels_mut().zip(enlarged.pixels()).zip(hole.holes()) {
         if *hole {
             *p = *e;
         }
     }
-    out
+    Exemplars { colour: out, from }
+}
+
+/// The places of a small level's pixels, at the hole's own size.
+fn enlarged_places(best: &[Option<(u8, [i32; 2])>], (w, h): (u32, u32), hole: &Mask) -> Vec<Option<(usize, [f32; 2])>> {
+    let scale = [hole.width() as f32 / w as f32, hole.height() as f32 / h as f32];
+    let place = |i: usize| {
+        let at = [i as u32 % hole.width(), i as u32 / hole.width()];
+        let small: [f32; 2] = std::array::from_fn(|k| (at[k] as f32 + 0.5) / scale[k]);
+        let cell = [(small[0] as u32).min(w - 1), (small[1] as u32).min(h - 1)];
+        let (source, there) = best[(cell[1] * w + cell[0]) as usize]?;
+        let moved = |k: usize| (there[k] as f32 + small[k] - cell[k] as f32) * scale[k] - 0.5;
+        Some((source as usize, [moved(0), moved(1)]))
+    };
+    hole.holes().iter().enumerate().map(|(i, is_hole)| if *is_hole { place(i) } else { None }).collect()
 }
 
 fn strict(usable: &Plane) -> Plane {
@@ -103,7 +132,11 @@ mod tests {
         let start = Rgb32FImage::from_pixel(96, 96, Rgb([0.5; 3]));
         let source = Source { colour: picture.clone(), usable };
         let out = exemplar_fill(&picture, &hole, &start, &[source]);
-        let error: f32 = out.iter().zip(picture.iter()).map(|(a, b)| (a - b).abs()).sum::<f32>() / (24.0 * 24.0 * 3.0);
+        let from = out.from[48 * 96 + 48].expect("a patch was found").1;
+        let value = |x: f32| if x.round() as u32 / 6 % 2 == 0 { 0.2 } else { 0.8 };
+        assert_eq!(value(from[0]), value(48.0), "{from:?}");
+        let error: f32 =
+            out.colour.iter().zip(picture.iter()).map(|(a, b)| (a - b).abs()).sum::<f32>() / (24.0 * 24.0 * 3.0);
         assert!(error < 0.15, "{error}");
     }
 }

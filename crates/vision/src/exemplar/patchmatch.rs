@@ -168,6 +168,22 @@ impl<'a> Level<'a> {
         sum / total
     }
 
+    /// For each hole pixel the place of the pixel that the best of the patches over it has there.
+    pub fn best(&self, field: &Field) -> Vec<Option<(u8, [i32; 2])>> {
+        let best = |t: usize| {
+            let (x, y) = (t as i32 % self.size.0, t as i32 / self.size.0);
+            let around = (-RADIUS..=RADIUS).flat_map(|j| (-RADIUS..=RADIUS).map(move |i| (i, j)));
+            let over = around.filter_map(|(i, j)| {
+                let (cx, cy) = (x + i, y + j);
+                let inside = cx >= 0 && cy >= 0 && cx < self.size.0 && cy < self.size.1;
+                let ((s, px, py), d) = field.places[inside.then_some((cy * self.size.0 + cx) as usize)?]?;
+                Some((d, s, [px as i32 - i, py as i32 - j]))
+            });
+            over.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, s, place)| (s, place))
+        };
+        (0..field.places.len()).map(|t| if self.mask.holes()[t] { best(t) } else { None }).collect()
+    }
+
     /// Every hole pixel as the patches over it have it; at the last level only the better ones count, for sharpness.
     pub fn vote(&self, picture: &Rgb32FImage, field: &Field, sharp: bool) -> Rgb32FImage {
         let mut distances: Vec<f32> = field.places.iter().flatten().map(|p| p.1).filter(|d| d.is_finite()).collect();

@@ -28,6 +28,16 @@ pub struct Labels {
     pub doubt: Plane,
 }
 
+impl Labels {
+    /// The labels at another size than the canvas'.
+    pub fn enlarged(&self, canvas: &Canvas, (w, h): (u32, u32)) -> Vec<u8> {
+        let (cw, ch) = canvas.target.dimensions();
+        let along = |v: u32, to: u32, from: u32| (v as u64 * to as u64 / from as u64) as usize;
+        let row = |y: u32| along(y, ch, h) * cw as usize;
+        (0..h).flat_map(|y| (0..w).map(move |x| self.labels[row(y) + along(x, cw, w)])).collect()
+    }
+}
+
 /// Chooses among proposals and an invented picture, at the canvas' size. Pixels outside the hole and its rim carry the label of
 /// the nearest pixel that has one.
 pub fn choose(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FImage) -> Labels {

@@ -106,6 +106,7 @@ pub fn multi_view(
         Proposal {
             colour: seen.colour,
             confidence: seen.confidence,
+            places: seen.places,
             reference: photo - 1,
             kind: ProposalKind::MultiView,
         }

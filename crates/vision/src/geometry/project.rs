@@ -6,7 +6,7 @@ use super::rays::{Hit, Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
 use crate::pyramid::{gaussian_blur, half};
-use crate::warp::{Sampling, sample};
+use crate::warp::{Places, Sampling, sample};
 use image::Rgb32FImage;
 use rayon::prelude::*;
 
@@ -83,6 +83,8 @@ pub struct Projected {
     pub colour: Rgb32FImage,
     /// 0 (outside the reference) to 1.
     pub confidence: Plane,
+    /// Where in the reference they are.
+    pub places: Places,
 }
 
 /// Pulls view `view` (whose picture is `photo`, whose own depth is `own`) into the first view, whose depth is `depth` at its full size.
@@ -113,7 +115,11 @@ pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap
     let size = "one value a pixel";
     let mut confidence = Plane::from_raw(w, h, confidence).expect(size);
     drop_islands(&mut confidence);
-    Projected { colour: Rgb32FImage::from_raw(w, h, colour).expect(size), confidence }
+    let places = Places::from_fn(w, h, |x, y| {
+        let i = (y * w + x) as usize;
+        projector.hit(&grid.rays[i], inverse[i]).map(|hit| [hit.x, hit.y])
+    });
+    Projected { colour: Rgb32FImage::from_raw(w, h, colour).expect(size), confidence, places }
 }
 
 /// Confidence from which a place counts as shown, the reach of its surroundings (of the longer side), and the share of them that must be

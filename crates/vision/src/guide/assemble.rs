@@ -2,61 +2,61 @@
 
 use super::Guide;
 use crate::blend::{Field, add_seams, solve};
-use crate::fuse::{Canvas, Labels, Prepared};
+use crate::fuse::Prepared;
 use crate::propose::Proposal;
 use crate::pyramid::resize_bilinear;
 use crate::{Mask, Plane};
-use image::{GrayImage, Luma, Rgb32FImage};
+use image::{Luma, Rgb32FImage};
 use rayon::prelude::*;
 
-/// Pastes the chosen proposals at full size, heals their seams and the rim, and turns doubt into trust.
-pub(super) fn assembled(
-    target: &Rgb32FImage,
-    mask: &Mask,
-    proposals: &[Proposal],
-    prepared: &[Prepared],
-    labels: &Labels,
-    canvas: &Canvas,
-    invented: &Rgb32FImage,
-) -> Guide {
+/// What is pasted: for each pixel one of the prepared proposals, or the invented picture.
+pub(super) struct Pasted<'a> {
+    pub proposals: &'a [Proposal],
+    pub prepared: &'a [Prepared],
+    /// At the target's size; the number of prepared proposals means invented.
+    pub labels: &'a [u8],
+    pub invented: &'a Rgb32FImage,
+}
+
+impl Pasted<'_> {
+    /// The pictures that are used, at the target's size.
+    fn pictures(&self, (w, h): (u32, u32)) -> Vec<Option<Rgb32FImage>> {
+        let at_full_size = |p: &Prepared| match p.colour.dimensions() == (w, h) {
+            true => p.colour.clone(),
+            false => p.rendered(&self.proposals[p.index]),
+        };
+        let used = |k: usize| self.labels.contains(&(k as u8));
+        let pictures = self.prepared.par_iter().enumerate().map(|(k, p)| used(k).then(|| at_full_size(p)));
+        let mut pictures: Vec<_> = pictures.collect();
+        pictures.push(Some(resize_bilinear(self.invented, w, h)));
+        pictures
+    }
+}
+
+/// Pastes the chosen proposals at full size, heals their seams and the rim, and turns doubt (at any size) into trust.
+pub(super) fn assembled(target: &Rgb32FImage, mask: &Mask, pasted: &Pasted, doubt: &Plane) -> Guide {
     let (w, h) = target.dimensions();
-    let (cw, ch) = canvas.target.dimensions();
-    let at =
-        |x: u32, y: u32| ((y as u64 * ch as u64 / h as u64) * cw as u64 + x as u64 * cw as u64 / w as u64) as usize;
-    let full: Vec<u8> =
-        (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).map(|(x, y)| labels.labels[at(x, y)]).collect();
-    let used = |k: usize| full.contains(&(k as u8));
-    let mut pictures: Vec<Option<Rgb32FImage>> = prepared
-        .par_iter()
-        .enumerate()
-        .map(|(k, p)| {
-            used(k).then(|| if (cw, ch) == (w, h) { p.colour.clone() } else { p.rendered(&proposals[p.index]) })
-        })
-        .collect();
-    pictures.push(Some(resize_bilinear(invented, w, h)));
+    let pictures = pasted.pictures((w, h));
     let of = |k: u8, i: usize| -> [f32; 3] {
         let picture = pictures[k as usize].as_ref().expect("every used label has its picture").as_raw();
         std::array::from_fn(|c| picture[3 * i + c])
     };
     let mut fill = Rgb32FImage::new(w, h);
     for (i, p) in fill.pixels_mut().enumerate() {
-        p.0 = of(full[i], i);
+        p.0 = of(pasted.labels[i], i);
     }
-    let colour = healed(target, mask, &fill, &full, of);
-    let mut trust = Plane::new(w, h);
-    let mut source = GrayImage::new(w, h);
-    for (x, y, t) in trust.enumerate_pixels_mut() {
+    let mut guide = Guide { colour: healed(target, mask, &fill, pasted.labels, of), ..Guide::empty(w, h) };
+    for (x, y, t) in guide.trust.enumerate_pixels_mut() {
+        let k = pasted.labels[(y * w + x) as usize] as usize;
         if !mask.is_hole(x, y) {
             t[0] = 1.0;
-            continue;
-        }
-        let k = full[(y * w + x) as usize] as usize;
-        if k < prepared.len() {
-            t[0] = trust_of(labels.doubt.as_raw()[at(x, y)]);
-            source.put_pixel(x, y, Luma([prepared[k].reference as u8 + 1]));
+        } else if k < pasted.prepared.len() {
+            let at = (x as u64 * doubt.width() as u64 / w as u64, y as u64 * doubt.height() as u64 / h as u64);
+            t[0] = trust_of(doubt.get_pixel(at.0 as u32, at.1 as u32)[0]);
+            guide.source.put_pixel(x, y, Luma([pasted.prepared[k].reference as u8 + 1]));
         }
     }
-    Guide { colour, trust, source, references: Vec::new() }
+    guide
 }
 
 fn healed(

@@ -2,18 +2,24 @@
 
 mod assemble;
 mod distinct;
+mod origins;
 
-use crate::exemplar::{Source, exemplar_fill};
+use crate::exemplar::{Exemplars, Source, exemplar_fill};
 use crate::fuse::{Canvas, Labels, Prepared, choose};
 use crate::geometry::{PairMatches, multi_view};
 use crate::matching::{Matcher, SiftMatcher, View};
 use crate::propose::{Proposal, ProposalKind, single_reference_proposals};
 use crate::pyramid::{push_pull, shrink_to};
+use crate::resize::{Filter, resize, resize_plane};
+use crate::warp::Places;
 use crate::{Mask, Plane};
-use assemble::assembled;
+use assemble::{Pasted, assembled};
 use distinct::Distinct;
-use image::{GrayImage, Luma, Rgb32FImage};
+use image::{GrayImage, Luma, Rgb32FImage, imageops};
+use origins::Sources;
 use rayon::prelude::*;
+
+pub use origins::Origins;
 
 /// Proposed colours with trust, at the target's size. Known pixels carry the target's own colours at trust 1.
 #[derive(Clone, Debug)]
@@ -24,6 +30,8 @@ pub struct Guide {
     pub trust: Plane,
     /// 1 + index of the reference a pixel comes from; 0 where there is none.
     pub source: GrayImage,
+    /// Where the detail of each pixel is found.
+    pub origins: Origins,
     /// What was found, one entry a reference.
     pub references: Vec<ReferenceSummary>,
 }
@@ -75,7 +83,20 @@ impl Guide {
             colour: Rgb32FImage::new(width, height),
             trust: Plane::new(width, height),
             source: GrayImage::new(width, height),
+            origins: Origins::none(width, height),
             references: Vec::new(),
+        }
+    }
+
+    /// The guide at another size, for a model to look at: it forgets where detail comes from. Trust is not spread into what it does
+    /// not cover.
+    pub fn resized(&self, width: u32, height: u32) -> Self {
+        Self {
+            colour: resize(&self.colour, width, height, Filter::Area),
+            trust: resize_plane(&self.trust, width, height, Filter::Area),
+            source: imageops::resize(&self.source, width, height, imageops::FilterType::Nearest),
+            references: self.references.clone(),
+            ..Self::empty(width, height)
         }
     }
 
@@ -92,6 +113,8 @@ impl Guide {
         let kept: Vec<Rgb32FImage> = distinct.kept.iter().map(|&i| references[i].clone()).collect();
         let mut guide = built(target, mask, &kept, options, on_progress);
         guide.source.iter_mut().filter(|s| **s > 0).for_each(|s| *s = distinct.kept[*s as usize - 1] as u8 + 1);
+        let of_references = guide.origins.photo.iter_mut().filter(|photo| **photo > 1);
+        of_references.for_each(|photo| *photo = distinct.kept[*photo as usize - 2] as u8 + 2);
         let summary = |photo: usize| {
             let other = distinct.stands_for[photo];
             ReferenceSummary {
@@ -129,8 +152,23 @@ fn built(
     let invented = continued(&canvas.target, &canvas.mask);
     let labels = choose(&canvas, &prepared, &invented);
     on_progress("invention", 0.95);
-    let invented = exemplars(&canvas, &prepared, &labels, &invented);
-    let mut guide = assembled(target, mask, &proposals, &prepared, &labels, &canvas, &invented);
+    let (invented, exemplar_sources) = exemplars(&canvas, &prepared, &labels, &invented);
+    let full = labels.enlarged(&canvas, target.dimensions());
+    let pasted = Pasted { proposals: &proposals, prepared: &prepared, labels: &full, invented: &invented.colour };
+    let mut guide = assembled(target, mask, &pasted, &labels.doubt);
+    let sizes: Vec<(u32, u32)> = references.iter().map(|r| r.dimensions()).collect();
+    guide.origins = Sources {
+        target: target.dimensions(),
+        references: &sizes,
+        mask,
+        proposals: &proposals,
+        prepared: &prepared,
+        labels: &full,
+        canvas: &canvas,
+        invented: &invented,
+        exemplar_sources: &exemplar_sources,
+    }
+    .origins();
     guide.references = summaries(&guide, mask, &matches, &agreeing, references.len());
     on_progress("fusion", 1.0);
     guide
@@ -183,7 +221,8 @@ fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
     if p.colour.dimensions() == (w, h) {
         return p.clone();
     }
-    Proposal { colour: shrink_to(&p.colour, w, h), confidence: shrink_to(&p.confidence, w, h), ..*p }
+    let (colour, confidence) = (shrink_to(&p.colour, w, h), shrink_to(&p.confidence, w, h));
+    Proposal { colour, confidence, places: Places::default(), reference: p.reference, kind: p.kind }
 }
 
 /// The known colours, carried smoothly into the hole.
@@ -192,14 +231,14 @@ fn continued(target: &Rgb32FImage, mask: &Mask) -> Rgb32FImage {
     push_pull(target, &known)
 }
 
-/// The pixels no proposal fills, from patches of all that is known or proposed.
-fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &Rgb32FImage) -> Rgb32FImage {
+/// The pixels no proposal fills, from patches of all that is known or proposed; and which of `prepared` each source but the first is.
+fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &Rgb32FImage) -> (Exemplars, Vec<usize>) {
     let (w, h) = canvas.target.dimensions();
     let free = prepared.len() as u8;
     let left = |x: u32, y: u32| canvas.mask.is_hole(x, y) && labels.labels[(y * w + x) as usize] == free;
     let hole = Mask::from_fn(w, h, left);
     if !hole.holes().contains(&true) {
-        return smooth.clone();
+        return (Exemplars { colour: smooth.clone(), from: vec![None; hole.holes().len()] }, Vec::new());
     }
     let picture = Rgb32FImage::from_fn(w, h, |x, y| {
         let k = labels.labels[(y * w + x) as usize] as usize;
@@ -214,15 +253,15 @@ fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &R
     });
     let usable = Plane::from_fn(w, h, |x, y| Luma([!hole.is_hole(x, y) as u8 as f32]));
     let mut sources = vec![Source { colour: picture.clone(), usable }];
-    let mut seen = Vec::new();
-    for p in prepared {
-        if !seen.contains(&p.reference) {
-            seen.push(p.reference);
+    let mut taken: Vec<usize> = Vec::new();
+    for (k, p) in prepared.iter().enumerate() {
+        if !taken.iter().any(|&t| prepared[t].reference == p.reference) {
+            taken.push(k);
             let usable = Plane::from_fn(w, h, |x, y| Luma([(p.confidence.get_pixel(x, y)[0] > 0.5) as u8 as f32]));
             sources.push(Source { colour: p.colour.clone(), usable });
         }
     }
-    exemplar_fill(&picture, &hole, smooth, &sources)
+    (exemplar_fill(&picture, &hole, smooth, &sources), taken)
 }
 
 fn summaries(

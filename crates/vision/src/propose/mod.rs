@@ -7,6 +7,7 @@ pub use refine::refinement;
 pub use single::single_reference_proposals;
 
 use crate::Plane;
+use crate::warp::Places;
 use image::Rgb32FImage;
 
 /// How a proposal was made.
@@ -32,6 +33,8 @@ pub struct Proposal {
     pub colour: Rgb32FImage,
     /// 0 where nothing is proposed, to 1 where the place is sure.
     pub confidence: Plane,
+    /// Where in the reference each pixel comes from; of size 0 once a proposal was scaled.
+    pub places: Places,
     /// Index of the reference the colours come from.
     pub reference: usize,
     /// How it was made.

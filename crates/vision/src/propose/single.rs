@@ -8,7 +8,7 @@ use super::{Proposal, ProposalKind};
 use crate::Plane;
 use crate::geometry::{PairMatches, Visibility};
 use crate::robust::{PointPair, RobustOptions, affine, homographies, similarity};
-use crate::warp::{Sampling, warp_perspective};
+use crate::warp::{Places, Sampling, perspective_map, warp_perspective};
 use image::{Luma, Rgb32FImage};
 use nalgebra::{Matrix3, Vector2, Vector3};
 
@@ -73,7 +73,7 @@ fn proposals_of(
         if let Some(visibility) = visibility {
             leave_out_hidden(&mut confidence, h, |at, there| visibility.hidden(reference, at, there));
         }
-        Proposal { colour: w.image, confidence, reference, kind: ProposalKind::Planes }
+        Proposal { colour: w.image, confidence, places: places_of(h, size), reference, kind: ProposalKind::Planes }
     };
     let mut out: Vec<Proposal> = planes.iter().take(SIMPLER).map(|(h, _)| warped(h)).collect();
     out.extend(simpler.iter().filter(|h| sane(h, picture)).map(warped));
@@ -82,6 +82,11 @@ fn proposals_of(
         out.push(nearest_plane(&all, &planes, pairs));
     }
     out
+}
+
+fn places_of(target_from_reference: &Matrix3<f64>, size: (u32, u32)) -> Places {
+    let (x, y) = perspective_map(&target_from_reference.try_inverse().unwrap_or_default(), size);
+    Places { x, y }
 }
 
 /// Confidence 0 where the map joins a target's pixel with one of the reference's that shows something else in front.
@@ -137,6 +142,7 @@ fn nearest_plane(warped: &[Proposal], planes: &[(Matrix3<f64>, Vec<usize>)], pai
                     if let Some((_, k)) = first {
                         out.colour.put_pixel(x, y, *warped[*k].colour.get_pixel(x, y));
                         out.confidence.put_pixel(x, y, Luma([1.0]));
+                        out.places.put(x, y, warped[*k].places.get(x, y));
                     }
                 }
             }

@@ -2,8 +2,11 @@
 //!
 //! Coordinates are of pixel centres: (0, 0) is the centre of the first pixel, as in OpenCV.
 
+mod places;
 mod remap;
 mod sample;
 
+pub use places::Places;
 pub use remap::{Warped, perspective_map, remap, warp_perspective};
+pub(crate) use sample::cubic_weights;
 pub use sample::{Sampling, sample};

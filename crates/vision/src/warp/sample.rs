@@ -48,7 +48,7 @@ fn weighted<P: Channels, const N: usize>(
 }
 
 /// Keys' kernel at distances 1 + f, f, 1 - f and 2 - f.
-fn cubic_weights(f: f32) -> [f32; 4] {
+pub(crate) fn cubic_weights(f: f32) -> [f32; 4] {
     let (f2, f3) = (f * f, f * f * f);
     [-0.5 * f3 + f2 - 0.5 * f, 1.5 * f3 - 2.5 * f2 + 1.0, -1.5 * f3 + 2.0 * f2 + 0.5 * f, 0.5 * f3 - 0.5 * f2]
 }
