@@ -72,6 +72,9 @@ pub trait Model {
     /// Side of the square crops it is tuned on, in pixels.
     fn crop_px(&self) -> u32;
 
+    /// Longest side of a view that is learnt, and drawn first, as a whole.
+    fn whole_px(&self) -> u32;
+
     /// Longest side of the view it works at by default, in pixels.
     fn view_px(&self) -> u32;
 

@@ -10,7 +10,7 @@ use crate::schedule::NoiseSchedule;
 use crate::training::batch::{Batch, Sample};
 use crate::training::checkpoint::Checkpoints;
 use crate::training::clipping::clip;
-use crate::training::objective::{loss, random_levels, schedule};
+use crate::training::objective::{loss, sampled_levels, schedule};
 use crate::tuning::TuneConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
@@ -83,6 +83,10 @@ impl Model for EmbeddedModel {
         128
     }
 
+    fn whole_px(&self) -> u32 {
+        sampling::COARSE_PX
+    }
+
     fn view_px(&self) -> u32 {
         512
     }
@@ -101,7 +105,7 @@ impl Model for EmbeddedModel {
         let rate = config.learning_rate * config.rate_factor(step);
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed.rotate_left(20) ^ step as u64);
         let batch = Batch::new(samples, &self.device.clone().autodiff());
-        let levels = random_levels(&self.schedule, samples.len(), &mut rng);
+        let levels = sampled_levels(&self.schedule, samples.len(), &mut rng);
         let loss = loss(&self.network, &batch, &levels, &mut rng);
         let value = loss.clone().into_scalar::<f32>();
         let mut gradients = GradientsParams::from_grads(loss.backward(), &self.network);

@@ -6,13 +6,14 @@ use crate::noise::SeededNoise;
 use crate::samplers::{Next, SamplerSettings, Start, sample};
 use crate::schedule::{NoiseLevel, NoiseSchedule};
 use crate::training::batch::{mask_tensor, picture_from_tensor, picture_tensor, plane_tensor};
+use crate::tuning::whole_size;
 use burn::tensor::{Device, Tensor};
 use image::Rgb32FImage;
 use realfill_models::embedded::{Conditioning, PatchUNet};
 use realfill_vision::resize::{Filter, resize, resize_known};
 
 /// Longest side of the coarse view, in pixels.
-const COARSE_PX: u32 = 160;
+pub(super) const COARSE_PX: u32 = 160;
 /// Trust in the coarse picture: its layout is right, its detail is missing.
 const COARSE_TRUST: f32 = 0.6;
 
@@ -77,8 +78,7 @@ fn coarse_view(view: &View) -> Option<View> {
     if !unguided || longest <= COARSE_PX {
         return None;
     }
-    let side = |length: u32| ((length * COARSE_PX).div_ceil(longest) + 16) / 32 * 32;
-    let (width, height) = (side(view.picture.width()).max(32), side(view.picture.height()).max(32));
+    let (width, height) = whole_size(view.picture.dimensions(), COARSE_PX, 32);
     Some(View {
         picture: resize_known(&view.picture, &view.mask, width, height),
         mask: view.mask.resized_max(width, height),

@@ -109,6 +109,10 @@ impl Model for StableDiffusionModel {
         self.trained_px()
     }
 
+    fn whole_px(&self) -> u32 {
+        self.crop_px()
+    }
+
     fn view_px(&self) -> u32 {
         self.trained_px()
     }

@@ -30,6 +30,12 @@ pub fn random_levels(schedule: &NoiseSchedule, rows: usize, rng: &mut impl Rng) 
     (0..rows).map(|_| *schedule.level(rng.random_range(0..schedule.train_timesteps()))).collect()
 }
 
+/// A timestep for each row from the noisier half, uniformly: those that sampling in few steps asks for.
+pub fn sampled_levels(schedule: &NoiseSchedule, rows: usize, rng: &mut impl Rng) -> Vec<NoiseLevel> {
+    let steps = schedule.train_timesteps();
+    (0..rows).map(|_| *schedule.level(rng.random_range(steps / 2..steps))).collect()
+}
+
 /// Mean squared x0 error where the truth is known, in the hole in full and outside at a tenth, weighted by timestep.
 pub fn loss(network: &PatchUNet, batch: &Batch, levels: &[NoiseLevel], rng: &mut impl Rng) -> Tensor<1> {
     let error = (predict(network, batch, levels, rng) - batch.truth.clone()).square();

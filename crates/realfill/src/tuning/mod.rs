@@ -5,7 +5,8 @@ mod config;
 mod samples;
 
 pub use config::{LearningRate, Preset, TuneConfig};
-pub use samples::{ScenePhotos, Turn};
+pub(crate) use samples::whole_size;
+pub use samples::{ScenePhotos, Sides, Turn};
 
 use crate::model::{Model, StageError};
 use crate::training::checkpoint::Checkpoints;
@@ -29,7 +30,7 @@ pub fn tune(
         model.restore(checkpoints, step, config)?;
     }
     while step < config.iterations {
-        let samples = photos.samples(config, model.crop_px(), model.stride(), step);
+        let samples = photos.samples(config, Sides::of(model), step);
         let loss = model.learn(&samples, step, config)?;
         step += 1;
         let go_on = on_step(step, loss);

@@ -1,6 +1,7 @@
 //! What a step learns from: random crops of the scene's photos with a hole each.
 
 use super::TuneConfig;
+use crate::model::Model;
 use crate::training::batch::Sample;
 use crate::training::masks;
 use crate::training::simulated_guide::SimulatedGuide;
@@ -28,6 +29,24 @@ pub struct Turn {
     pub guide: Option<Guide>,
 }
 
+/// The sizes a model learns at.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides {
+    /// Side of a crop, in pixels.
+    pub crop: u32,
+    /// Longest side of a whole view.
+    pub whole: u32,
+    /// Sides are multiples of this.
+    pub stride: u32,
+}
+
+impl Sides {
+    /// Those of a model.
+    pub fn of(model: &dyn Model) -> Self {
+        Self { crop: model.crop_px(), whole: model.whole_px(), stride: model.stride() }
+    }
+}
+
 /// The photos of a scene as an endless source of samples.
 #[derive(Clone, Debug)]
 pub struct ScenePhotos {
@@ -38,12 +57,30 @@ pub struct ScenePhotos {
 impl ScenePhotos {
     /// The samples of one step, from the step's own seed: crops of at most `side` pixels, sides multiples of `stride`.
     /// All have one size.
-    pub fn samples(&self, config: &TuneConfig, side: u32, stride: u32, step: usize) -> Vec<Sample> {
+    pub fn samples(&self, config: &TuneConfig, sides: Sides, step: usize) -> Vec<Sample> {
+        let Sides { crop: side, stride, .. } = sides;
+        let is_guided = self.turns.iter().any(|turn| turn.guide.is_some());
+        if !is_guided && step.is_multiple_of(2) {
+            return self.whole_views(config, sides, step);
+        }
         let smallest = self.turns.iter().map(|t| t.picture.width().min(t.picture.height())).min().unwrap_or(side);
         let side = side.min(smallest / stride * stride).max(stride);
         let count = config.batch * config.gradient_accumulation;
         let seed = |i: usize| config.seed.rotate_left(40) ^ (step * count + i) as u64;
         (0..count).into_par_iter().map(|i| self.sample(config, side, &mut ChaCha8Rng::seed_from_u64(seed(i)))).collect()
+    }
+
+    /// Photos as a whole, at the size the view is drawn at first: what lies where is learnt on these.
+    fn whole_views(&self, config: &TuneConfig, sides: Sides, step: usize) -> Vec<Sample> {
+        let target = &self.turns[0].picture;
+        let (width, height) = whole_size(target.dimensions(), sides.whole, sides.stride);
+        let count = config.batch * config.gradient_accumulation;
+        let seed = |i: usize| config.seed.rotate_left(40) ^ (step * count + i) as u64;
+        let draw = |i: usize| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed(i));
+            whole_sample(&self.turns[rng.random_range(0..self.turns.len())], width, height, &mut rng)
+        };
+        (0..count).into_par_iter().map(draw).collect()
     }
 
     fn sample(&self, config: &TuneConfig, side: u32, rng: &mut ChaCha8Rng) -> Sample {
@@ -83,6 +120,34 @@ fn random_sample(turn: &Turn, config: &TuneConfig, side: u32, rng: &mut impl Rng
     };
     let sample = Sample { mask, ..crop };
     if rng.random_bool(0.5) { mirrored(sample) } else { sample }
+}
+
+/// The size of a whole view within `longest`, sides multiples of `stride`.
+pub(crate) fn whole_size((width, height): (u32, u32), longest: u32, stride: u32) -> (u32, u32) {
+    let view = width.max(height);
+    let side = |length: u32| (((length * longest).div_ceil(view) + stride / 2) / stride * stride).max(stride);
+    (side(width), side(height))
+}
+
+/// Nearly the whole photo; a reference's hole is mostly the target's.
+fn whole_sample(turn: &Turn, width: u32, height: u32, rng: &mut impl Rng) -> Sample {
+    const SHOWN: std::ops::Range<f32> = 0.8..1.0;
+    let (full_width, full_height) = turn.picture.dimensions();
+    let share = rng.random_range(SHOWN);
+    let (w, h) = ((full_width as f32 * share) as u32, (full_height as f32 * share) as u32);
+    let (left, top) = (rng.random_range(0..=full_width - w), rng.random_range(0..=full_height - h));
+    let crop = imageops::crop_imm(&turn.picture, left, top, w, h).to_image();
+    let hole = Mask::from_fn(w, h, |x, y| turn.hole.is_hole(left + x, top + y)).resized_max(width, height);
+    let mask = match turn.is_target || !hole.holes().contains(&true) || !rng.random_bool(0.75) {
+        true => masks::like_a_users(width, height, rng),
+        false => hole.clone(),
+    };
+    Sample {
+        truth: resize(&crop, width, height, Filter::Area),
+        unknown: turn.is_target.then_some(hole),
+        mask,
+        guide: SimulatedGuide::none(width, height),
+    }
 }
 
 /// A square crop of at least `side` pixels and at most the whole picture, reduced to `side`, with the hole that it shows.

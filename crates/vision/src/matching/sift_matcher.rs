@@ -1,4 +1,4 @@
-//! SIFT as a matcher: plain at first; fainter points and simulated slants where that finds little.
+//! SIFT as a matcher: plain at first; fainter points where that finds few matches, simulated slants where it finds hardly any.
 
 use super::{Correspondence, Match, MatchOptions, Matcher, View, match_features, point_pairs};
 use crate::features::{Features, SiftOptions, sift, sift_tilted, turns_for_tilt};
@@ -19,7 +19,12 @@ pub struct SiftMatcher {
     pub matching: MatchOptions,
     /// Points closer to a hole than this are left out, in pixels. Default 8.
     pub hole_margin_px: u32,
-    /// A pair with fewer epipolar inliers gets a second try. Default 80; 0 switches it off.
+    /// A pair with fewer epipolar inliers is matched again with fainter points: what stands before a textured wall shows few, and without
+    /// them the camera's place is loose. With more the sharper points alone are more exact (docs/notes/geometry.md). Default 400.
+    pub plenty: usize,
+    /// Contrast threshold of that. Default 0.012.
+    pub faint_contrast: f32,
+    /// A pair with fewer even then gets a second try with slants. Default 80; 0 switches it off.
     pub enough: usize,
     /// Contrast threshold of the second try. Default 0.008.
     pub second_contrast: f32,
@@ -33,6 +38,8 @@ impl Default for SiftMatcher {
             features: SiftOptions::default(),
             matching: MatchOptions::default(),
             hole_margin_px: 8,
+            plenty: 400,
+            faint_contrast: 0.012,
             enough: 80,
             second_contrast: 0.008,
             tilts: vec![1.6, 2.6],
@@ -52,6 +59,7 @@ struct Prepared {
     grey: Plane,
     allow: Option<Vec<bool>>,
     plain: Features,
+    faint: OnceLock<Features>,
     slanted: OnceLock<Vec<Features>>,
 }
 
@@ -60,7 +68,14 @@ impl Prepared {
         let grey = without_hole(&grey(view.image), view.hole);
         let allow = view.hole.map(|hole| away_from(hole, matcher.hole_margin_px));
         let plain = sift(&grey, allow.as_deref(), &matcher.features);
-        Self { grey, allow, plain, slanted: OnceLock::new() }
+        Self { grey, allow, plain, faint: OnceLock::new(), slanted: OnceLock::new() }
+    }
+
+    fn faint(&self, matcher: &SiftMatcher) -> &Features {
+        self.faint.get_or_init(|| {
+            let options = SiftOptions { contrast_threshold: matcher.faint_contrast, ..matcher.features.clone() };
+            sift(&self.grey, self.allow.as_deref(), &options)
+        })
     }
 
     /// Fainter features first, then those of every simulated view.
@@ -84,6 +99,12 @@ impl SiftMatcher {
         let first = correspondences(&a.plain, &b.plain, &self.matching);
         let options = RobustOptions { max_iterations: 2000, ..RobustOptions::default() };
         let verified = |c: &[Correspondence]| fundamental(&point_pairs(c), &options).map_or(0, |e| e.inliers.len());
+        let count = verified(&first);
+        if count >= self.plenty {
+            return first;
+        }
+        let faint = correspondences(a.faint(self), b.faint(self), &self.matching);
+        let first = if verified(&faint) > count { faint } else { first };
         if self.enough == 0 || verified(&first) >= self.enough {
             return first;
         }
