@@ -1,0 +1,102 @@
+//! The routes under `/v1` and beside it. One module a resource; each handler carries its own part of the OpenAPI document.
+
+mod about;
+mod events;
+mod jobs;
+mod read;
+mod results;
+mod scenes;
+
+use crate::Shared;
+use crate::guard::guard;
+use crate::page;
+use crate::problem::Problem;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The frame of the OpenAPI document; the routes add themselves.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "RealFill",
+        description = "Completes a photo with what its reference photos show was really there. Upload a scene, create a job, \
+                       listen to its events, fetch its results. Errors are problem documents (RFC 9457). Where the server \
+                       has tokens, every request to /v1 carries one.",
+    ),
+    security((), ("token" = [])),
+    modifiers(&Bearer),
+    components(schemas(Problem)),
+)]
+struct Frame;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+/// The OpenAPI document and the routes, which say the same since they come from the same place.
+fn documented() -> (Router<Shared>, Document) {
+    OpenApiRouter::with_openapi(Frame::openapi())
+        .routes(routes!(scenes::list, scenes::create))
+        .routes(routes!(scenes::create_example))
+        .routes(routes!(scenes::read, scenes::remove))
+        .routes(routes!(scenes::put_mask, scenes::remove_mask))
+        .routes(routes!(scenes::photo))
+        .routes(routes!(scenes::preview))
+        .routes(routes!(jobs::list, jobs::create))
+        .routes(routes!(jobs::read, jobs::remove))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::resume))
+        .routes(routes!(events::events))
+        .routes(routes!(events::preview))
+        .routes(routes!(results::read))
+        .routes(routes!(results::candidates))
+        .routes(routes!(results::adapter))
+        .routes(routes!(results::file))
+        .routes(routes!(about::models))
+        .routes(routes!(about::devices))
+        .routes(routes!(about::healthy))
+        .routes(routes!(about::ready))
+        .routes(routes!(about::metrics))
+        .split_for_parts()
+}
+
+/// The OpenAPI document.
+#[cfg(test)]
+pub fn document() -> Document {
+    documented().1
+}
+
+/// Everything that is served.
+pub fn router(server: Shared) -> Router {
+    let (routes, document) = documented();
+    let readable = page::readable(&serde_json::to_value(&document).unwrap_or_default());
+    routes
+        .route("/openapi.json", get(move || std::future::ready(Json(document))))
+        .route("/docs", get(move || page::html(readable)))
+        .route("/", get(page::index))
+        .route("/assets/{name}", get(page::asset))
+        .fallback(nothing)
+        .layer(DefaultBodyLimit::disable()) // uploads have limits of their own, and so has JSON
+        .layer(from_fn_with_state(server.clone(), guard))
+        .with_state(server)
+}
+
+async fn nothing(State(_): State<Shared>) -> Problem {
+    Problem::not_found("path; /docs lists what there is")
+}
+
+/// The `Response` of a file, with a name for saving it.
+type FileResponse = Response;
