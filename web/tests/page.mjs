@@ -6,31 +6,13 @@
 //   ASSETS=folder node tests/page.mjs   takes the page's files from there, to try a change without building the program
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { withServerAndBrowser } from './server.mjs';
 
-const target = process.env.CARGO_TARGET_DIR ?? join(import.meta.dirname, '../../target');
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PATIENCE = 240_000;
-
-/** Starts `realfill serve` on a free port. */
-async function serve(folder) {
-  const process = spawn(join(target, 'release/realfill'), ['serve', '--port', '0', '--data-dir', folder], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let told = '';
-  const address = await new Promise((resolve, reject) => {
-    process.stderr.on('data', (data) => {
-      told += data;
-      const found = /http:\/\/[^/]+\//.exec(told);
-      if (found) resolve(found[0]);
-    });
-    process.on('exit', () => reject(new Error(`the server ended: ${told}`)));
-  });
-  return { process, address };
-}
 
 /** Every job as short as can be: what is tested here is the page. */
 async function shorten(page) {
@@ -221,22 +203,13 @@ async function exampleOnAPhone(page, address) {
   await page.getByRole('heading', { name: 'Stopped' }).waitFor();
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'realfill-page-'));
-const server = await serve(folder);
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
-try {
+await withServerAndBrowser(async (address, browser) => {
   const desk = { viewport: { width: 1280, height: 860 } };
   const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
-  await uploadsPaintsAndDownloads(await open(browser, server.address, { ...desk, colorScheme: 'light' }), server.address);
+  await uploadsPaintsAndDownloads(await open(browser, address, { ...desk, colorScheme: 'light' }), address);
   console.log('page: uploaded, painted, run, compared and downloaded');
-  await widensStopsAndResumes(await open(browser, server.address, { ...desk, colorScheme: 'dark' }), server.address);
+  await widensStopsAndResumes(await open(browser, address, { ...desk, colorScheme: 'dark' }), address);
   console.log('page: widened, stopped, resumed, deleted');
-  await exampleOnAPhone(await open(browser, server.address, phone), server.address);
+  await exampleOnAPhone(await open(browser, address, phone), address);
   console.log('page: the example on a phone');
-} finally {
-  await browser.close();
-  server.process.removeAllListeners('exit');
-  server.process.kill();
-  await new Promise((resolve) => server.process.once('exit', resolve));
-  await rm(folder, { recursive: true, force: true });
-}
+});

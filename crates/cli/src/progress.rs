@@ -47,8 +47,9 @@ impl Progress {
     /// Tells of an event; returns whether the work shall go on.
     pub fn hear(&mut self, event: &Event) -> bool {
         if let Way::Json = self.way {
-            supervised::keep_preview(event);
-            say(&serde_json::to_string(event).unwrap_or_default());
+            if supervised::keep_preview(event) {
+                say(&serde_json::to_string(event).unwrap_or_default());
+            }
             return interrupt::go_on();
         }
         match event {

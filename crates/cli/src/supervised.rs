@@ -45,11 +45,12 @@ fn obey() {
     std::process::exit(interrupt::EXIT_CODE);
 }
 
-/// Keeps a preview as a file that is named by its seed, or `guide`. Nobody's result depends on it, so that one which cannot
-/// be written is no reason to fail.
-pub fn keep_preview(event: &Event) {
-    let (Some((output, _)), Event::Preview { seed, picture }) = (WATCHED.get(), event) else { return };
+/// Keeps a preview as a file that is named by its seed, or `guide`; returns whether the event is worth telling. Nobody's
+/// result depends on a preview, so that one which cannot be written is no reason to fail.
+pub fn keep_preview(event: &Event) -> bool {
+    let Event::Preview { seed, picture } = event else { return true };
+    let Some((output, _)) = WATCHED.get() else { return false };
     let name = seed.map_or_else(|| "guide".to_owned(), |seed| seed.to_string());
     let path = output.join(PREVIEWS).join(name).with_extension("jpg");
-    let _ = Photo::from_pixels(quantise(picture)).save(path);
+    Photo::from_pixels(quantise(picture)).save(path).is_ok()
 }

@@ -47,7 +47,7 @@ impl Metrics {
 
     /// Everything as text; `jobs` is how many there are in each state.
     pub fn text(&self, jobs: &[(JobState, u64)]) -> String {
-        let mut text = String::new();
+        let (mut text, mut process) = (String::new(), String::new());
         let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
             let _ = writeln!(text, "# HELP realfill_{name} {help}\n# TYPE realfill_{name} {kind}");
             for (labels, value) in samples {
@@ -65,6 +65,10 @@ impl Metrics {
             "Seconds since the start.",
             &[(String::new(), self.started.elapsed().as_secs_f64())],
         );
+        if let Some(bytes) = resident_bytes() {
+            let _ =
+                writeln!(process, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {bytes}");
+        }
         family("http_answers_total", "counter", "Answers by status.", &answers.collect::<Vec<_>>());
         family("http_connections", "gauge", "Open connections.", &one(&self.connections));
         family("event_streams", "gauge", "Open event streams.", &one(&self.listeners));
@@ -72,8 +76,15 @@ impl Metrics {
         family("jobs", "gauge", "Jobs by state.", &jobs.collect::<Vec<_>>());
         family("jobs_taken_total", "counter", "Times that a worker took a job.", &one(&self.jobs_taken));
         family("jobs_crashed_total", "counter", "Jobs that ended without a word.", &one(&self.jobs_crashed));
-        text
+        text + &process
     }
+}
+
+/// The process's memory, where the system tells it (Linux).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?)
 }
 
 #[cfg(test)]
@@ -89,7 +100,10 @@ mod tests {
         assert!(text.contains("realfill_jobs{state=\"done\"} 3\n"), "{text}");
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (name, value) = line.rsplit_once(' ').unwrap();
-            assert!(name.starts_with("realfill_") && value.parse::<f64>().is_ok(), "{line}");
+            assert!(
+                (name.starts_with("realfill_") || name.starts_with("process_")) && value.parse::<f64>().is_ok(),
+                "{line}"
+            );
         }
     }
 }

@@ -10,12 +10,13 @@ mod scenes;
 use crate::Shared;
 use crate::guard::guard;
 use crate::page;
-use crate::problem::Problem;
+use crate::problem::{MEDIA_TYPE, Problem};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
+use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -39,6 +40,9 @@ struct Frame;
 
 struct Bearer;
 
+/// The media type of server-sent events.
+const EVENTS: &str = "text/event-stream";
+
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
         let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
@@ -47,8 +51,8 @@ impl Modify for Bearer {
 }
 
 /// The OpenAPI document and the routes, which say the same since they come from the same place.
-fn documented() -> (Router<Shared>, Document) {
-    OpenApiRouter::with_openapi(Frame::openapi())
+fn documented() -> (Router<Shared>, Value) {
+    let (routes, document) = OpenApiRouter::with_openapi(Frame::openapi())
         .routes(routes!(scenes::list, scenes::create))
         .routes(routes!(scenes::create_example))
         .routes(routes!(scenes::read, scenes::remove))
@@ -70,19 +74,50 @@ fn documented() -> (Router<Shared>, Document) {
         .routes(routes!(about::healthy))
         .routes(routes!(about::ready))
         .routes(routes!(about::metrics))
-        .split_for_parts()
+        .split_for_parts();
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    for operation in operations(&mut document) {
+        finish(operation);
+    }
+    (routes, document)
+}
+
+/// Every operation of a document.
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut)
+}
+
+/// What all operations have in common: refusals are problem documents, any more of them too; and a stream of events has no
+/// schema as a whole.
+fn finish(operation: &mut Value) {
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    for (status, response) in responses.iter_mut() {
+        let Some(content) = response["content"].as_object_mut() else { continue };
+        if status.starts_with(['4', '5'])
+            && let Some(body) = content.remove("application/json")
+        {
+            content.insert(MEDIA_TYPE.into(), body);
+        }
+        if content.contains_key(EVENTS) {
+            content.insert(EVENTS.into(), json!({}));
+        }
+    }
+    let other = json!({ "description": "Any other refusal", "content": { MEDIA_TYPE: { "schema": problem } } });
+    responses.insert("default".into(), other);
 }
 
 /// The OpenAPI document.
 #[cfg(test)]
-pub fn document() -> Document {
+pub fn document() -> Value {
     documented().1
 }
 
 /// Everything that is served.
 pub fn router(server: Shared) -> Router {
     let (routes, document) = documented();
-    let readable = page::readable(&serde_json::to_value(&document).unwrap_or_default());
+    let readable = page::readable(&document);
     routes
         .route("/openapi.json", get(move || std::future::ready(Json(document))))
         .route("/docs", get(move || page::html(readable)))

@@ -72,7 +72,7 @@ fn the_curl_commands_complete_a_photo() {
     }
     let commands = curl_commands()
         .replace("http://127.0.0.1:7878", &format!("http://{}", server.address))
-        .replace("\"candidates\": 4", SHORT.trim_matches(['{', '}']))
+        .replace("\"candidates\": 4", &SHORT[1..SHORT.len() - 1])
         .replace(".jpg", ".png");
     let output =
         Command::new("bash").args(["-euo", "pipefail", "-c", &commands]).current_dir(photos.path()).output().unwrap();

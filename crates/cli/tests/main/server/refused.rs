@@ -142,7 +142,7 @@ fn jobs_that_cannot_be_are_refused_with_the_reason() {
         (with(json!({ "device": "abacus" })), 422, "there is no device `abacus`; this server has cpu"),
         (with(json!({ "preset": "slow" })), 422, "unknown variant `slow`"),
         (with(json!({ "priority": 1000 })), 422, "priority is 1000"),
-        (with(json!({ "expand": "left=9" })), 422, "left=20%"),
+        (with(json!({ "expand": "leftwards" })), 422, "write left=20%"),
         (with(json!({ "expand": "left=900%" })), 422, "the canvas would be 800×64"),
         (with(json!({ "expand": "left=5px", "aspect": "16:9" })), 422, "exclude each other"),
         (with(json!({ "settings": { "candidates": 0 } })), 422, "candidates is 0"),
