@@ -113,7 +113,7 @@ mod tests {
         let (known, stranger) = (Id::random(), Id::random());
         fs::create_dir(folder.scene(&known)).unwrap();
         fs::create_dir(folder.job(&stranger)).unwrap();
-        folder.sweep(&[known.clone()], &[]).unwrap();
+        folder.sweep(std::slice::from_ref(&known), &[]).unwrap();
         assert!(folder.scene(&known).exists() && !folder.job(&stranger).exists());
         folder.remove(&folder.scene(&known)).unwrap();
         folder.remove(&folder.scene(&known)).expect("it is gone already");
