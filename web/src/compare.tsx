@@ -42,14 +42,14 @@ export function Compare({ before, after, overlay, place, label }: Props) {
               <img src={before} alt="The photo before" draggable={false} style={{ left: percent(place.left), top: percent(place.top), width: percent(place.width), height: percent(place.height) }} />
             </div>
           )}
+          {after && before && share > 14 && <span class="tag left">Before</span>}
+          {after && before && share < 86 && <span class="tag right">After</span>}
           {after && before && <span class="divider" style={{ left: `${share}%` }} aria-hidden="true" />}
         </div>
       </div>
       <div class="row compare-controls">
         <label class="slider">
-          <span>After</span>
           <input type="range" min="0" max="100" step="0.5" value={share} aria-label="Share of the photo before that is shown" onInput={(event) => setShare(Number(event.currentTarget.value))} />
-          <span>Before</span>
         </label>
         <button type="button" aria-pressed={isFull} onClick={() => setFull(!isFull)}>
           {isFull ? 'Fit' : '100 %'}

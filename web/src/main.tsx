@@ -35,6 +35,12 @@ function ThemeButton() {
   };
   const [dark, setDark] = useState(isDark);
   useEffect(() => {
+    const system = matchMedia('(prefers-color-scheme: dark)');
+    const follow = () => setDark(isDark());
+    system.addEventListener('change', follow);
+    return () => system.removeEventListener('change', follow);
+  }, []);
+  useEffect(() => {
     if (localStorage.getItem(THEME)) document.documentElement.dataset.theme = dark ? 'dark' : 'light';
   }, [dark]);
   const turn = () => {

@@ -94,7 +94,7 @@ fn finish(operation: &mut Value) {
     let problem = json!({ "$ref": "#/components/schemas/Problem" });
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, response) in responses.iter_mut() {
-        let Some(content) = response["content"].as_object_mut() else { continue };
+        let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
         if status.starts_with(['4', '5'])
             && let Some(body) = content.remove("application/json")
         {
