@@ -102,3 +102,23 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn what_passes_is_503_and_tells_when_to_come_again() {
+        let full = Problem::from(Error::from(ErrorKind::StorageFull));
+        assert!(full.status == 503 && full.detail.contains("disk is full"));
+        assert_eq!(full.into_response().headers()[header::RETRY_AFTER], "30");
+        assert_eq!(Problem::from(rusqlite::Error::InvalidQuery).status, 503);
+    }
+
+    #[test]
+    fn a_fault_of_ours_tells_nothing_of_the_inside() {
+        let problem = Problem::from(Error::other("/data/secret"));
+        assert!(problem.status == 500 && !problem.detail.contains("secret"), "{problem:?}");
+    }
+}

@@ -210,3 +210,47 @@ pub fn check_scene(received: &Received, server: &Shared) -> Answer<(Vec<ScenePho
     }
     Ok((photos, has_hole))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Server;
+    use crate::config::{Config, Limits};
+    use futures_util::stream::{iter, pending};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::watch;
+
+    fn server(root: &Path) -> Shared {
+        let config = Config {
+            address: ([127, 0, 0, 1], 0).into(),
+            data_folder: root.join("data"),
+            tokens: Vec::new(),
+            hosts: Vec::new(),
+            program: root.join("none"),
+            models: Vec::new(),
+            devices: Vec::new(),
+            limits: Limits { idle: Duration::from_millis(20), ..Limits::default() },
+            keep: None,
+        };
+        Arc::new(Server::open(config, watch::channel(false).1).unwrap())
+    }
+
+    async fn refusal(pieces: impl Stream<Item = Answer<Bytes>>) -> Problem {
+        let root = tempfile::tempdir().unwrap();
+        let (server, file) = (server(root.path()), root.path().join("file"));
+        receive(pieces, &file, "a.png", 4, &mut Sha256::new(), &server).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_stands_still_is_ended() {
+        let problem = refusal(iter([Ok(Bytes::from_static(b"abc"))]).chain(pending())).await;
+        assert_eq!(problem.status, 408);
+    }
+
+    #[tokio::test]
+    async fn an_upload_without_end_is_ended_at_its_limit() {
+        let problem = refusal(futures_util::stream::repeat_with(|| Ok(Bytes::from_static(b"abc")))).await;
+        assert!(problem.status == 413 && problem.detail.contains("a.png is too large"), "{problem:?}");
+    }
+}

@@ -68,6 +68,11 @@ impl Server {
         self.token = Some(token.to_owned());
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends it without a word.
     pub fn kill(mut self) {
         self.process.kill().unwrap();

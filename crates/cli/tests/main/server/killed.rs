@@ -71,6 +71,30 @@ fn sigterm_parks_the_job_within_ten_seconds_and_the_next_start_ends_it() {
     ends_once_with(&data, &job, &expected);
 }
 
+/// The process that runs the server's job; Linux tells.
+fn process_of_the_job(server: &Server) -> Option<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.id())).ok()?;
+    let children = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    children.flat_map(|ids| ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).next()
+}
+
+#[test]
+fn a_job_whose_process_dies_is_taken_again_and_the_server_stays() {
+    let folder = TempDir::new().unwrap();
+    let expected = uninterrupted(&folder.path().join("whole"));
+    let (server, job) = begun(&folder.path().join("data"), |job| job["progress"]["loss"].is_f64());
+    let Some(process) = process_of_the_job(&server) else {
+        println!("passed over: this system does not tell a process's children");
+        return;
+    };
+    assert!(std::process::Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
+    assert_eq!(server.rested(&job)["state"], "done");
+    assert!(made(&server, &job) == expected, "the results differ from those of an uninterrupted job");
+    let events = server.events(&job);
+    let crashed = |event: &Value| event["error"].as_str().is_some_and(|why| why.contains("without a word"));
+    assert_eq!(events.iter().filter(|event| crashed(event)).count(), 1, "{events:?}");
+}
+
 #[test]
 fn what_was_cut_off_in_the_making_is_gone_after_the_next_start() {
     let folder = TempDir::new().unwrap();
