@@ -1,4 +1,4 @@
-// The pictures of the page in docs/images (there as JPEG): the example scene, run in full, at desk and phone width.
+// The pictures of the page in docs/images (there cropped, as JPEG): the example scene, run in full, at desk and phone width.
 //
 //   node tests/shots.mjs folder
 
