@@ -4,6 +4,7 @@
 
 mod check;
 mod evaluate;
+mod load;
 mod random_checkpoint;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,7 @@ struct Arguments {
 enum Task {
     Check(check::Arguments),
     Evaluate(evaluate::Arguments),
+    Load(load::Arguments),
     RandomCheckpoint(random_checkpoint::Arguments),
 }
 
@@ -27,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Check(arguments) => check::run(&arguments),
         Task::Evaluate(arguments) => evaluate::run(&arguments),
+        Task::Load(arguments) => load::run(&arguments),
         Task::RandomCheckpoint(arguments) => random_checkpoint::run(&arguments),
     }
 }

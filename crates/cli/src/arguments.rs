@@ -1,13 +1,14 @@
 //! Every command and flag, as typed. What a value must be is checked when it becomes part of a plan (`settings`,
 //! `source`, `device`).
 
-use crate::commands::{completions, devices, fill, models, pretrain, sample, tune};
+use crate::commands::{completions, devices, fill, models, pretrain, sample, serve, tune};
 use clap::{Args, Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
 Examples:
   realfill fill my-scene --output out       complete the scene in the folder my-scene
   realfill fill --target photo.jpg --mask hole.png --reference a.jpg --reference b.jpg
+  realfill serve                            the same in a browser, at http://127.0.0.1:7878
   realfill devices                          what it can run on, tested
   realfill help fill                        all settings of a command
 
@@ -43,6 +44,8 @@ pub enum Command {
     Tune(tune::Arguments),
     /// Sample, rank and composite with an adapter that was tuned before
     Sample(sample::Arguments),
+    /// Serve the web page and the HTTP API
+    Serve(serve::Arguments),
     /// Train the embedded model on a folder of photos
     Pretrain(pretrain::Arguments),
     /// What models there are, and what a model's folder holds

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 static PRESSED: AtomicUsize = AtomicUsize::new(0);
 
 /// Exit code of a stopped run, as shells have it: 128 + SIGINT.
-const EXIT_CODE: i32 = 130;
+pub const EXIT_CODE: i32 = 130;
 
 /// Listens from now on. Where the system refuses, Ctrl-C ends the process as it always does.
 pub fn listen() {
@@ -17,6 +17,11 @@ pub fn listen() {
         }
         complain("stopping after this step; press Ctrl-C again to stop at once");
     });
+}
+
+/// Asks the work to stop at the next step, as the first Ctrl-C does.
+pub fn stop() {
+    PRESSED.fetch_add(1, Ordering::SeqCst);
 }
 
 /// Whether the work shall go on.

@@ -11,6 +11,7 @@ mod output;
 mod progress;
 mod settings;
 mod source;
+mod supervised;
 mod terminal;
 
 use arguments::{Arguments, Command};
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Fill(arguments) => commands::fill::run(&arguments, talk),
         Command::Tune(arguments) => commands::tune::run(&arguments, talk),
         Command::Sample(arguments) => commands::sample::run(&arguments, talk),
+        Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Pretrain(arguments) => commands::pretrain::run(&arguments, talk),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),

@@ -1,10 +1,11 @@
 //! The output folder: the completed photo, the candidates, the report, the fidelity map and the sheet.
 
 use crate::failure::{Failure, OrBadInput, OrFailed};
+use crate::supervised;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
-use realfill::pipeline::{Candidate, Completion, Fidelity, Report};
+use realfill::pipeline::{Candidate, Completion, Fidelity, Report, finish};
 use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
 use realfill_vision::save::{Saved, Wanted, check_output_folder, losses, write_whole};
@@ -34,6 +35,12 @@ pub struct OutputArguments {
     /// Leave out EXIF, XMP and IPTC; what stays is the colour profile, and the mark that parts of the picture are generated
     #[arg(long)]
     pub strip_metadata: bool,
+    /// Write the photo as every candidate would complete it, not only as the best one does: completions/, by rank and seed
+    #[arg(long)]
+    pub complete_all: bool,
+    /// A program watches: a line on the standard input stops the work, its end ends it at once, and previews are kept
+    #[arg(long, hide = true)]
+    pub supervised: bool,
 }
 
 /// Formats that are written.
@@ -70,7 +77,8 @@ impl OutputArguments {
     pub fn prepare(&self, scene: &Scene, more_bytes: u64) -> Result<(), Failure> {
         self.check_losses(scene).or_bad_input()?;
         let pixels = u64::from(scene.target.width()) * u64::from(scene.target.height());
-        check_output_folder(&self.output, pixels * BYTES_PER_PIXEL + more_bytes).or_bad_input()
+        check_output_folder(&self.output, pixels * BYTES_PER_PIXEL + more_bytes).or_bad_input()?;
+        if self.supervised { supervised::begin(&self.output).or_failed() } else { Ok(()) }
     }
 
     fn check_losses(&self, scene: &Scene) -> anyhow::Result<()> {
@@ -99,12 +107,8 @@ impl OutputArguments {
     /// # Errors
     /// [`Failure::Failed`]; what was written before stays.
     pub fn write(&self, scene: &Scene, completion: &Completion) -> Result<Saved, Failure> {
-        let (photo, mask) = match scene.frame {
-            None => (completion.photo.clone(), scene.mask.clone()),
-            Some(frame) => (completion.photo.clone().cut_to(frame), scene.mask.cut_to(frame)),
-        };
-        let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
-        let saved = photo.save_completed(&mask, &self.output.join("completed"), wanted).or_failed()?;
+        let saved = self.save_photo(scene, &completion.photo, &self.output.join("completed"))?;
+        self.write_completions(scene, completion)?;
         write_candidates(&self.output.join("candidates"), &completion.candidates)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
@@ -114,14 +118,43 @@ impl OutputArguments {
         write_sheet(&self.output, scene, completion)?;
         Ok(saved)
     }
+
+    /// The photo without what lies outside the frame; its format is the extension.
+    fn save_photo(&self, scene: &Scene, photo: &Photo, stem: &Path) -> Result<Saved, Failure> {
+        let (photo, mask) = match scene.frame {
+            None => (photo.clone(), scene.mask.clone()),
+            Some(frame) => (photo.clone().cut_to(frame), scene.mask.cut_to(frame)),
+        };
+        let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
+        photo.save_completed(&mask, stem, wanted).or_failed()
+    }
+
+    /// The photo by every candidate but the best, where that is asked for.
+    fn write_completions(&self, scene: &Scene, completion: &Completion) -> Result<(), Failure> {
+        if !self.complete_all {
+            return Ok(());
+        }
+        let folder = self.output.join("completions");
+        emptied(&folder)?;
+        for (rank, candidate) in completion.candidates.iter().enumerate().skip(1) {
+            let photo = finish(scene, &candidate.picture, &completion.guide, &completion.mask, &completion.report.config);
+            self.save_photo(scene, &photo, &folder.join(format!("{:03}-{}", rank + 1, candidate.seed)))?;
+        }
+        Ok(())
+    }
+}
+
+/// An empty folder; what an older job left in it goes.
+fn emptied(folder: &Path) -> Result<(), Failure> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).or_failed()?;
+    }
+    std::fs::create_dir_all(folder).or_failed()
 }
 
 /// The candidates at the model's size, named by rank and seed; those of an older job go.
 fn write_candidates(folder: &Path, candidates: &[Candidate]) -> Result<(), Failure> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).or_failed()?;
-    }
-    std::fs::create_dir_all(folder).or_failed()?;
+    emptied(folder)?;
     for (rank, candidate) in candidates.iter().enumerate() {
         let path = folder.join(format!("{:03}-{}.png", rank + 1, candidate.seed));
         Photo::from_pixels(quantise(&candidate.picture)).save(path).or_failed()?;

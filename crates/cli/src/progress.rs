@@ -3,6 +3,7 @@
 
 use crate::arguments::Talk;
 use crate::interrupt;
+use crate::supervised;
 use crate::terminal::{complain, say};
 use indicatif::{ProgressBar, ProgressStyle};
 use realfill::pipeline::Event;
@@ -46,13 +47,16 @@ impl Progress {
     /// Tells of an event; returns whether the work shall go on.
     pub fn hear(&mut self, event: &Event) -> bool {
         if let Way::Json = self.way {
-            say(&serde_json::to_string(event).unwrap_or_default());
+            if supervised::keep_preview(event) {
+                say(&serde_json::to_string(event).unwrap_or_default());
+            }
             return interrupt::go_on();
         }
         match event {
             Event::Stage { stage, steps } => self.begin(stage, *steps),
             Event::Progress { step, loss } => self.advance(*step, *loss),
             Event::Note { text } => self.note(text),
+            Event::Preview { .. } => {}
         }
         interrupt::go_on()
     }

@@ -3,7 +3,6 @@
 //! Flags and file have the same shape as the configuration itself, so that laying one over the other is one merge.
 
 mod flags;
-mod validate;
 
 pub use flags::{GuideFlags, OutputSettings, SamplerFlags, TuneFlags};
 
@@ -50,7 +49,7 @@ pub fn resolve(preset: Option<Preset>, file: Option<&PathBuf>, flags: &Flags) ->
     }
     overlay(&mut settings, Table::try_from(flags).context("flags as a table")?);
     let config = parse(&settings)?;
-    validate::validate(&config)?;
+    config.check()?;
     Ok(config)
 }
 

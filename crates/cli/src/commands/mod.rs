@@ -6,4 +6,5 @@ pub mod fill;
 pub mod models;
 pub mod pretrain;
 pub mod sample;
+pub mod serve;
 pub mod tune;

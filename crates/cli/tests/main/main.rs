@@ -4,4 +4,5 @@ mod bad_input;
 mod commands;
 mod interrupted;
 mod material;
+mod server;
 mod whole;

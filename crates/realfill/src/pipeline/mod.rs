@@ -9,6 +9,7 @@ mod influence;
 mod rank;
 mod report;
 mod stages;
+mod validate;
 mod view;
 
 pub use config::FillConfig;
@@ -16,9 +17,11 @@ pub use fidelity::Fidelity;
 pub use finish::{complete, finish};
 pub use rank::{Candidate, rank};
 pub use report::{Judgement, Report, Timing};
+pub use validate::OutOfRange;
 pub use view::Working;
 
 use crate::model::{Influence, Model, StageError};
+use image::Rgb32FImage;
 use realfill_vision::save::SaveError;
 use realfill_vision::{Guide, Mask, Photo, Scene};
 
@@ -49,6 +52,15 @@ pub enum Event {
     Note {
         /// A sentence.
         text: String,
+    },
+    /// What can be seen already, at working size.
+    Preview {
+        /// The seed of a candidate that is drawn; `None` for what the references propose.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
+        /// The completed picture, colours 0 to 1; not serialised.
+        #[serde(skip)]
+        picture: Rgb32FImage,
     },
 }
 

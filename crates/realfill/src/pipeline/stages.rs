@@ -8,6 +8,7 @@ use crate::adapter::AdapterCard;
 use crate::model::{Influence, Model};
 use crate::training::checkpoint::Checkpoints;
 use crate::tuning::{ScenePhotos, tune};
+use image::Rgb32FImage;
 use realfill_vision::{Guide, Scene};
 use std::path::Path;
 use std::time::Instant;
@@ -38,6 +39,7 @@ impl Run<'_> {
         for (i, reference) in guide.references.iter().enumerate() {
             go_on &= (self.on_event)(Event::Note { text: format!("reference {}: {reference}", i + 1) });
         }
+        go_on &= (self.on_event)(Event::Preview { seed: None, picture: guide.colour.clone() });
         self.report.time("guide", clock);
         if go_on { Ok(guide) } else { Err(self.stopped()) }
     }
@@ -95,15 +97,20 @@ impl Run<'_> {
         let clock = Instant::now();
         let (view, seeds, sampler) = (self.working.view(&guide), self.config.seeds(), self.config.sampler_of(model));
         self.begins("sample", seeds.len() * sampler.steps)?;
-        let mut on_step = |step, _| (self.on_event)(Event::Progress { step, loss: None });
-        let pictures = model.draw(&view, &seeds, &sampler, &mut on_step)?;
+        let allowed = influence.unwrap_or(Influence::NONE).times(self.config.model_weight);
+        let mut completed = Vec::with_capacity(seeds.len());
+        for (i, &seed) in seeds.iter().enumerate() {
+            let mut on_step = |step, _| (self.on_event)(Event::Progress { step: i * sampler.steps + step, loss: None });
+            let pictures = model.draw(&view, &[seed], &sampler, &mut on_step)?;
+            let drawn = pictures.iter().map(|picture| (seed, complete(&guide, picture, allowed, self.config)));
+            completed.extend(drawn);
+            self.shows(&completed[i])?;
+        }
         self.report.time("sample", clock);
 
         let clock = Instant::now();
         self.begins("composite", 1)?;
-        let allowed = influence.unwrap_or(Influence::NONE).times(self.config.model_weight);
-        let completed = pictures.iter().map(|picture| complete(&guide, picture, allowed, self.config));
-        let candidates = rank(&self.working, &guide, seeds.into_iter().zip(completed));
+        let candidates = rank(&self.working, &guide, completed.into_iter());
         let photo = finish(self.scene, &candidates[0].picture, &guide, &self.working.mask, self.config);
         let mut report = self.report;
         report.time("composite", clock);
@@ -111,6 +118,11 @@ impl Run<'_> {
         report.supported_share = Fidelity::of(&guide, &self.working.mask).supported_share;
         report.candidates = candidates.iter().map(Judgement::of).collect();
         Ok(Completion { photo, candidates, guide, mask: self.working.mask, report })
+    }
+
+    fn shows(&mut self, (seed, picture): &(u64, Rgb32FImage)) -> Result<(), FillError> {
+        let go_on = (self.on_event)(Event::Preview { seed: Some(*seed), picture: picture.clone() });
+        if go_on { Ok(()) } else { Err(self.stopped()) }
     }
 
     fn begins(&mut self, stage: &str, steps: usize) -> Result<(), FillError> {

@@ -1,7 +1,33 @@
-//! The ranges of the settings, whether they came by flag or by file.
+//! The ranges of the settings, whether they came by flag, by file or by request.
 
-use anyhow::{Result, bail};
-use realfill::pipeline::FillConfig;
+use super::FillConfig;
+
+/// A setting out of its range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum OutOfRange {
+    /// One with two ends.
+    #[error("{name} is {found}; it must be from {least} to {most}")]
+    Between {
+        /// Its name, as in a settings file.
+        name: String,
+        /// What it was.
+        found: f64,
+        /// The least it may be.
+        least: f64,
+        /// The most it may be.
+        most: f64,
+    },
+    /// One with no upper end.
+    #[error("{name} is {found}; it must be at least {least}")]
+    TooSmall {
+        /// Its name, as in a settings file.
+        name: String,
+        /// What it was.
+        found: f64,
+        /// The least it may be.
+        least: f64,
+    },
+}
 
 /// Smallest view that a model can work at, in pixels.
 const SMALLEST_VIEW_PX: u32 = 32;
@@ -12,11 +38,17 @@ const LARGEST_VIEW_PX: u32 = 4096;
 /// Most pictures of one job.
 const MOST_CANDIDATES: usize = 1000;
 
-/// Checks every value that has a range.
-///
-/// # Errors
-/// The first value out of its range, with the range.
-pub fn validate(config: &FillConfig) -> Result<()> {
+impl FillConfig {
+    /// Checks every value that has a range.
+    ///
+    /// # Errors
+    /// The first value out of its range, with the range.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        validate(self)
+    }
+}
+
+fn validate(config: &FillConfig) -> Result<(), OutOfRange> {
     let (tune, sampler) = (&config.tune, &config.sampler);
     within("candidates", config.candidates as f64, 1.0, MOST_CANDIDATES as f64)?;
     within("feather_px", f64::from(config.feather_px), 0.0, 1000.0)?;
@@ -46,20 +78,19 @@ pub fn validate(config: &FillConfig) -> Result<()> {
     shares.into_iter().try_for_each(|(name, share)| within(name, share, 0.0, 1.0))
 }
 
-fn within(name: &str, found: f64, least: f64, most: f64) -> Result<()> {
-    if (least..=most).contains(&found) {
-        return Ok(());
-    }
+fn within(name: &str, found: f64, least: f64, most: f64) -> Result<(), OutOfRange> {
+    let name = || name.to_owned();
     match most {
-        f64::MAX => bail!("{name} is {found}; it must be at least {least}"),
-        _ => bail!("{name} is {found}; it must be from {least} to {most}"),
+        _ if (least..=most).contains(&found) => Ok(()),
+        f64::MAX => Err(OutOfRange::TooSmall { name: name(), found, least }),
+        _ => Err(OutOfRange::Between { name: name(), found, least, most }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use realfill::tuning::{Preset, TuneConfig};
+    use crate::tuning::{Preset, TuneConfig};
 
     #[test]
     fn presets_are_valid() {

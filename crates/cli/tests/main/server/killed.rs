@@ -1,0 +1,108 @@
+//! A server that ends in the middle of a job, one way or the other: the next one goes on with it, and the job ends once,
+//! with the bytes that it would have had.
+
+use super::client::Server;
+use super::{id, request, scene};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const ITERATIONS: usize = 6;
+
+/// The completed photo and the adapter of a job.
+fn made(server: &Server, job: &str) -> [Vec<u8>; 2] {
+    let results = server.get(&format!("/v1/jobs/{job}/results")).json();
+    let completed = server.get(results["completed"].as_str().unwrap_or_else(|| panic!("{results}"))).body;
+    [completed, server.get(&format!("/v1/jobs/{job}/files/adapter%2Fembedded.safetensors")).body]
+}
+
+/// What a job makes that nothing interrupts.
+fn uninterrupted(folder: &Path) -> [Vec<u8>; 2] {
+    let server = Server::start(folder, &[]);
+    let job = id(&server.post("/v1/jobs", &request(&scene(&server), ITERATIONS)));
+    assert_eq!(server.rested(&job)["state"], "done");
+    made(&server, &job)
+}
+
+/// Starts the same job and waits until it is at a step.
+fn begun(folder: &Path, is_there: impl Fn(&Value) -> bool) -> (Server, String) {
+    let server = Server::start(folder, &[]);
+    let job = id(&server.post("/v1/jobs", &request(&scene(&server), ITERATIONS)));
+    server.until(&job, is_there);
+    (server, job)
+}
+
+/// Checks that a new server ends the job, once, with the same bytes.
+fn ends_once_with(folder: &Path, job: &str, expected: &[Vec<u8>; 2]) {
+    let server = Server::start(folder, &[]);
+    assert_eq!(server.rested(job)["state"], "done");
+    assert!(made(&server, job) == *expected, "the results differ from those of an uninterrupted job");
+    let events = server.events(job);
+    assert_eq!(events.iter().filter(|event| event["state"] == "done").count(), 1, "{events:?}");
+    assert_eq!(server.get("/v1/jobs").json().as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_killed_server_loses_nothing_and_does_nothing_twice() {
+    let folder = TempDir::new().unwrap();
+    let expected = uninterrupted(&folder.path().join("whole"));
+    let moments: [&dyn Fn(&Value) -> bool; 3] = [
+        &|job| job["state"] == "running",
+        &|job| job["progress"]["loss"].is_f64() && job["progress"]["step"].as_u64() >= Some(2),
+        &|job| job["progress"]["stage"] != "tune" && job["progress"]["stage"].is_string(),
+    ];
+    for (i, moment) in moments.iter().enumerate() {
+        let data = folder.path().join(format!("killed-{i}"));
+        let (server, job) = begun(&data, moment);
+        server.kill();
+        ends_once_with(&data, &job, &expected);
+    }
+}
+
+#[test]
+fn sigterm_parks_the_job_within_ten_seconds_and_the_next_start_ends_it() {
+    let folder = TempDir::new().unwrap();
+    let expected = uninterrupted(&folder.path().join("whole"));
+    let data = folder.path().join("parked");
+    let (server, job) = begun(&data, |job| job["progress"]["loss"].is_f64());
+    let (time, went_well) = server.terminate();
+    assert!(went_well && time < Duration::from_secs(10), "{time:?}");
+    ends_once_with(&data, &job, &expected);
+}
+
+/// The process that runs the server's job; Linux tells.
+fn process_of_the_job(server: &Server) -> Option<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.id())).ok()?;
+    let children = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    children.flat_map(|ids| ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).next()
+}
+
+#[test]
+fn a_job_whose_process_dies_is_taken_again_and_the_server_stays() {
+    let folder = TempDir::new().unwrap();
+    let expected = uninterrupted(&folder.path().join("whole"));
+    let (server, job) = begun(&folder.path().join("data"), |job| job["progress"]["loss"].is_f64());
+    let Some(process) = process_of_the_job(&server) else {
+        println!("passed over: this system does not tell a process's children");
+        return;
+    };
+    assert!(std::process::Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
+    assert_eq!(server.rested(&job)["state"], "done");
+    assert!(made(&server, &job) == expected, "the results differ from those of an uninterrupted job");
+    let events = server.events(&job);
+    let crashed = |event: &Value| event["error"].as_str().is_some_and(|why| why.contains("without a word"));
+    assert_eq!(events.iter().filter(|event| crashed(event)).count(), 1, "{events:?}");
+}
+
+#[test]
+fn what_was_cut_off_in_the_making_is_gone_after_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    for part in ["passing/upload", "scenes/0123456789abcdef0123456789abcdef", "jobs/strange"] {
+        std::fs::create_dir_all(folder.path().join(part)).unwrap();
+    }
+    let _server = Server::start(folder.path(), &[]);
+    for part in ["passing", "scenes", "jobs"] {
+        assert_eq!(std::fs::read_dir(folder.path().join(part)).unwrap().count(), 0, "{part}");
+    }
+}

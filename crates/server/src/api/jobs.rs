@@ -1,0 +1,302 @@
+//! Jobs: created, watched, stopped, gone on with.
+
+use super::read::{At, Body, key_in};
+use super::scenes::{self, other_content};
+use crate::Shared;
+use crate::access::{Owner, hexadecimal};
+use crate::feed::{Standing, locked};
+use crate::id::Id;
+use crate::problem::{Answer, Problem};
+use crate::request::JobRequest;
+use crate::store::{Job, JobState, NewJob, Seen, StoredScene};
+use crate::worker::{MASK, OUTPUT, SETTINGS};
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use realfill_vision::Photo;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use utoipa::{IntoParams, ToSchema};
+
+/// A job.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct JobView {
+    /// Its name in paths.
+    pub id: Id,
+    /// The scene it completes.
+    pub scene: Id,
+    /// Where it stands.
+    pub state: JobState,
+    /// Whether it was asked to stop and has not yet.
+    pub stopping: bool,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
+    /// When its state changed.
+    pub changed: i64,
+    /// What was asked for.
+    pub request: JobRequest,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Jobs that come before it, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u64>,
+    /// How far it is, while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Standing>,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    /// Those of this scene only.
+    pub scene: Option<Id>,
+}
+
+async fn view(server: &Shared, job: Job) -> Answer<JobView> {
+    let ahead = match job.state {
+        JobState::Waiting => {
+            let id = job.id.clone();
+            Some(server.store.run(move |db| Job::ahead(db, &id)).await?)
+        }
+        _ => None,
+    };
+    let running = (job.state == JobState::Running).then(|| server.feeds.held(&job.id)).flatten();
+    Ok(JobView {
+        progress: running.and_then(|feed| feed.standing()),
+        request: serde_json::from_str(&job.request).map_err(Problem::ours)?,
+        stopping: job.state == JobState::Running && job.to_stop,
+        ahead,
+        id: job.id,
+        scene: job.scene,
+        state: job.state,
+        created: job.created,
+        changed: job.changed,
+        error: job.error,
+    })
+}
+
+/// The job of an id, if it is this owner's.
+///
+/// # Errors
+/// 404.
+pub async fn find(server: &Shared, owner: &Owner, id: &Id) -> Answer<Job> {
+    let (name, id) = (owner.0.clone(), id.clone());
+    server.store.run(move |db| Job::find(db, &name, &id)).await?.ok_or_else(|| Problem::not_found("job"))
+}
+
+/// Jobs, the newest first, at most 1000
+#[utoipa::path(
+    get, path = "/v1/jobs", tag = "jobs", params(Which),
+    responses((status = 200, body = Vec<JobView>), (status = 400, body = Problem), (status = 401, body = Problem)),
+)]
+pub async fn list(
+    State(server): State<Shared>,
+    owner: Owner,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Answer<Json<Vec<JobView>>> {
+    let Query(Which { scene }) = which.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let jobs = server.store.run(move |db| Job::list(db, &owner.0, scene.as_ref())).await?;
+    let mut views = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        views.push(view(&server, job).await?);
+    }
+    Ok(Json(views))
+}
+
+/// Create a job
+#[utoipa::path(
+    post, path = "/v1/jobs", tag = "jobs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same content, it makes nothing new")),
+    request_body = JobRequest,
+    responses(
+        (status = 201, body = JobView), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
+        (status = 415, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem),
+    ),
+)]
+pub async fn create(
+    State(server): State<Shared>,
+    owner: Owner,
+    headers: HeaderMap,
+    Body(request): Body<JobRequest>,
+) -> Answer<Response> {
+    let key = key_in(&headers)?;
+    let text = serde_json::to_string(&request).map_err(Problem::ours)?;
+    let content = format!("job {}", hexadecimal(&Sha256::digest(&text)));
+    if let Some(job) = seen(&server, &owner, key.as_deref(), &content).await? {
+        return Ok((StatusCode::CREATED, Json(view(&server, job).await?)).into_response());
+    }
+    request.check(&server.config)?;
+    let scene = scenes::find(&server, &owner, &request.scene).await?;
+    check_fits(&server, &owner, &scene, &request).await?;
+    check_room(&server, &owner).await?;
+    let made = prepared(&server, &scene, &request)?;
+    let new =
+        NewJob { id: Id::random(), owner: owner.0.clone(), scene: scene.id, request: text, priority: request.priority };
+    server.folder.keep(made, &server.folder.job(&new.id))?;
+    let inserted = insert(&server, &new, key, content).await;
+    if inserted.as_ref().ok() != Some(&new.id) {
+        server.folder.remove(&server.folder.job(&new.id))?;
+    }
+    server.wake.notify_one();
+    let job = find(&server, &owner, &inserted?).await?;
+    Ok((StatusCode::CREATED, Json(view(&server, job).await?)).into_response())
+}
+
+async fn seen(server: &Shared, owner: &Owner, key: Option<&str>, content: &str) -> Answer<Option<Job>> {
+    let Some(key) = key.map(str::to_owned) else { return Ok(None) };
+    let (name, content) = (owner.0.clone(), content.to_owned());
+    match server.store.run(move |db| Seen::with(db, &name, &key, &content)).await? {
+        Seen::Never => Ok(None),
+        Seen::Same(id) => find(server, owner, &id).await.map(Some),
+        Seen::Other => Err(other_content()),
+    }
+}
+
+/// Checks what only the scene can tell: that there is something to fill, the canvas's size, and the adapter.
+async fn check_fits(server: &Shared, owner: &Owner, scene: &StoredScene, request: &JobRequest) -> Answer<()> {
+    let target = scene.photo("target").ok_or_else(|| Problem::ours("a scene without a target"))?;
+    let canvas = request.canvas_request()?;
+    if let Some(canvas) = &canvas {
+        let size = image::DynamicImage::new_luma8(target.width, target.height);
+        let photo = Photo { path: target.name.clone().into(), ..Photo::from_pixels(size) };
+        canvas.grow(photo, None).map_err(|error| Problem::unusable(error.to_string()))?;
+    }
+    if canvas.is_none() && scene.photo("mask").is_none() && !scene.has_hole {
+        return Err(Problem::unusable(format!(
+            "nothing of {} is marked to be filled; send a mask to /v1/scenes/{}/mask, or ask for a wider photo with `expand`",
+            target.name, scene.id
+        )));
+    }
+    let Some(other) = &request.adapter_of else { return Ok(()) };
+    let job = find(server, owner, other).await?;
+    let adapter = server.folder.job(other).join(OUTPUT).join("adapter");
+    match job.scene == scene.id && job.state == JobState::Done && adapter.is_dir() {
+        true => Ok(()),
+        false => {
+            Err(Problem::conflict("adapter_of must be a job of the same scene that is done and has learnt something"))
+        }
+    }
+}
+
+async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
+    let (name, most) = (owner.0.clone(), server.config.limits.jobs);
+    if server.store.run(move |db| Job::count_busy(db, &name)).await? < most {
+        return Ok(());
+    }
+    let detail = format!("{most} jobs wait or run already; wait for one to end, or delete some");
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
+}
+
+/// A job's folder: its settings in full, and the mask as it is now.
+fn prepared(server: &Shared, scene: &StoredScene, request: &JobRequest) -> Answer<TempDir> {
+    let made = server.folder.passing()?;
+    let settings = toml::to_string_pretty(&request.settings()?).map_err(Problem::ours)?;
+    std::fs::write(made.path().join(SETTINGS), settings)?;
+    if let Some(mask) = scene.photo("mask") {
+        let path = server.folder.scene(&scene.id).join(format!("mask.{}", mask.extension));
+        std::fs::copy(path, made.path().join(MASK))?;
+    }
+    Ok(made)
+}
+
+/// Adds the row, unless the same request was faster with its key; returns whose row it is.
+async fn insert(server: &Shared, new: &NewJob, key: Option<String>, content: String) -> Answer<Id> {
+    let new = new.clone();
+    let inserted = server.store.run(move |db| {
+        let change = db.transaction()?;
+        if let Some(faster) = Seen::claim(&change, &new.owner, key.as_deref(), &content, &new.id)? {
+            return Ok(faster);
+        }
+        Job::insert(&change, &new)?;
+        change.commit()?;
+        Ok(new.id)
+    });
+    inserted.await
+}
+
+/// One job
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Id, Path)),
+    responses((status = 200, body = JobView), (status = 401, body = Problem), (status = 404, body = Problem)),
+)]
+pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<Json<JobView>> {
+    let job = find(&server, &owner, &at.id).await?;
+    Ok(Json(view(&server, job).await?))
+}
+
+/// Remove a job and its results
+#[utoipa::path(
+    delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Id, Path)),
+    responses(
+        (status = 204), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It runs"),
+    ),
+)]
+pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
+    find(&server, &owner, &at.id).await?;
+    let id = at.id.clone();
+    if !server.store.run(move |db| Job::remove(db, &id)).await? {
+        return Err(Problem::conflict("the job runs; stop it first"));
+    }
+    if let Some(feed) = server.feeds.held(&at.id) {
+        feed.tell_state("stopped", None); // whoever listens need not wait for more
+    }
+    server.folder.remove(&server.folder.job(&at.id))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stop a job
+///
+/// A running one stops after its step, and keeps what it has done: see `resume`.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = Id, Path)),
+    responses(
+        (status = 202, body = JobView), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It has ended already"),
+    ),
+)]
+pub async fn cancel(State(server): State<Shared>, owner: Owner, at: At) -> Answer<Response> {
+    let before = find(&server, &owner, &at.id).await?;
+    if before.state.rests() {
+        return Err(Problem::conflict(format!("the job is {} and cannot be stopped", before.state.name())));
+    }
+    let id = at.id.clone();
+    if server.store.run(move |db| Job::stop(db, &id)).await? == JobState::Stopped {
+        server.feeds.of(&at.id, &server.folder.job(&at.id)).tell_state("stopped", None);
+    }
+    if let Some(stop) = locked(&server.stops).get(&at.id) {
+        stop.notify_one();
+    }
+    let job = find(&server, &owner, &at.id).await?;
+    Ok((StatusCode::ACCEPTED, Json(view(&server, job).await?)).into_response())
+}
+
+/// Go on with a stopped or failed job from its checkpoint
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/resume", tag = "jobs", params(("id" = Id, Path)),
+    responses(
+        (status = 202, body = JobView), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It is neither stopped nor failed"), (status = 429, body = Problem),
+    ),
+)]
+pub async fn resume(State(server): State<Shared>, owner: Owner, at: At) -> Answer<Response> {
+    let before = find(&server, &owner, &at.id).await?;
+    check_room(&server, &owner).await?;
+    let id = at.id.clone();
+    if !server.store.run(move |db| Job::resume(db, &id)).await? {
+        return Err(Problem::conflict(format!(
+            "the job is {}; only a stopped or failed one can be resumed",
+            before.state.name()
+        )));
+    }
+    server.feeds.of(&at.id, &server.folder.job(&at.id)).tell_state("waiting", None);
+    server.wake.notify_one();
+    let job = find(&server, &owner, &at.id).await?;
+    Ok((StatusCode::ACCEPTED, Json(view(&server, job).await?)).into_response())
+}

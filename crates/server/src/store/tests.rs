@@ -1,0 +1,113 @@
+//! The queue's promises: one taker, priorities, leases, nothing lost.
+
+use super::*;
+use crate::id::Id;
+
+fn store() -> Store {
+    let store = Store::open(Path::new(":memory:")).unwrap();
+    store
+        .now(|db| {
+            let scene = StoredScene {
+                id: Id::parse(&"0".repeat(32)).unwrap(),
+                owner: "a".into(),
+                name: "s".into(),
+                created: 5,
+                has_hole: false,
+                photos: Vec::new(),
+            };
+            scene.insert(db)
+        })
+        .unwrap();
+    store
+}
+
+fn put(store: &Store, priority: i64) -> Id {
+    let scene = Id::parse(&"0".repeat(32)).unwrap();
+    let id = Id::random();
+    let new = NewJob { id: id.clone(), owner: "a".into(), scene, request: "{}".into(), priority };
+    store.now(|db| Job::insert(db, &new)).unwrap();
+    id
+}
+
+fn take(store: &Store, worker: &str, lease_secs: i64) -> Option<Id> {
+    store.now(|db| Job::take(db, worker, lease_secs)).unwrap().map(|job| job.id)
+}
+
+fn end(store: &Store, id: &Id, worker: &str, ending: Ending) -> Option<JobState> {
+    store.now(|db| Job::end(db, id, worker, &ending)).unwrap()
+}
+
+#[test]
+fn jobs_come_by_priority_and_then_in_turn_each_to_one_worker() {
+    let store = store();
+    let jobs = [put(&store, 0), put(&store, 0), put(&store, 5)];
+    assert_eq!(store.now(|db| Job::ahead(db, &jobs[1])).unwrap(), 2);
+    let taken: Vec<Id> = ["x", "y", "z"].iter().filter_map(|worker| take(&store, worker, 60)).collect();
+    assert_eq!(taken, [jobs[2].clone(), jobs[0].clone(), jobs[1].clone()]);
+    assert_eq!(take(&store, "w", 60), None);
+}
+
+#[test]
+fn a_job_whose_lease_ran_out_goes_to_another_and_is_ended_by_that_one_alone() {
+    let store = store();
+    let job = put(&store, 0);
+    assert_eq!(take(&store, "dead", -1), Some(job.clone()));
+    assert_eq!(take(&store, "alive", 60), Some(job.clone()));
+    assert!(!store.now(|db| Job::renew(db, &job, "dead", 60)).unwrap());
+    assert!(store.now(|db| Job::renew(db, &job, "alive", 60)).unwrap());
+    assert_eq!(end(&store, &job, "dead", Ending::Done), None);
+    assert_eq!(end(&store, &job, "alive", Ending::Done), Some(JobState::Done));
+    assert_eq!(take(&store, "alive", 60), None);
+}
+
+#[test]
+fn a_stop_is_kept_over_the_end_of_the_process() {
+    let store = store();
+    let (stopped, running) = (put(&store, 1), put(&store, 0));
+    take(&store, "x", 60);
+    assert_eq!(store.now(|db| Job::stop(db, &stopped)).unwrap(), JobState::Running);
+    take(&store, "x", 60);
+    assert_eq!(store.now(|db| Job::give_back_all(db)).unwrap(), 2);
+    assert_eq!(take(&store, "y", 60), Some(running));
+    assert_eq!(take(&store, "y", 60), None);
+    assert!(store.now(|db| Job::resume(db, &stopped)).unwrap());
+    assert_eq!(take(&store, "y", 60), Some(stopped));
+}
+
+#[test]
+fn a_job_that_keeps_crashing_fails_with_the_reason() {
+    let store = store();
+    let job = put(&store, 0);
+    for expected in [JobState::Waiting, JobState::Waiting, JobState::Failed] {
+        take(&store, "x", 60);
+        assert_eq!(end(&store, &job, "x", Ending::Crashed("no memory".into())), Some(expected));
+    }
+    let found = store.now(|db| Job::find(db, "a", &job)).unwrap().unwrap();
+    assert_eq!(found.error.as_deref(), Some("no memory"));
+    assert!(store.now(|db| Job::find(db, "b", &job)).unwrap().is_none(), "another owner sees it");
+}
+
+#[test]
+fn a_running_job_keeps_its_scene() {
+    let store = store();
+    let scene = Id::parse(&"0".repeat(32)).unwrap();
+    let job = put(&store, 0);
+    take(&store, "x", 60);
+    assert_eq!(store.now(|db| StoredScene::remove(db, &scene)).unwrap(), None);
+    assert!(!store.now(|db| Job::remove(db, &job)).unwrap());
+    end(&store, &job, "x", Ending::Stopped);
+    assert_eq!(store.now(|db| StoredScene::unused_since(db, 10)).unwrap(), []);
+    assert_eq!(store.now(|db| StoredScene::remove(db, &scene)).unwrap(), Some(vec![job]));
+}
+
+#[test]
+fn a_key_is_good_for_one_content() {
+    let store = store();
+    let id = Id::random();
+    let with = |content: &'static str| store.now(|db| Seen::with(db, "a", "k", content)).unwrap();
+    assert_eq!(with("1"), Seen::Never);
+    let claim = |id: &Id| store.now(|db| Seen::claim(db, "a", Some("k"), "1", id)).unwrap();
+    assert_eq!(claim(&id), None);
+    assert_eq!(claim(&Id::random()), Some(id.clone()), "a slower request makes another");
+    assert_eq!((with("1"), with("2")), (Seen::Same(id), Seen::Other));
+}

@@ -1,0 +1,190 @@
+//! The process that runs a job: `realfill fill --resume` or `realfill sample`, as on the command line. A crash, or a job
+//! that takes all memory, ends that process and not the server; when the server is killed, the process ends itself.
+
+use crate::Shared;
+use crate::problem::{Answer, Problem};
+use crate::request::{JobRequest, StripName, offered};
+use crate::store::{Ending, Job, StoredScene};
+use serde_json::Value;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+
+/// Exit code of a job that was stopped.
+const STOPPED: i32 = 130;
+
+/// Name of the settings' file in a job's folder.
+pub const SETTINGS: &str = "settings.toml";
+
+/// Name of the mask in a job's folder, where there is one: the scene's may change later.
+pub const MASK: &str = "mask.png";
+
+/// Name of the output folder in a job's folder.
+pub const OUTPUT: &str = "out";
+
+/// A running process.
+pub struct Child {
+    process: tokio::process::Child,
+    input: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+    error: Option<String>,
+    is_done: bool,
+}
+
+/// What was heard of it.
+pub enum Heard {
+    /// An event.
+    Event(Value),
+    /// Nothing more will be.
+    End,
+}
+
+impl Child {
+    /// Starts the process of a job.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(server: &Shared, job: &Job, scene: &StoredScene) -> Answer<Self> {
+        let request: JobRequest = serde_json::from_str(&job.request).map_err(Problem::ours)?;
+        let mut process = Command::new(&server.config.program)
+            .args(arguments(server, job, scene, &request)?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| Problem::ours(format!("cannot start {}: {error}", server.config.program.display())))?;
+        let (input, output) = (process.stdin.take(), process.stdout.take());
+        let output = output.ok_or_else(|| Problem::ours("the job's process has no standard output"))?;
+        Ok(Self { process, input, lines: BufReader::new(output).lines(), error: None, is_done: false })
+    }
+
+    /// The next event. May be given up at any time.
+    pub async fn hear(&mut self) -> Heard {
+        while let Ok(Some(line)) = self.lines.next_line().await {
+            let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+            match event["event"].as_str() {
+                Some("error") => self.error = event["text"].as_str().map(str::to_owned),
+                Some("done") => self.is_done = true,
+                _ => return Heard::Event(event),
+            }
+        }
+        Heard::End
+    }
+
+    /// Asks it to stop at the next step.
+    pub async fn ask_to_stop(&mut self) {
+        if let Some(input) = &mut self.input {
+            let _ = input.write_all(b"stop\n").await;
+            let _ = input.flush().await;
+        }
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.process.start_kill();
+    }
+
+    /// Waits for its end, and says how the job is to be given back.
+    pub async fn ending(mut self, asked_by_owner: bool, asked_by_server: bool) -> Ending {
+        let status = match self.process.wait().await {
+            Ok(status) => status,
+            Err(error) => return Ending::Crashed(format!("the job's process cannot be waited for: {error}")),
+        };
+        match status.code() {
+            Some(0) if self.is_done => Ending::Done,
+            _ if asked_by_owner => Ending::Stopped,
+            Some(STOPPED) => Ending::Parked,
+            _ if asked_by_server => Ending::Parked,
+            Some(1 | 2) if self.error.is_some() => Ending::Failed(plain(self.error.as_deref().unwrap_or_default())),
+            _ => Ending::Crashed(without_a_word(status)),
+        }
+    }
+}
+
+fn without_a_word(status: ExitStatus) -> String {
+    format!(
+        "the job's process ended without a word ({status}); most often there was not enough memory: \
+         try a smaller photo, or `view_px` in the settings"
+    )
+}
+
+/// The sentence without the folders of this machine.
+fn plain(sentence: &str) -> String {
+    let words = sentence.split(' ').map(|word| match word.rsplit_once('/') {
+        Some((folders, name)) if folders.starts_with('/') => name,
+        _ => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn arguments(server: &Shared, job: &Job, scene: &StoredScene, request: &JobRequest) -> Answer<Vec<OsString>> {
+    let (of_scene, of_job) = (server.folder.scene(&scene.id), server.folder.job(&job.id));
+    let mut words = Words::default();
+    words.flag("--json");
+    match &request.adapter_of {
+        None => words.flag("fill").flag("--resume"),
+        Some(other) => words.flag("sample").option("--adapter", server.folder.job(other).join(OUTPUT).join("adapter")),
+    };
+    words.flag("--supervised").flag("--complete-all");
+    for photo in &scene.photos {
+        let path = of_scene.join(format!("{}.{}", photo.role, photo.extension));
+        match photo.role.as_str() {
+            "mask" => &mut words,
+            "target" => words.option("--target", path),
+            _ => words.option("--reference", path),
+        };
+    }
+    hole(&mut words, scene, request, &of_job.join(MASK));
+    words.option("--output", of_job.join(OUTPUT)).option("--config", of_job.join(SETTINGS));
+    words.option("--model", offered("model", request.model.as_deref(), &server.config.models)?);
+    words.option("--device", offered("device", request.device.as_deref(), &server.config.devices)?);
+    if let Some(format) = request.format {
+        words.option("--format", format.argument()).flag("--lossy-ok");
+    }
+    match request.strip {
+        StripName::Nothing => &mut words,
+        StripName::Gps => words.flag("--strip-gps"),
+        StripName::Metadata => words.flag("--strip-metadata"),
+    };
+    Ok(words.0)
+}
+
+/// Where the hole is told: the mask as it was when the job was made, the target's transparency, or the canvas alone.
+fn hole(words: &mut Words, scene: &StoredScene, request: &JobRequest, mask: &Path) {
+    if mask.exists() {
+        words.option("--mask", mask);
+    } else if scene.has_hole {
+        words.flag("--mask-from-alpha");
+    }
+    if let Some((option, value)) = request.frame() {
+        words.flag(&format!("{option}={value}"));
+    }
+}
+
+/// Arguments of a command.
+#[derive(Default)]
+struct Words(Vec<OsString>);
+
+impl Words {
+    fn flag(&mut self, word: &str) -> &mut Self {
+        self.0.push(word.into());
+        self
+    }
+
+    fn option(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {
+        self.0.extend([name.into(), value.into()]);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_tells_no_folders_of_the_machine() {
+        assert_eq!(plain("/data/scenes/ab/target.png is 3×4 px/in"), "target.png is 3×4 px/in");
+    }
+}

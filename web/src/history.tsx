@@ -1,0 +1,95 @@
+// Past scenes: opened again, or deleted with everything that was made from them.
+
+import { useEffect, useState } from 'preact/hooks';
+import { get, remove } from './api';
+import { Picture, Trouble, useTask, when } from './common';
+import { type Job, type Scene, references } from './types';
+
+export function History() {
+  const [scenes, setScenes] = useState<Scene[]>();
+  const [jobs, setJobs] = useState<Job[]>([]);
+  const task = useTask();
+  useEffect(() => {
+    task.run(async () => {
+      const [scenes, jobs] = await Promise.all([get<Scene[]>('/v1/scenes'), get<Job[]>('/v1/jobs')]);
+      setJobs(jobs);
+      setScenes(scenes);
+    });
+  }, []);
+  const forget = (scene: Scene) =>
+    task.run(async () => {
+      await remove(`/v1/scenes/${scene.id}`);
+      setScenes((before) => before?.filter((other) => other.id !== scene.id));
+    });
+  return (
+    <div class="narrow">
+      <h1>History</h1>
+      <Trouble error={task.error} />
+      {scenes?.length === 0 && (
+        <p>
+          Nothing yet. <a href="#/">Complete a photo</a>
+        </p>
+      )}
+      <ul class="history">
+        {scenes?.map((scene) => (
+          <Entry key={scene.id} scene={scene} jobs={jobs.filter((job) => job.scene === scene.id)} forget={() => forget(scene)} />
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Entry({ scene, jobs, forget }: { scene: Scene; jobs: Job[]; forget: () => void }) {
+  const [sure, setSure] = useState(false);
+  const count = references(scene).length;
+  return (
+    <li class="card entry">
+      <a href={`#/scene/${scene.id}`} class="entry-picture" tabIndex={-1} aria-hidden="true">
+        <Picture href={`/v1/scenes/${scene.id}/previews/target`} alt="" />
+      </a>
+      <div>
+        <h2>
+          <a href={`#/scene/${scene.id}`}>{scene.name}</a>
+        </h2>
+        <p class="hint">
+          {when(scene.created)}, {count} {count === 1 ? 'reference' : 'references'}
+        </p>
+        <JobList jobs={jobs} />
+      </div>
+      <div class="entry-actions">
+        {sure ? (
+          <>
+            <button type="button" class="danger" onClick={forget}>
+              Delete for good
+            </button>
+            <button type="button" onClick={() => setSure(false)}>
+              Keep
+            </button>
+          </>
+        ) : (
+          <button type="button" class="quiet" onClick={() => setSure(true)} aria-label={`Delete ${scene.name}`}>
+            Delete
+          </button>
+        )}
+      </div>
+    </li>
+  );
+}
+
+const WORDS = { waiting: 'waits', running: 'runs', stopped: 'stopped', done: 'done', failed: 'failed' } as const;
+
+export function JobList({ jobs }: { jobs: Job[] }) {
+  if (jobs.length === 0) return null;
+  return (
+    <ul class="jobs" aria-label="Runs">
+      {jobs.map((job) => (
+        <li key={job.id}>
+          <a href={`#/job/${job.id}`}>
+            {job.request.adapter_of ? 'more candidates' : job.request.preset ?? 'quick'}, {when(job.created)}
+          </a>{' '}
+          <span class={`state ${job.state}`}>{WORDS[job.state]}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}

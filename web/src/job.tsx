@@ -1,0 +1,66 @@
+// A job: how far it is while it runs, what it has made when it is done.
+
+import { useEffect, useReducer, useState } from 'preact/hooks';
+import { get, listen, post } from './api';
+import { Trouble, useTask } from './common';
+import { Progress } from './progress';
+import { ResultView } from './result';
+import { type Told, nothingTold, told } from './story';
+import type { Job, JobEvent, Scene } from './types';
+
+export function JobPage({ id }: { id: string }) {
+  const [job, setJob] = useState<Job>();
+  const [scene, setScene] = useState<Scene>();
+  const [round, setRound] = useState(0);
+  const [story, hear] = useReducer<Told, JobEvent | 'anew'>((story, event) => (event === 'anew' ? nothingTold() : told(story, event)), nothingTold());
+  const task = useTask();
+
+  const refresh = async () => {
+    const job = await get<Job>(`/v1/jobs/${id}`);
+    setJob(job);
+    return job;
+  };
+  useEffect(() => {
+    const stop = new AbortController();
+    hear('anew');
+    task.run(async () => {
+      const job = await refresh();
+      setScene(await get<Scene>(`/v1/scenes/${job.scene}`));
+    });
+    listen(
+      id,
+      (event) => {
+        hear(event);
+        if (event.event === 'state') void refresh().catch(() => {});
+      },
+      stop.signal,
+    ).then(async () => void (stop.signal.aborted || (await refresh())), task.setError);
+    return () => stop.abort();
+  }, [id, round]);
+  useEffect(() => {
+    if (job?.state !== 'waiting') return;
+    const timer = setInterval(() => void refresh().catch(() => {}), 3000);
+    return () => clearInterval(timer);
+  }, [job?.state]);
+
+  const cancel = () => task.run(async () => setJob(await post<Job>(`/v1/jobs/${id}/cancel`)));
+  const resume = () =>
+    task.run(async () => {
+      setJob(await post<Job>(`/v1/jobs/${id}/resume`));
+      setRound((round) => round + 1);
+    });
+
+  if (!job || !scene) return <Trouble error={task.error} />;
+  return (
+    <div class="wide-page">
+      <div class="title">
+        <p class="hint">
+          <a href={`#/scene/${scene.id}`}>{scene.name}</a>
+        </p>
+        <h1>{{ waiting: 'In the queue', running: job.stopping ? 'Stopping' : 'At work', stopped: 'Stopped', done: 'Done', failed: 'That did not work' }[job.state]}</h1>
+      </div>
+      <Trouble error={task.error} />
+      {job.state === 'done' ? <ResultView job={job} scene={scene} /> : <Progress job={job} story={story} cancel={cancel} resume={resume} busy={task.busy} />}
+    </div>
+  );
+}

@@ -1,0 +1,119 @@
+// The page's frame: where one is, light or dark, and the token where the server wants one.
+
+import { render } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { onToken, setToken } from './api';
+import { History } from './history';
+import { JobPage } from './job';
+import { NewScene } from './photos';
+import { ScenePage } from './scene';
+
+function useHash(): string {
+  const [hash, setHash] = useState(location.hash.slice(1) || '/');
+  useEffect(() => {
+    const change = () => setHash(location.hash.slice(1) || '/');
+    addEventListener('hashchange', change);
+    return () => removeEventListener('hashchange', change);
+  }, []);
+  return hash;
+}
+
+function Page({ hash }: { hash: string }) {
+  const [, kind, id] = hash.split('/');
+  if (kind === 'scene' && id) return <ScenePage key={id} id={id} />;
+  if (kind === 'job' && id) return <JobPage key={id} id={id} />;
+  if (kind === 'history') return <History />;
+  return <NewScene />;
+}
+
+const THEME = 'realfill-theme';
+
+function ThemeButton() {
+  const isDark = () => {
+    const chosen = localStorage.getItem(THEME);
+    return chosen ? chosen === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+  };
+  const [dark, setDark] = useState(isDark);
+  useEffect(() => {
+    const system = matchMedia('(prefers-color-scheme: dark)');
+    const follow = () => setDark(isDark());
+    system.addEventListener('change', follow);
+    return () => system.removeEventListener('change', follow);
+  }, []);
+  useEffect(() => {
+    if (localStorage.getItem(THEME)) document.documentElement.dataset.theme = dark ? 'dark' : 'light';
+  }, [dark]);
+  const turn = () => {
+    localStorage.setItem(THEME, dark ? 'light' : 'dark');
+    setDark(!dark);
+  };
+  return (
+    <button type="button" class="quiet" onClick={turn} aria-pressed={dark}>
+      {dark ? 'Light' : 'Dark'}
+    </button>
+  );
+}
+
+function TokenDialog() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => onToken(() => dialog.current?.open || dialog.current?.showModal()), []);
+  const take = (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    setToken(String(form.get('token')).trim());
+    location.reload();
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby="token-title">
+      <form onSubmit={take}>
+        <h2 id="token-title">This server wants a token</h2>
+        <p>Ask whoever runs it for one. It is kept until this tab is closed.</p>
+        <label class="field">
+          <span>Token</span>
+          <input name="token" type="password" autocomplete="off" required />
+        </label>
+        <button type="submit" class="primary">
+          Continue
+        </button>
+      </form>
+    </dialog>
+  );
+}
+
+function App() {
+  const hash = useHash();
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  useEffect(() => {
+    if (!first.current) main.current?.focus();
+    first.current = false;
+  }, [hash]);
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), main.current?.focus())}>
+        Skip to the content
+      </a>
+      <header>
+        <a class="brand" href="#/">
+          <img src="/assets/icon.svg" alt="" width="26" height="26" /> RealFill
+        </a>
+        <nav aria-label="Main">
+          <a href="#/" aria-current={hash === '/' ? 'page' : undefined}>
+            New
+          </a>
+          <a href="#/history" aria-current={hash === '/history' ? 'page' : undefined}>
+            History
+          </a>
+          <a href="/docs">API</a>
+          <ThemeButton />
+        </nav>
+      </header>
+      <main id="main" ref={main} tabIndex={-1}>
+        <Page hash={hash} />
+      </main>
+      <TokenDialog />
+    </>
+  );
+}
+
+render(<App />, document.getElementById('app')!);

@@ -1,0 +1,151 @@
+// The first step: the photo to complete, and other photos of the same place.
+
+import { useEffect, useState } from 'preact/hooks';
+import { post, postForm } from './api';
+import { Trouble, go, useTask } from './common';
+import type { Scene } from './types';
+
+const MOST_REFERENCES = 5;
+const ACCEPT = 'image/jpeg,image/png,image/webp,image/tiff,image/bmp';
+
+interface Chosen {
+  file: File;
+  url: string;
+}
+
+const chosen = (file: File): Chosen => ({ file, url: URL.createObjectURL(file) });
+const pictures = (files: Iterable<File> | null | undefined) =>
+  [...(files ?? [])].filter((file) => file.type.startsWith('image/') || /\.(jpe?g|png|webp|tiff?|bmp)$/i.test(file.name));
+
+export function NewScene() {
+  const [target, setTarget] = useState<Chosen>();
+  const [references, setReferences] = useState<Chosen[]>([]);
+  const upload = useTask();
+
+  const addReferences = (files: File[]) => {
+    setReferences((before) => {
+      const all = [...before, ...files.map(chosen)];
+      if (all.length > MOST_REFERENCES) upload.setError(`One to ${MOST_REFERENCES} references are needed; the first ${MOST_REFERENCES} are kept.`);
+      return all.slice(0, MOST_REFERENCES);
+    });
+  };
+  /** Pasted or dropped anywhere: the first picture is the target, the others are references. */
+  const add = (files: File[]) => {
+    upload.setError(undefined);
+    const [first, ...others] = files;
+    if (!first) return;
+    if (target) return addReferences(files);
+    setTarget(chosen(first));
+    addReferences(others);
+  };
+  useEffect(() => {
+    const paste = (event: ClipboardEvent) => add(pictures(event.clipboardData?.files));
+    addEventListener('paste', paste);
+    return () => removeEventListener('paste', paste);
+  });
+
+  const send = async () => {
+    const form = new FormData();
+    form.set('target', target!.file);
+    references.forEach((reference) => form.append('reference', reference.file));
+    const scene = await postForm<Scene>('/v1/scenes', form);
+    go(`/scene/${scene.id}`);
+  };
+  const example = async () => go(`/scene/${(await post<Scene>('/v1/scenes/example')).id}`);
+
+  return (
+    <div
+      class="narrow"
+      onDragOver={(event) => event.preventDefault()}
+      onDrop={(event) => {
+        event.preventDefault();
+        add(pictures(event.dataTransfer?.files));
+      }}
+    >
+      <h1>Complete a photo</h1>
+      <p class="lead">Give a photo in which something is missing or in the way, and one to five other photos of the same place. What was really there is put back.</p>
+
+      <section class="card">
+        <h2>Photo to complete</h2>
+        {target ? (
+          <div class="thumbs">
+            <Thumb chosen={target} label="the photo to complete" remove={() => setTarget(undefined)} />
+          </div>
+        ) : (
+          <Drop id="target" label="Choose a photo" words="or drop or paste it" take={(files) => add(files.slice(0, 1))} />
+        )}
+      </section>
+
+      <section class="card">
+        <h2>
+          References <small>{references.length} of {MOST_REFERENCES}</small>
+        </h2>
+        {references.length > 0 && (
+          <div class="thumbs">
+            {references.map((reference, i) => (
+              <Thumb key={reference.url} chosen={reference} label={`reference ${i + 1}`} remove={() => setReferences(references.filter((other) => other !== reference))} />
+            ))}
+          </div>
+        )}
+        {references.length < MOST_REFERENCES && (
+          <Drop id="references" label={references.length ? 'Add more' : 'Choose references'} words="or drop or paste them" multiple take={addReferences} />
+        )}
+        <p class="hint">Good ones show the missing part, from about the same height and distance, in similar light. Two or three that differ a little are better than five from far apart.</p>
+      </section>
+
+      <Trouble error={upload.error} />
+      <div class="row">
+        <button type="button" class="primary" disabled={!target || references.length === 0 || upload.busy} onClick={() => upload.run(send)}>
+          {upload.busy ? 'Uploading…' : 'Next: mark what is missing'}
+        </button>
+        <button type="button" disabled={upload.busy} onClick={() => upload.run(example)}>
+          Try the example scene
+        </button>
+      </div>
+    </div>
+  );
+}
+
+interface DropProps {
+  id: string;
+  label: string;
+  words: string;
+  multiple?: boolean;
+  take: (files: File[]) => void;
+}
+
+function Drop({ id, label, words, multiple, take }: DropProps) {
+  const [over, setOver] = useState(false);
+  const drop = (event: DragEvent) => {
+    event.preventDefault();
+    event.stopPropagation();
+    setOver(false);
+    take(pictures(event.dataTransfer?.files));
+  };
+  const choose = (event: Event) => {
+    const input = event.currentTarget as HTMLInputElement;
+    take(pictures(input.files));
+    input.value = '';
+  };
+  return (
+    <label class={`drop ${over ? 'over' : ''}`} onDragOver={() => setOver(true)} onDragLeave={() => setOver(false)} onDrop={drop}>
+      <input id={id} type="file" accept={ACCEPT} multiple={multiple} onChange={choose} aria-label={label} />
+      <strong>{label}</strong>
+      <span>{words}</span>
+    </label>
+  );
+}
+
+/** Shown upright: browsers apply EXIF orientation by themselves. TIFF they cannot show. */
+function Thumb({ chosen, label, remove }: { chosen: Chosen; label: string; remove: () => void }) {
+  const [shown, setShown] = useState(true);
+  return (
+    <figure class="thumb">
+      {shown ? <img src={chosen.url} alt={chosen.file.name} onError={() => setShown(false)} /> : <span class="blank">no preview before the upload</span>}
+      <figcaption title={chosen.file.name}>{chosen.file.name}</figcaption>
+      <button type="button" class="remove" onClick={remove} aria-label={`Remove ${label}`}>
+        ×
+      </button>
+    </figure>
+  );
+}
