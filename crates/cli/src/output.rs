@@ -1,10 +1,12 @@
 //! The output folder: the completed photo, the candidates, the report, the fidelity map and the sheet.
 
+use crate::credentials::{CredentialArguments, attach};
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
 use realfill::pipeline::{Candidate, Completion, Fidelity, Report};
+use realfill_credentials::{Identity, Signer};
 use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
 use realfill_vision::save::{Saved, Wanted, check_output_folder, losses, write_whole};
@@ -34,6 +36,8 @@ pub struct OutputArguments {
     /// Leave out EXIF, XMP and IPTC; what stays is the colour profile, and the mark that parts of the picture are generated
     #[arg(long)]
     pub strip_metadata: bool,
+    #[command(flatten)]
+    pub credentials: CredentialArguments,
 }
 
 /// Formats that are written.
@@ -94,17 +98,24 @@ impl OutputArguments {
         }
     }
 
-    /// Writes everything of a finished job; returns the completed photo's path and what to know about it.
+    /// Writes everything of a finished job, the photo signed by `identity`; returns the completed photo's path, what to know
+    /// about it, and who signed.
     ///
     /// # Errors
     /// [`Failure::Failed`]; what was written before stays.
-    pub fn write(&self, scene: &Scene, completion: &Completion) -> Result<Saved, Failure> {
+    pub fn write(
+        &self,
+        scene: &Scene,
+        completion: &Completion,
+        identity: Option<&Identity>,
+    ) -> Result<Written, Failure> {
         let (photo, mask) = match scene.frame {
             None => (completion.photo.clone(), scene.mask.clone()),
             Some(frame) => (completion.photo.clone().cut_to(frame), scene.mask.cut_to(frame)),
         };
         let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
-        let saved = photo.save_completed(&mask, &self.output.join("completed"), wanted).or_failed()?;
+        let mut saved = photo.save_completed(&mask, &self.output.join("completed"), wanted).or_failed()?;
+        let signer = attach(identity, &mut saved, scene, &mask, &completion.report);
         write_candidates(&self.output.join("candidates"), &completion.candidates)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
@@ -112,8 +123,16 @@ impl OutputArguments {
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
         }
         write_sheet(&self.output, scene, completion)?;
-        Ok(saved)
+        Ok(Written { saved, signer: signer? })
     }
+}
+
+/// A finished job's photo.
+pub struct Written {
+    /// Its file.
+    pub saved: Saved,
+    /// Who signed its content credentials, if it has any.
+    pub signer: Option<Signer>,
 }
 
 /// The candidates at the model's size, named by rank and seed; those of an older job go.

@@ -7,3 +7,4 @@ pub mod models;
 pub mod pretrain;
 pub mod sample;
 pub mod tune;
+pub mod verify;
