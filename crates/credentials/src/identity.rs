@@ -36,6 +36,31 @@ pub struct Signer {
     pub self_made: bool,
 }
 
+/// A signer that asks for no more room than it needs. `c2pa` reserves 10 kB for a time stamp; that would be 10 kB of padding in
+/// each file, and bytes of padding are the only ones that can change unnoticed.
+struct Tight(BoxedSigner);
+
+/// Room for the signature, its head, and numbers: 512 bytes are the longest signature, of an RSA key of 4096 bits.
+const SIGNATURE_BYTES: usize = 1024;
+
+impl c2pa::Signer for Tight {
+    fn sign(&self, data: &[u8]) -> c2pa::Result<Vec<u8>> {
+        self.0.sign(data)
+    }
+
+    fn alg(&self) -> SigningAlg {
+        self.0.alg()
+    }
+
+    fn certs(&self) -> c2pa::Result<Vec<Vec<u8>>> {
+        self.0.certs()
+    }
+
+    fn reserve_size(&self) -> usize {
+        SIGNATURE_BYTES + self.0.certs().unwrap_or_default().iter().map(Vec::len).sum::<usize>()
+    }
+}
+
 /// The certificate's and the key's files, for messages.
 struct Files<'a> {
     certificate: &'a Path,
@@ -79,8 +104,8 @@ impl Identity {
         &self.signer
     }
 
-    pub(crate) fn to_c2pa(&self) -> c2pa::Result<BoxedSigner> {
-        create_signer::from_keys(&self.chain, self.key.as_bytes(), self.algorithm, None)
+    pub(crate) fn to_c2pa(&self) -> c2pa::Result<impl c2pa::Signer> {
+        create_signer::from_keys(&self.chain, self.key.as_bytes(), self.algorithm, None).map(Tight)
     }
 
     fn checked(chain: &[u8], key: &[u8], files: &Files) -> Result<Self, CredentialsError> {

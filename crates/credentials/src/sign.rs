@@ -29,7 +29,7 @@ pub fn sign(path: &Path, edit: &Edit, identity: &Identity) -> Result<(), Credent
     let signer = identity.to_c2pa().map_err(|error| fail(error.to_string()))?;
     let replaced = replace_whole(path, |signed| {
         let mut photo = File::open(path)?;
-        builder.sign(signer.as_ref(), format, &mut photo, signed).map(drop).map_err(io::Error::other)
+        builder.sign(&signer, format, &mut photo, signed).map(drop).map_err(io::Error::other)
     });
     replaced.map_err(|error| fail(error.to_string()))
 }

@@ -31,7 +31,7 @@ pub(super) fn run(identity: &Identity, files: &Files) -> Result<(), CredentialsE
     let mut signed = Cursor::new(Vec::new());
     let mut builder = Builder::default();
     builder.set_intent(BuilderIntent::Create(DigitalSourceType::Empty));
-    let attempt = builder.sign(signer.as_ref(), FORMAT, &mut Cursor::new(PIXEL), &mut signed);
+    let attempt = builder.sign(&signer, FORMAT, &mut Cursor::new(PIXEL), &mut signed);
     attempt.map_err(|error| refused(in_words(&error)))?;
     signed.set_position(0);
     let read =
