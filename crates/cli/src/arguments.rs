@@ -1,7 +1,7 @@
 //! Every command and flag, as typed. What a value must be is checked when it becomes part of a plan (`settings`,
 //! `source`, `device`).
 
-use crate::commands::{completions, devices, fill, models, pretrain, sample, serve, tune};
+use crate::commands::{completions, devices, fill, models, pretrain, sample, serve, tune, verify};
 use clap::{Args, Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
@@ -9,6 +9,7 @@ Examples:
   realfill fill my-scene --output out       complete the scene in the folder my-scene
   realfill fill --target photo.jpg --mask hole.png --reference a.jpg --reference b.jpg
   realfill serve                            the same in a browser, at http://127.0.0.1:7878
+  realfill verify out/completed.jpg         what was changed in a photo, and by whom
   realfill devices                          what it can run on, tested
   realfill help fill                        all settings of a command
 
@@ -52,6 +53,8 @@ pub enum Command {
     Models(models::Arguments),
     /// What this program can run on, with a self-test
     Devices(devices::Arguments),
+    /// What a picture's content credentials say, and whether it was altered since
+    Verify(verify::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
 }

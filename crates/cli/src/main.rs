@@ -3,6 +3,7 @@
 
 mod arguments;
 mod commands;
+mod credentials;
 mod device;
 mod failure;
 mod interrupt;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Pretrain(arguments) => commands::pretrain::run(&arguments, talk),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),
+        Command::Verify(arguments) => commands::verify::run(&arguments, talk),
         Command::Completions(arguments) => commands::completions::run(&arguments),
     };
     match result {

@@ -1,11 +1,13 @@
 //! The output folder: the completed photo, the candidates, the report, the fidelity map and the sheet.
 
+use crate::credentials::{CredentialArguments, attach};
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::supervised;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
 use realfill::pipeline::{Candidate, Completion, Fidelity, Report, finish};
+use realfill_credentials::{Identity, Signer};
 use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
 use realfill_vision::save::{Saved, Wanted, check_output_folder, losses, write_whole};
@@ -41,6 +43,8 @@ pub struct OutputArguments {
     /// A program watches: a line on the standard input stops the work, its end ends it at once, and previews are kept
     #[arg(long, hide = true)]
     pub supervised: bool,
+    #[command(flatten)]
+    pub credentials: CredentialArguments,
 }
 
 /// Formats that are written.
@@ -102,13 +106,20 @@ impl OutputArguments {
         }
     }
 
-    /// Writes everything of a finished job; returns the completed photo's path and what to know about it.
+    /// Writes everything of a finished job, the photo signed by `identity`; returns the completed photo's path, what to know
+    /// about it, and who signed.
     ///
     /// # Errors
     /// [`Failure::Failed`]; what was written before stays.
-    pub fn write(&self, scene: &Scene, completion: &Completion) -> Result<Saved, Failure> {
-        let saved = self.save_photo(scene, &completion.photo, &self.output.join("completed"))?;
-        self.write_completions(scene, completion)?;
+    pub fn write(
+        &self,
+        scene: &Scene,
+        completion: &Completion,
+        identity: Option<&Identity>,
+    ) -> Result<Written, Failure> {
+        let stem = self.output.join("completed");
+        let (saved, signer) = self.save_photo(scene, &completion.photo, &completion.report, identity, &stem)?;
+        self.write_completions(scene, completion, identity)?;
         write_candidates(&self.output.join("candidates"), &completion.candidates)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
@@ -116,29 +127,45 @@ impl OutputArguments {
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
         }
         write_sheet(&self.output, scene, completion)?;
-        Ok(saved)
+        Ok(Written { saved, signer: signer? })
     }
 
-    /// The photo without what lies outside the frame; its format is the extension.
-    fn save_photo(&self, scene: &Scene, photo: &Photo, stem: &Path) -> Result<Saved, Failure> {
+    /// The photo without what lies outside the frame, signed; its format is the extension. Who signed it, if anyone could.
+    fn save_photo(
+        &self,
+        scene: &Scene,
+        photo: &Photo,
+        report: &Report,
+        identity: Option<&Identity>,
+        stem: &Path,
+    ) -> Result<(Saved, Result<Option<Signer>, Failure>), Failure> {
         let (photo, mask) = match scene.frame {
             None => (photo.clone(), scene.mask.clone()),
             Some(frame) => (photo.clone().cut_to(frame), scene.mask.cut_to(frame)),
         };
         let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
-        photo.save_completed(&mask, stem, wanted).or_failed()
+        let mut saved = photo.save_completed(&mask, stem, wanted).or_failed()?;
+        let signer = attach(identity, &mut saved, scene, &mask, report);
+        Ok((saved, signer))
     }
 
     /// The photo by every candidate but the best, where that is asked for.
-    fn write_completions(&self, scene: &Scene, completion: &Completion) -> Result<(), Failure> {
+    fn write_completions(
+        &self,
+        scene: &Scene,
+        completion: &Completion,
+        identity: Option<&Identity>,
+    ) -> Result<(), Failure> {
         if !self.complete_all {
             return Ok(());
         }
         let folder = self.output.join("completions");
         emptied(&folder)?;
         for (rank, candidate) in completion.candidates.iter().enumerate().skip(1) {
-            let photo = finish(scene, &candidate.picture, &completion.guide, &completion.mask, &completion.report.config);
-            self.save_photo(scene, &photo, &folder.join(format!("{:03}-{}", rank + 1, candidate.seed)))?;
+            let photo =
+                finish(scene, &candidate.picture, &completion.guide, &completion.mask, &completion.report.config);
+            let stem = folder.join(format!("{:03}-{}", rank + 1, candidate.seed));
+            self.save_photo(scene, &photo, &completion.report, identity, &stem)?.1?;
         }
         Ok(())
     }
@@ -150,6 +177,14 @@ fn emptied(folder: &Path) -> Result<(), Failure> {
         std::fs::remove_dir_all(folder).or_failed()?;
     }
     std::fs::create_dir_all(folder).or_failed()
+}
+
+/// A finished job's photo.
+pub struct Written {
+    /// Its file.
+    pub saved: Saved,
+    /// Who signed its content credentials, if it has any.
+    pub signer: Option<Signer>,
 }
 
 /// The candidates at the model's size, named by rank and seed; those of an older job go.

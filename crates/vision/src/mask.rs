@@ -3,6 +3,7 @@
 mod components;
 mod distance;
 mod read;
+mod rectangles;
 #[cfg(test)]
 mod tests;
 
@@ -93,6 +94,12 @@ impl Mask {
     /// The holes that hang together, each by itself (pixels that touch at a corner do).
     pub fn components(&self) -> Components {
         components::components(self)
+    }
+
+    /// Rectangles, at most `most`, that together hold every hole pixel, in reading order: where the holes are, in few words.
+    /// Several holes get one each; a frame around the photo becomes its four sides.
+    pub fn rectangles(&self, most: usize) -> Vec<Rect> {
+        rectangles::rectangles(self, most)
     }
 
     /// The mask at another size: a cell is hole if any pixel under it is, even in part. For latents of an image of

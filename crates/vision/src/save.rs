@@ -136,13 +136,21 @@ pub fn write_whole(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut io::BufWriter<&File>) -> io::Result<()>,
 ) -> Result<(), SaveError> {
-    let path = path.as_ref();
-    let attempt = || {
-        let temporary = Temporary::beside(path)?;
-        let mut writer = io::BufWriter::new(&temporary.file);
+    replace_whole(path.as_ref(), |file| {
+        let mut writer = io::BufWriter::new(&*file);
         write(&mut writer)?;
-        writer.flush()?;
-        drop(writer);
+        writer.flush()
+    })
+}
+
+/// As [`write_whole`], for writers that go back and read what they wrote.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn replace_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), SaveError> {
+    let attempt = || {
+        let mut temporary = Temporary::beside(path)?;
+        write(&mut temporary.file)?;
         temporary.file.sync_all()?;
         fs::rename(&temporary.path, path)?;
         sync_folder(path);
@@ -164,7 +172,7 @@ impl Temporary {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!(".{}.{}-{count}.tmp", name.to_string_lossy(), std::process::id());
         let path = path.with_file_name(name);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
         Ok(Self { file, path })
     }
 }

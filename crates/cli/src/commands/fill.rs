@@ -4,13 +4,12 @@ use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::interrupt;
 use crate::job::{Job, remove_checkpoints};
-use crate::output::OutputArguments;
+use crate::output::{OutputArguments, Written};
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags, preset, resolve};
 use crate::source::{ModelArguments, SceneArguments};
 use realfill::pipeline::{Completion, FillConfig, fill};
 use realfill::tuning::Preset;
-use realfill_vision::save::Saved;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,6 +21,7 @@ Examples:
   realfill fill --target erased.png --mask-from-alpha --reference a.jpg
   realfill fill --target photo.jpg --expand left=20%,top=300px --reference a.jpg
   realfill fill my-scene --aspect 16:9
+  realfill fill my-scene --sign-cert chain.pem --sign-key key.pem
   realfill fill my-scene --model path/to/stable-diffusion-inpainting --preset paper --device vulkan
   realfill fill my-scene --config settings.toml --candidates 8 --resume
 
@@ -79,6 +79,7 @@ impl Arguments {
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
     let config = arguments.settings()?;
+    let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     let job = Job::new(&scene, model.as_ref(), &config).or_failed()?;
@@ -94,24 +95,35 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let completion = fill(&scene, model.as_mut(), &config, folder, &mut |event| progress.hear(&event));
     progress.finish();
     let completion = completion.map_err(Failure::of_job)?;
-    let saved = arguments.output.write(&scene, &completion)?;
+    let written = arguments.output.write(&scene, &completion, identity.as_ref())?;
     remove_checkpoints(folder).or_failed()?;
-    conclude(&mut progress, &saved, &completion, clock.elapsed().as_secs_f64());
+    conclude(&mut progress, &written, &completion, clock.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// The last lines: where the picture is, how far it is true, how long it took.
-pub fn conclude(progress: &mut Progress, saved: &Saved, completion: &Completion, secs: f64) {
-    let path = &saved.path;
-    let told = [supported(completion), format!("took {}", duration(secs))];
+pub fn conclude(progress: &mut Progress, written: &Written, completion: &Completion, secs: f64) {
+    let (saved, path) = (&written.saved, &written.saved.path);
+    let signer = written.signer.as_ref();
+    let told = [supported(completion), credentials(written), format!("took {}", duration(secs))];
     let notes = saved.notes.iter().map(|note| format!("note: {note}"));
     let lines: Vec<String> =
         std::iter::once(format!("completed photo: {}", path.display())).chain(notes).chain(told).collect();
     let report = serde_json::to_value(&completion.report).unwrap_or_default();
     progress.conclude(
         &lines,
-        json!({ "event": "done", "completed": path, "notes": saved.notes, "secs": secs, "report": report }),
+        json!({ "event": "done", "completed": path, "notes": saved.notes, "signer": signer.map(|signer| &signer.name), "secs": secs, "report": report }),
     );
+}
+
+fn credentials(written: &Written) -> String {
+    match &written.signer {
+        Some(signer) if signer.self_made => {
+            format!("content credentials: signed by {}, self-made and so untrusted by verifiers", signer.name)
+        }
+        Some(signer) => format!("content credentials: signed by {}", signer.name),
+        None => "content credentials: none".into(),
+    }
 }
 
 fn supported(completion: &Completion) -> String {

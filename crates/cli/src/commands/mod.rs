@@ -8,3 +8,4 @@ pub mod pretrain;
 pub mod sample;
 pub mod serve;
 pub mod tune;
+pub mod verify;

@@ -58,6 +58,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         tune: None,
     };
     let mut config = resolve(None, arguments.config.as_ref(), &flags).or_bad_input()?;
+    let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     config.tune.iterations = 0;
@@ -79,8 +80,8 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         Failure::Stopped(_) => Failure::Stopped("stopped; run the same command again".into()),
         other => other,
     })?;
-    let saved = arguments.output.write(&scene, &completion)?;
-    conclude(&mut progress, &saved, &completion, clock.elapsed().as_secs_f64());
+    let written = arguments.output.write(&scene, &completion, identity.as_ref())?;
+    conclude(&mut progress, &written, &completion, clock.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -277,3 +277,31 @@ fn too_few_photos_to_train_on_says_how_many() {
         .stderr(contains("holds 2 photos; at least 32"));
     assert!(!output.exists());
 }
+
+#[test]
+fn credentials_that_cannot_sign_are_refused_before_the_work() {
+    let folder = scene();
+    let identity = |name: &str| {
+        let data = folder.path().join(name);
+        realfill().args(["fill", "nowhere"]).env("REALFILL_DATA", &data).assert().code(2).stderr(contains("nowhere"));
+        data.join("identity.pem").to_str().unwrap().to_owned()
+    };
+    let (mine, other) = (identity("mine"), identity("other"));
+    let picture = folder.path().join("scene/target/target.png").to_str().unwrap().to_owned();
+    let given = |certificate: &str, key: &str, words: &[&str]| {
+        refuses(folder.path(), &["--sign-cert", certificate, "--sign-key", key], words);
+    };
+    given(&mine, &other, &["does not match the certificate"]);
+    given(&picture, &mine, &["target.png", "PEM"]);
+    given("nowhere.pem", &mine, &["cannot read nowhere.pem"]);
+    refuses(folder.path(), &["--sign-cert", &mine], &["--sign-key"]);
+}
+
+#[test]
+fn verify_refuses_what_is_no_picture() {
+    let folder = scene();
+    let words = folder.path().join("words.txt");
+    fs::write(&words, "words").unwrap();
+    realfill().arg("verify").arg(&words).assert().code(2).stderr(contains("words.txt is no picture"));
+    realfill().args(["verify", "nowhere.jpg"]).assert().code(2).stderr(contains("nowhere.jpg"));
+}

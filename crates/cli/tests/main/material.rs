@@ -16,8 +16,14 @@ pub const SHORT: [&str; 10] =
 /// The program, with no model cache and no network but what a test gives.
 pub fn realfill() -> Command {
     let mut command = Command::cargo_bin("realfill").expect("the program is built");
-    command.env("HF_HOME", "/nowhere").env("HF_ENDPOINT", "http://127.0.0.1:9");
+    command.env("HF_HOME", "/nowhere").env("HF_ENDPOINT", "http://127.0.0.1:9").env("REALFILL_DATA", data());
     command
+}
+
+/// The folder of the identity that the tests sign with, made once for all of them.
+pub fn data() -> &'static Path {
+    static MADE: OnceLock<TempDir> = OnceLock::new();
+    MADE.get_or_init(|| TempDir::new().unwrap()).path()
 }
 
 /// A folder with `scene/` in the usual layout: a target with a hole and two references.

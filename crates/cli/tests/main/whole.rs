@@ -63,7 +63,36 @@ fn fill_writes_everything_and_leaves_known_pixels_alone() {
         .assert()
         .success();
     let (again, first) = (folder.path().join("again/completed.png"), out.join("completed.png"));
-    assert_eq!(fs::read(again).unwrap(), fs::read(first).unwrap(), "the adapter alone gives another picture");
+    assert_eq!(pixels(&again), pixels(&first), "the adapter alone gives another picture");
+    tells_what_was_done(&again);
+    realfill().arg("verify").arg(out.join("sheet.png")).assert().code(1).stdout(contains("no content credentials"));
+}
+
+/// `verify` reads the credentials of a completed photo, and finds a changed byte.
+fn tells_what_was_done(completed: &Path) {
+    let told = realfill()
+        .arg("verify")
+        .arg(completed)
+        .assert()
+        .success()
+        .stdout(contains("intact").and(contains("untrusted")));
+    told.stdout(contains("target.png").and(contains("0.png")).and(contains("14×11 pixels at 26, 21")));
+    let read = realfill().args(["verify", "--json"]).arg(completed).assert().success();
+    let verdict: serde_json::Value = serde_json::from_slice(&read.get_output().stdout).unwrap();
+    assert_eq!((&verdict["state"], &verdict["trusted"]), (&"intact".into(), &false.into()), "{verdict}");
+    assert_eq!(verdict["changes"][1]["source_type"], "compositeWithTrainedAlgorithmicMedia");
+    let mut bytes = fs::read(completed).unwrap();
+    let pixels = bytes.windows(4).position(|window| window == b"IDAT").unwrap() + 100;
+    bytes[pixels] ^= 1;
+    let changed = completed.with_file_name("changed.png");
+    fs::write(&changed, bytes).unwrap();
+    realfill()
+        .arg("verify")
+        .arg(&changed)
+        .assert()
+        .code(1)
+        .stdout(contains("ALTERED"))
+        .stderr(contains("not as it was signed"));
 }
 
 #[test]
@@ -98,7 +127,10 @@ fn a_jpeg_target_becomes_a_jpeg_with_its_blocks_or_what_is_asked_for() {
         far && after.get_pixel(*x, *y) != *pixel
     });
     assert_eq!(changed_far.count(), 0);
-    fill(folder.path(), "png", &["--iterations", "0", "--format", "png"]).assert().success();
+    realfill().arg("verify").arg(folder.path().join("out/completed.jpg")).assert().success();
+    let plain = ["--iterations", "0", "--format", "png", "--no-credentials"];
+    fill(folder.path(), "png", &plain).assert().success().stdout(contains("content credentials: none"));
+    realfill().arg("verify").arg(folder.path().join("png/completed.png")).assert().code(1);
     assert_eq!(changed(&before, &pixels(&folder.path().join("png/completed.png"))).0, 0);
     let moved = ["--iterations", "0", "--expand", "left=3px"];
     fill(folder.path(), "moved", &moved).assert().success().stdout(contains("note: the result is a PNG"));

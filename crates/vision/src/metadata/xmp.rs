@@ -10,6 +10,7 @@ const IPTC_EXTENSION: &str = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
 const TIFF: &str = "http://ns.adobe.com/tiff/1.0/";
 const EXIF: &str = "http://ns.adobe.com/exif/1.0/";
 const XMP: &str = "http://ns.adobe.com/xap/1.0/";
+const DUBLIN_CORE_TERMS: &str = "http://purl.org/dc/terms/";
 
 /// IPTC's term for a picture that was partly made by a trained model (NewsCodes, digital source type).
 const MARK: &str = concat!(
@@ -89,6 +90,8 @@ fn is_outdated(namespace: ResolveResult, name: &str, strip_gps: bool) -> bool {
         IPTC_EXTENSION => name == "DigitalSourceType" || strip_gps && name.starts_with("Location"),
         TIFF => name == "Orientation",
         XMP => name == "Thumbnails",
+        // Where the content credentials of the old picture are.
+        DUBLIN_CORE_TERMS => name == "provenance",
         EXIF => strip_gps && name.starts_with("GPS"),
         _ => false,
     }

@@ -9,6 +9,7 @@ const APP1: u8 = 0xE1;
 const APP2: u8 = 0xE2;
 const PHOTOSHOP: u8 = 0xED;
 const ADOBE: u8 = 0xEE;
+const APP11: u8 = 0xEB;
 const COMMENT: u8 = 0xFE;
 
 const EXIF_NAME: &[u8] = b"Exif\0\0";
@@ -26,9 +27,10 @@ const JFIF_HEAD: usize = 12;
 /// source's goes along but what decoding needs.
 ///
 /// Left out: small pictures of what was there before (JFIF, JFXX), and pictures behind the picture (MPF), which show
-/// it too and whose places would be wrong. What is too long for a segment is left out and told in `notes`.
+/// it too and whose places would be wrong, and content credentials, which are of the file as it was. What is too long for a segment is left out and told in `notes`.
 pub(super) fn segments(photo: &Photo, source: &[Segment], strip: bool, notes: &mut Vec<String>) -> Vec<Segment> {
     let (mut first, mut last) = (Vec::new(), Vec::new());
+    let credentials: Vec<_> = source.iter().filter(|segment| begins_credentials(segment)).map(box_number).collect();
     for segment in source {
         let named = |name: &[u8]| segment.data.starts_with(name);
         match segment.marker {
@@ -40,6 +42,7 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: bool, notes: &m
             APP1 if named(EXIF_NAME) || named(XMP_NAME) => {}
             APP2 if named(ICC_NAME) || named(b"MPF\0") => {}
             PHOTOSHOP if named(PHOTOSHOP_NAME) => {}
+            APP11 if credentials.contains(&box_number(segment)) => {}
             ADOBE => last.push(segment.clone()),
             0xE1..=0xEF | COMMENT if strip => {}
             _ => last.push(segment.clone()),
@@ -59,6 +62,18 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: bool, notes: &m
     first.extend(photo.icc.iter().flat_map(|icc| profile(icc)));
     first.append(&mut last);
     first
+}
+
+/// Which box a JUMBF segment is a part of (ISO/IEC 19566-5, D.2); `None` for other segments.
+fn box_number(segment: &Segment) -> Option<[u8; 2]> {
+    let data = segment.data.strip_prefix(b"JP").filter(|_| segment.marker == APP11)?;
+    data.get(..2)?.try_into().ok()
+}
+
+/// Whether it is the first part of a box of content credentials (C2PA 2.2, 11.1.4.2): behind number and count, the heads of
+/// the box and of its description, with the type that begins with `c2pa`.
+fn begins_credentials(segment: &Segment) -> bool {
+    box_number(segment).is_some() && segment.data.get(24..28) == Some(b"c2pa")
 }
 
 /// A profile in as many segments as it needs (ICC.1:2022, B.4).
