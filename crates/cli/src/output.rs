@@ -47,6 +47,7 @@ pub enum Format {
     Jpeg,
     Webp,
     Tiff,
+    Avif,
     Bmp,
 }
 
@@ -57,6 +58,7 @@ impl Format {
             Self::Jpeg => ImageFormat::Jpeg,
             Self::Webp => ImageFormat::WebP,
             Self::Tiff => ImageFormat::Tiff,
+            Self::Avif => ImageFormat::Avif,
             Self::Bmp => ImageFormat::Bmp,
         }
     }
