@@ -54,6 +54,7 @@ pub enum Format {
     Jpeg,
     Webp,
     Tiff,
+    Avif,
     Bmp,
 }
 
@@ -64,6 +65,7 @@ impl Format {
             Self::Jpeg => ImageFormat::Jpeg,
             Self::Webp => ImageFormat::WebP,
             Self::Tiff => ImageFormat::Tiff,
+            Self::Avif => ImageFormat::Avif,
             Self::Bmp => ImageFormat::Bmp,
         }
     }

@@ -24,6 +24,13 @@ pub(crate) fn defect(icc: &[u8]) -> Option<String> {
     }
 }
 
+/// Whether the profile says the same as sRGB.
+pub(crate) fn is_srgb(icc: &[u8]) -> bool {
+    let profile = ColorProfile::new_from_slice(icc).ok().filter(|profile| profile.color_space == DataColorSpace::Rgb);
+    let transform = profile.and_then(|profile| transform(&profile, &ColorProfile::new_srgb()).ok());
+    transform.is_some_and(|transform| changes_nothing(&transform))
+}
+
 /// A reference in the target's colours. Grey ones, and those whose profile says the same, stay as they are; others get
 /// 16 bits a channel. Colours that the target's profile cannot hold move to the nearest it can.
 pub fn in_colours_of(reference: Photo, target: &Photo) -> Photo {

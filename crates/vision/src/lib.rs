@@ -2,6 +2,7 @@
 //!
 //! Pictures in work are [`image::Rgb32FImage`]: interleaved RGB, 0 to 1, in the photo's own (gamma) encoding.
 
+mod avif;
 pub mod blend;
 pub mod canvas;
 pub mod colour;

@@ -2,6 +2,8 @@
 
 mod decode;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use decode::describes;
@@ -16,8 +18,11 @@ use thiserror::Error;
 /// sensor, and takes 2.4 GB as `f32`.
 pub const MAX_MEGAPIXELS: u64 = 200;
 
-/// The formats that are read and written, as messages name them.
-pub const FORMATS: &str = "JPEG, PNG, WebP, TIFF and BMP";
+/// The formats that work, as messages name them.
+pub const FORMATS: &str = "JPEG, PNG, WebP, TIFF, AVIF and BMP, and JPEG XL to read";
+
+/// The formats that are written, as messages name them.
+pub const WRITTEN_FORMATS: &str = "JPEG, PNG, WebP, TIFF, AVIF and BMP";
 
 /// A decoded photo, EXIF orientation already applied.
 #[derive(Clone, Debug)]
@@ -26,7 +31,7 @@ pub struct Photo {
     pub pixels: DynamicImage,
     /// Where it was read from; empty for a picture made in memory.
     pub path: PathBuf,
-    /// The format its content had; `None` for a picture made in memory.
+    /// The format its content had, where it is one that is written; `None` too for a picture made in memory.
     pub format: Option<ImageFormat>,
     /// The ICC profile, where there is one and it describes `pixels` (a CMYK profile is dropped with the CMYK values).
     pub icc: Option<Vec<u8>>,
@@ -72,12 +77,12 @@ pub enum PhotoError {
         found: String,
     },
     /// The file is cut short, damaged, or uses a variant of its format that is not read.
-    #[error("{} cannot be decoded as {format:?}: {reason}; export it again ({FORMATS} work)", path.display())]
+    #[error("{} cannot be decoded as {format}: {reason}; export it again ({FORMATS} work)", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
         /// The format of its content.
-        format: ImageFormat,
+        format: String,
         /// What the decoder said.
         reason: String,
     },

@@ -11,7 +11,7 @@ pub use encode::losses;
 pub(crate) use segments::photoshop;
 
 use crate::Photo;
-use crate::photo::FORMATS;
+use crate::photo::WRITTEN_FORMATS as FORMATS;
 use image::ImageFormat;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -71,7 +71,7 @@ pub enum SaveError {
 
 impl Photo {
     /// Writes the photo in the format that the extension names (without one, its own, or PNG), whole or not at all.
-    /// JPEG is written at quality 95, WebP without loss. Depth, alpha, profile and EXIF are kept as far as the format
+    /// JPEG is written at quality 95, WebP and AVIF without loss. Depth, alpha, profile and EXIF are kept as far as the format
     /// (and its encoder) can hold them.
     ///
     /// # Errors
@@ -105,6 +105,7 @@ fn extension_of(format: ImageFormat) -> &'static str {
         ImageFormat::WebP => "webp",
         ImageFormat::Tiff => "tif",
         ImageFormat::Bmp => "bmp",
+        ImageFormat::Avif => "avif",
         _ => "png",
     }
 }

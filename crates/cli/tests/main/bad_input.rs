@@ -8,7 +8,7 @@ use realfill_models::sd::{Preset, write_random_checkpoint};
 use std::fs;
 use std::path::Path;
 
-const FORMATS: &str = "JPEG, PNG, WebP, TIFF and BMP";
+const FORMATS: &str = "JPEG, PNG, WebP, TIFF, AVIF and BMP";
 
 /// `fill` on a scene refuses, says every one of `words`, and leaves no output folder.
 fn refuses(folder: &Path, options: &[&str], words: &[&str]) {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-const NAMES: [&str; 4] = ["completed.jpg", "completed.png", "completed.webp", "completed.tif"];
+const NAMES: [&str; 5] = ["completed.jpg", "completed.png", "completed.webp", "completed.tif", "completed.avif"];
 
 fn signed(folder: &TempDir, name: &str) -> std::path::PathBuf {
     let (target, completed) = (photo(folder.path(), "target.png", 0), photo(folder.path(), name, 1));
@@ -87,6 +87,7 @@ fn picture_bytes(name: &str, bytes: &[u8]) -> [usize; 3] {
     match name {
         "completed.jpg" => [100, 300, bytes.len() - find(&[0xFF, 0xDA]) - 10].map(|by| find(&[0xFF, 0xDA]) + by),
         "completed.png" => [100, 300, 500].map(|by| find(b"IDAT") + by),
+        "completed.avif" => [100, 300, 500].map(|by| find(b"mdat") + by),
         "completed.webp" => [100, 300, 500].map(|by| find(b"VP8L") + by),
         _ => [100, 300, 500], // the strips come first
     }

@@ -2,10 +2,12 @@
 
 use super::{MAX_MEGAPIXELS, Origin, Photo, PhotoError};
 use crate::save::photoshop;
-use crate::{colour, jpeg, metadata};
+use crate::{avif, colour, jpeg, metadata};
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use jxl_oxide::JxlImage;
+use jxl_oxide::integration::JxlDecoder;
 use std::io::{Cursor, Error, ErrorKind};
 use std::path::Path;
 
@@ -16,8 +18,8 @@ const MAX_FILE_BYTES: u64 = 2 << 30;
 const MAX_SIDE_BYTES: u64 = 512 << 20;
 
 /// The formats that are read; others that the `image` crate recognises are refused by name.
-const READABLE: [ImageFormat; 5] =
-    [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp];
+const READABLE: [ImageFormat; 6] =
+    [ImageFormat::Avif, ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp];
 
 /// The file's content, refused where it is too long to be a photo.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, PhotoError> {
@@ -32,16 +34,57 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, PhotoError> {
     std::fs::read(path).map_err(fail)
 }
 
+/// What a file's content is.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Known(ImageFormat),
+    JpegXl,
+}
+
+/// What a file holds, as stored.
+struct Content {
+    pixels: DynamicImage,
+    stored_size: (u32, u32),
+    orientation: Orientation,
+    icc: Option<Vec<u8>>,
+    exif: Option<Vec<u8>>,
+    xmp: Option<Vec<u8>>,
+    iptc: Option<Vec<u8>>,
+}
+
 /// Decodes `bytes` to an upright photo that calls itself `path`.
 pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
-    let format = recognise(bytes, path)?;
-    let broken = |reason: String| PhotoError::Broken { path: path.to_owned(), format, reason };
+    let kind = recognise(bytes, path)?;
+    let content = match kind {
+        Kind::Known(ImageFormat::Avif) => of_avif(bytes, path)?,
+        Kind::Known(format) => of_known(bytes, format, path)?,
+        Kind::JpegXl => of_jpeg_xl(bytes, path)?,
+    };
+    let Content { mut pixels, stored_size, orientation, icc, exif, xmp, iptc } = content;
+    let mut doubts = exif.as_ref().map_or_else(Vec::new, |exif| metadata::doubts(exif, stored_size));
+    pixels.apply_orientation(orientation);
+    let icc = icc.filter(|profile| describes(profile, &pixels)).filter(|profile| {
+        let defect = colour::defect(profile);
+        doubts.extend(defect.iter().map(|defect| format!("its colour profile is broken ({defect}); sRGB is used")));
+        defect.is_none()
+    });
+    let (format, is_jpeg) = match kind {
+        Kind::Known(format) => (Some(format), format == ImageFormat::Jpeg),
+        Kind::JpegXl => (None, false),
+    };
+    let origin = is_jpeg.then(|| Origin { bytes: bytes.into(), orientation, at: (0, 0) });
+    let (exif, path) = (exif.map(upright_exif), path.to_owned());
+    let doubts = doubts.into_iter().map(|doubt| format!("{}: {doubt}", path.display())).collect();
+    Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, origin, doubts })
+}
+
+fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, PhotoError> {
+    let broken = |reason: String| broken(path, format!("{format:?}"), reason);
     if format == ImageFormat::Jpeg && !jpeg_reaches_its_end(bytes) {
         return Err(broken("the file is cut short".into()));
     }
     let mut decoder = open_decoder(bytes, format).map_err(|error| broken(explain(&error)))?;
     check_size(decoder.dimensions(), path)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let icc = if format == ImageFormat::Tiff { tiff_profile(bytes) } else { decoder.icc_profile().ok().flatten() };
     let exif = match format {
         ImageFormat::Tiff => metadata::described_by(bytes),
@@ -57,36 +100,95 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
         ImageFormat::Png => decoder.iptc_metadata().ok().flatten().and_then(|text| metadata::from_png_text(&text)),
         _ => None,
     };
-    let mut doubts = exif.as_ref().map_or_else(Vec::new, |exif| metadata::doubts(exif, decoder.dimensions()));
-    let mut pixels = DynamicImage::from_decoder(decoder).map_err(|error| broken(explain(&error)))?;
-    pixels.apply_orientation(orientation);
-    let icc = icc.filter(|profile| describes(profile, &pixels)).filter(|profile| {
-        let defect = colour::defect(profile);
-        doubts.extend(defect.iter().map(|defect| format!("its colour profile is broken ({defect}); sRGB is used")));
-        defect.is_none()
-    });
-    let origin = (format == ImageFormat::Jpeg).then(|| Origin { bytes: bytes.into(), orientation, at: (0, 0) });
-    let (format, exif, path) = (Some(format), exif.map(upright_exif), path.to_owned());
-    let doubts = doubts.into_iter().map(|doubt| format!("{}: {doubt}", path.display())).collect();
-    Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, origin, doubts })
+    let (stored_size, orientation) = (decoder.dimensions(), decoder.orientation());
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let pixels = DynamicImage::from_decoder(decoder).map_err(|error| broken(explain(&error)))?;
+    Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc })
 }
 
-fn recognise(bytes: &[u8], path: &Path) -> Result<ImageFormat, PhotoError> {
+/// The container says how the picture is to be turned; what EXIF says of that does not count (ISO/IEC 23000-22, 7.3.6.7).
+fn of_avif(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
+    let broken = |error: avif::AvifError| broken(path, "AVIF".into(), error.to_string());
+    let stored_size = avif::size(bytes).map_err(broken)?;
+    check_size(stored_size, path)?;
+    let avif::Avif { pixels, orientation, icc, exif, xmp } = avif::decode(bytes).map_err(broken)?;
+    Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc: None })
+}
+
+/// The decoder turns the picture as the file says; what EXIF says of that does not count (ISO/IEC 18181-2, B.6).
+fn of_jpeg_xl(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
+    let broken = |error: ImageError| broken(path, "JPEG XL".into(), explain(&error));
+    let mut decoder = JxlDecoder::new(Cursor::new(bytes)).map_err(broken)?;
+    let stored_size = decoder.dimensions();
+    check_size(stored_size, path)?;
+    decoder.set_limits(limits()).map_err(broken)?;
+    if !jpeg_xl_reaches_its_end(bytes) {
+        return Err(broken(ImageError::IoError(ErrorKind::UnexpectedEof.into())));
+    }
+    let icc = decoder.icc_profile().ok().flatten().filter(|icc| !colour::is_srgb(icc));
+    let exif = decoder.exif_metadata().ok().flatten().filter(|block| !block.is_empty());
+    let xmp = avif::box_content(bytes, b"xml ").map(<[u8]>::to_vec);
+    let pixels = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    Ok(Content { pixels, stored_size, orientation: Orientation::NoTransforms, icc, exif, xmp, iptc: None })
+}
+
+/// Whether every part of every frame is there. The decoder paints what is missing and says nothing.
+fn jpeg_xl_reaches_its_end(bytes: &[u8]) -> bool {
+    JxlImage::builder().read(Cursor::new(bytes)).is_ok_and(|image| image.is_loading_done())
+}
+
+fn broken(path: &Path, format: String, reason: String) -> PhotoError {
+    PhotoError::Broken { path: path.to_owned(), format, reason }
+}
+
+fn recognise(bytes: &[u8], path: &Path) -> Result<Kind, PhotoError> {
     let refuse = |found: String| Err(PhotoError::NotAPicture { path: path.to_owned(), found });
+    if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL \x0D\x0A\x87\x0A") {
+        return Ok(Kind::JpegXl);
+    }
+    match brands(bytes) {
+        Some(Brands::Avif) => return Ok(Kind::Known(ImageFormat::Avif)),
+        Some(Brands::Heic) => return refuse(HEIC.into()),
+        None => {}
+    }
     match image::guess_format(bytes) {
-        Ok(format) if READABLE.contains(&format) => Ok(format),
+        Ok(format) if READABLE.contains(&format) => Ok(Kind::Known(format)),
         Ok(other) => refuse(format!("a picture in the format {other:?}")),
         Err(_) if bytes.is_empty() => refuse("empty".into()),
         Err(_) => refuse("not a picture".into()),
     }
 }
 
+const HEIC: &str = "a HEIC picture, whose compression is patented and not built in; convert it first, with \
+    `heif-convert photo.heic photo.png`, `magick photo.heic photo.png`, or by exporting it as JPEG";
+
+enum Brands {
+    Avif,
+    Heic,
+}
+
+/// What kind of ISO base media file it is (AV1 image file format, 6; ISO/IEC 23008-12, annex B).
+fn brands(bytes: &[u8]) -> Option<Brands> {
+    let content = avif::box_content(bytes, b"ftyp").filter(|_| bytes.get(4..8) == Some(b"ftyp"))?;
+    let mut brands = content.chunks_exact(4);
+    let any = |wanted: &[&[u8]]| brands.clone().any(|brand| wanted.contains(&brand));
+    if any(&[b"avif", b"avis"]) {
+        return Some(Brands::Avif);
+    }
+    let is_heic = any(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"]) || brands.next() == Some(b"mif1");
+    is_heic.then_some(Brands::Heic)
+}
+
 fn open_decoder<'a>(bytes: &'a [u8], format: ImageFormat) -> Result<impl ImageDecoder + 'a, ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits());
+    reader.into_decoder()
+}
+
+fn limits() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_MEGAPIXELS * 1_000_000 * 8 + MAX_SIDE_BYTES);
-    reader.limits(limits);
-    reader.into_decoder()
+    limits
 }
 
 /// `image` 0.25 lets a TIFF's profile be no larger than its pixels once limits are set, so it is read without them (the

@@ -57,6 +57,9 @@ impl Photo {
         notes: &mut Vec<String>,
     ) -> (ImageFormat, Result<Vec<u8>, String>) {
         let format = wanted.format.or(self.format).unwrap_or(ImageFormat::Png);
+        if wanted.format.or(self.format).is_none() && !self.path.as_os_str().is_empty() {
+            notes.push("the result is a PNG, because JPEG XL is read but not written".into());
+        }
         let plainly = |format, notes: &mut Vec<String>| encode(self, format, notes).map_err(|error| error.to_string());
         let Some(origin) = self.origin.as_ref().filter(|_| format == ImageFormat::Jpeg) else {
             return (format, plainly(format, notes));

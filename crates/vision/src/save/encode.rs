@@ -1,6 +1,7 @@
 //! From a photo to a file's bytes.
 
 use super::segments::segments;
+use crate::avif::{self, Description};
 use crate::photo::describes;
 use crate::{Mask, Photo, jpeg, metadata};
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder};
@@ -10,8 +11,8 @@ use image_webp::WebPEncoder;
 use std::io::Cursor;
 
 /// The formats that are written.
-pub(super) const WRITABLE: [ImageFormat; 5] =
-    [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp];
+pub(super) const WRITABLE: [ImageFormat; 6] =
+    [ImageFormat::Avif, ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp];
 
 /// High enough that an eye sees no loss; what cameras call "fine".
 const JPEG_QUALITY: u8 = 95;
@@ -28,6 +29,7 @@ pub(super) fn encode(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>
             return Ok(jpeg::with_segments(&bytes, &segments));
         }
         ImageFormat::WebP => write_webp(&mut bytes, photo, icc, &pixels)?,
+        ImageFormat::Avif => bytes = avif_of(photo, icc.as_deref(), &pixels, notes)?,
         ImageFormat::Bmp => write(BmpEncoder::new(&mut bytes), None, None, &pixels)?,
         ImageFormat::Tiff => {
             write(TiffEncoder::new(Cursor::new(&mut bytes)), icc, None, &pixels)?;
@@ -43,7 +45,7 @@ pub(super) fn encode(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>
     Ok(bytes)
 }
 
-/// WebP has no place for the IPTC record, and BMP none for anything.
+/// WebP and AVIF have no place for the IPTC record, and BMP none for anything.
 fn tell_left_out(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>) {
     let bmp = format == ImageFormat::Bmp;
     let parts = [
@@ -89,12 +91,24 @@ fn write_webp(bytes: &mut Vec<u8>, photo: &Photo, icc: Option<Vec<u8>>, pixels: 
         .map_err(|error| ImageError::Encoding(EncodingError::new(ImageFormat::WebP.into(), error)))
 }
 
+fn avif_of(photo: &Photo, icc: Option<&[u8]>, pixels: &DynamicImage, notes: &mut Vec<String>) -> ImageResult<Vec<u8>> {
+    let description = Description { icc, exif: photo.exif.as_deref(), xmp: photo.xmp.as_deref() };
+    let encoded = avif::encode(pixels, &description)
+        .map_err(|error| ImageError::Encoding(EncodingError::new(ImageFormat::Avif.into(), error)))?;
+    if !encoded.exact {
+        notes.push("some pixels of the AVIF differ by a step or two of 10 bits from the photo's; as a PNG or TIFF all are kept".into());
+    }
+    Ok(encoded.bytes)
+}
+
 /// What of a photo's known pixels the format cannot hold, in words: "alpha", "16 bits a channel".
 pub fn losses(photo: &Photo, mask: &Mask, format: ImageFormat) -> Vec<&'static str> {
     let (before, after) = (photo.pixels.color(), nearest(photo.pixels.color(), format));
     let bits = |colour: ColorType| colour.bits_per_pixel() / u16::from(colour.channel_count());
     let alpha = before.has_alpha() && !after.has_alpha() && is_transparent(&photo.pixels, mask);
-    let parts = [("alpha", alpha), ("16 bits a channel", bits(after) < bits(before))];
+    // AVIF holds 12 bits, which is all of a photo that was an AVIF.
+    let twelve = format == ImageFormat::Avif && photo.format != Some(format) && bits(before) > 8;
+    let parts = [("alpha", alpha), ("16 bits a channel", bits(after) < bits(before) || twelve)];
     parts.into_iter().filter(|(_, lost)| *lost).map(|(name, _)| name).collect()
 }
 
@@ -115,8 +129,8 @@ fn nearest(colour: ColorType, format: ImageFormat) -> ColorType {
         (ImageFormat::WebP | ImageFormat::Bmp, Rgba16 | Rgba32F) => Rgba8,
         (ImageFormat::Tiff, La8) => Rgba8,
         (ImageFormat::Tiff, La16) => Rgba16,
-        (ImageFormat::Png, Rgb32F) => Rgb16,
-        (ImageFormat::Png, Rgba32F) => Rgba16,
+        (ImageFormat::Png | ImageFormat::Avif, Rgb32F) => Rgb16,
+        (ImageFormat::Png | ImageFormat::Avif, Rgba32F) => Rgba16,
         (_, other) => other,
     }
 }

@@ -75,7 +75,7 @@ fn no_references_and_too_many_are_errors_that_say_how_many_are_needed() {
 fn a_reference_that_is_no_picture_is_an_error_that_names_it() {
     let scratch = Scratch::scene(&["0.png"]);
     fs::write(scratch.0.join("ref/1.heic"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap();
-    assert!(scratch.refusal().contains("1.heic is not a picture"), "{}", scratch.refusal());
+    assert!(scratch.refusal().contains("1.heic is a HEIC picture, whose"), "{}", scratch.refusal());
 }
 
 #[test]

@@ -1,0 +1,80 @@
+use super::*;
+use crate::test_folder::TestFolder;
+use crate::{Mask, Photo};
+use image::{GrayAlphaImage, GrayImage, ImageFormat, Luma, LumaA, Rgb, Rgb32FImage, RgbImage, Rgba, RgbaImage};
+
+/// Noise, which is the hardest to keep, with black and white.
+fn noise(x: u32, y: u32, channel: u32) -> u8 {
+    let mixed = (x * 73 + y * 151 + channel * 199 + 7).wrapping_mul(2_654_435_761);
+    match mixed >> 28 {
+        0 => 0,
+        1 => 255,
+        _ => (mixed >> 16) as u8,
+    }
+}
+
+fn pictures((width, height): (u32, u32)) -> Vec<DynamicImage> {
+    let n = noise;
+    vec![
+        RgbImage::from_fn(width, height, |x, y| Rgb([n(x, y, 0), n(x, y, 1), n(x, y, 2)])).into(),
+        RgbaImage::from_fn(width, height, |x, y| Rgba([n(x, y, 0), n(x, y, 1), n(x, y, 2), n(x, y, 3)])).into(),
+        GrayImage::from_fn(width, height, |x, y| Luma([n(x, y, 0)])).into(),
+        GrayAlphaImage::from_fn(width, height, |x, y| LumaA([n(x, y, 0), n(x, y, 1)])).into(),
+    ]
+}
+
+#[test]
+fn what_is_written_decodes_to_the_same_values() {
+    for size in [(64, 48), (97, 33), (17, 16)] {
+        for picture in pictures(size) {
+            let encoded = encode(&picture, &Description::default()).unwrap();
+            assert!(encoded.exact, "{size:?} {:?}", picture.color());
+            let read = decode(&encoded.bytes).unwrap();
+            assert_eq!(read.orientation, Orientation::NoTransforms);
+            assert_eq!(read.pixels.to_rgba8(), picture.to_rgba8(), "{size:?} {:?}", picture.color());
+            assert_eq!(read.pixels.color().channel_count(), picture.color().channel_count());
+        }
+    }
+}
+
+#[test]
+fn deep_pictures_are_kept_to_two_steps_of_ten_bits() {
+    let picture = image::ImageBuffer::<Rgba<u16>, _>::from_fn(40, 30, |x, y| {
+        Rgba([0, 1, 2, 3].map(|c| u16::from(noise(x, y, c)) << 8 | u16::from(noise(y, x, c))))
+    });
+    let encoded = encode(&picture.clone().into(), &Description::default()).unwrap();
+    let read = decode(&encoded.bytes).unwrap().pixels.to_rgba16();
+    let worst = read.iter().zip(picture.iter()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst <= Some(128), "{worst:?} of 65535");
+}
+
+#[test]
+fn what_is_said_about_the_picture_goes_along() {
+    let picture = &pictures((32, 24))[0];
+    let icc = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    let (exif, xmp) = (b"II*\0\x08\0\0\0\0\0\0\0\0\0".to_vec(), b"<x:xmpmeta/>".to_vec());
+    let description = Description { icc: Some(&icc), exif: Some(&exif), xmp: Some(&xmp) };
+    let read = decode(&encode(picture, &description).unwrap().bytes).unwrap();
+    assert_eq!((read.icc, read.exif, read.xmp), (Some(icc), Some(exif), Some(xmp)));
+    let plain = decode(&encode(picture, &Description::default()).unwrap().bytes).unwrap();
+    assert_eq!((plain.icc, plain.exif, plain.xmp), (None, None, None));
+}
+
+#[test]
+fn the_known_pixels_of_a_completed_avif_are_as_they_were() {
+    let folder = TestFolder::new();
+    let target = Photo::from_bytes(include_bytes!("../photo/samples/halved.avif"), "target.avif").unwrap();
+    let (width, height) = (target.width(), target.height());
+    assert_eq!(target.format, Some(ImageFormat::Avif));
+    let mask = Mask::from_fn(width, height, |x, y| (20..40).contains(&x) && (10..30).contains(&y));
+    let filled = Rgb32FImage::from_pixel(width, height, Rgb([0.2, 0.5, 0.8]));
+    let completed = crate::composite::composite(&target, &mask, &filled, 3.0);
+    let saved = completed.save_completed(&mask, &folder.join("completed"), Default::default()).unwrap();
+    assert!(saved.path.ends_with("completed.avif") && saved.notes.is_empty(), "{saved:?}");
+    let (before, after) = (target.pixels.to_rgb8(), Photo::open(&saved.path).unwrap().pixels.to_rgb8());
+    let differ = |inside: bool| {
+        let pixels = before.enumerate_pixels().filter(|(x, y, _)| mask.is_hole(*x, *y) == inside);
+        pixels.filter(|(x, y, pixel)| after.get_pixel(*x, *y) != *pixel).count()
+    };
+    assert_eq!((differ(false), differ(true) > 0), (0, true));
+}
