@@ -133,7 +133,7 @@ mod tests {
         let source = Source { colour: picture.clone(), usable };
         let out = exemplar_fill(&picture, &hole, &start, &[source]);
         let from = out.from[48 * 96 + 48].expect("a patch was found").1;
-        let value = |x: f32| if x.round() as u32 / 6 % 2 == 0 { 0.2 } else { 0.8 };
+        let value = |x: f32| if (x.round() as u32 / 6).is_multiple_of(2) { 0.2 } else { 0.8 };
         assert_eq!(value(from[0]), value(48.0), "{from:?}");
         let error: f32 =
             out.colour.iter().zip(picture.iter()).map(|(a, b)| (a - b).abs()).sum::<f32>() / (24.0 * 24.0 * 3.0);
