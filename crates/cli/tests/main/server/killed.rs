@@ -1,8 +1,9 @@
 //! A server that ends in the middle of a job, one way or the other: the next one goes on with it, and the job ends once,
-//! with the bytes that it would have had.
+//! with the pixels and the adapter's bytes that it would have had.
 
 use super::client::Server;
 use super::{id, request, scene};
+use realfill_vision::Photo;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -10,11 +11,12 @@ use tempfile::TempDir;
 
 const ITERATIONS: usize = 6;
 
-/// The completed photo and the adapter of a job.
+/// The completed photo's pixels and the adapter of a job: the photo's credentials say when they were signed, so its file differs.
 fn made(server: &Server, job: &str) -> [Vec<u8>; 2] {
     let results = server.get(&format!("/v1/jobs/{job}/results")).json();
     let completed = server.get(results["completed"].as_str().unwrap_or_else(|| panic!("{results}"))).body;
-    [completed, server.get(&format!("/v1/jobs/{job}/files/adapter%2Fembedded.safetensors")).body]
+    let pixels = Photo::from_bytes(&completed, "completed").expect("a picture").pixels.into_bytes();
+    [pixels, server.get(&format!("/v1/jobs/{job}/files/adapter%2Fembedded.safetensors")).body]
 }
 
 /// What a job makes that nothing interrupts.
