@@ -8,8 +8,8 @@ use anyhow::{Context, ensure};
 /// Runs the checks of CI, cheapest first.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Only these checks, in this order: readme, lockfile, format, web, dependencies, clippy, docs, quickstart, page,
-    /// tests.
+    /// Only these checks, in this order:
+    /// readme, lockfile, format, web, dependencies, clippy, docs, quickstart, page, tests.
     steps: Vec<String>,
 }
 
