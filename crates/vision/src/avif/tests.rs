@@ -38,6 +38,17 @@ fn what_is_written_decodes_to_the_same_values() {
 }
 
 #[test]
+fn single_pixels_in_flat_places_are_kept() {
+    let picture = RgbImage::from_fn(192, 128, |x, y| {
+        let sky = (100 + x / 48 + y / 64) as u8;
+        Rgb([sky + u8::from(x % 37 == 5 && y % 29 == 3), sky - u8::from(x * y % 211 == 7), sky])
+    });
+    let encoded = encode(&picture.clone().into(), &Description::default()).unwrap();
+    assert!(encoded.exact);
+    assert_eq!(decode(&encoded.bytes).unwrap().pixels.to_rgb8(), picture);
+}
+
+#[test]
 fn deep_pictures_are_kept_to_two_steps_of_ten_bits() {
     let picture = image::ImageBuffer::<Rgba<u16>, _>::from_fn(40, 30, |x, y| {
         Rgba([0, 1, 2, 3].map(|c| u16::from(noise(x, y, c)) << 8 | u16::from(noise(y, x, c))))
