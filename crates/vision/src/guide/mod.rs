@@ -3,6 +3,7 @@
 mod assemble;
 mod distinct;
 mod origins;
+mod upright;
 
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
 use crate::fuse::{Canvas, Labels, Prepared, choose};
@@ -18,6 +19,7 @@ use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb32FImage, imageops};
 use origins::Sources;
 use rayon::prelude::*;
+use upright::Turns;
 
 pub use origins::Origins;
 
@@ -111,7 +113,7 @@ impl Guide {
     ) -> Self {
         let distinct = Distinct::of(references);
         let kept: Vec<Rgb32FImage> = distinct.kept.iter().map(|&i| references[i].clone()).collect();
-        let mut guide = built(target, mask, &kept, options, on_progress);
+        let mut guide = stood_up(target, mask, kept, options, on_progress);
         guide.source.iter_mut().filter(|s| **s > 0).for_each(|s| *s = distinct.kept[*s as usize - 1] as u8 + 1);
         let of_references = guide.origins.photo.iter_mut().filter(|photo| **photo > 1);
         of_references.for_each(|photo| *photo = distinct.kept[*photo as usize - 2] as u8 + 2);
@@ -127,24 +129,45 @@ impl Guide {
     }
 }
 
-/// The guide from references of which no two are the same.
-fn built(
+/// The guide from references of which no two are the same; those that lie on their side are stood up first.
+fn stood_up(
     target: &Rgb32FImage,
     mask: &Mask,
-    references: &[Rgb32FImage],
+    mut references: Vec<Rgb32FImage>,
     options: &GuideOptions,
     on_progress: &mut dyn FnMut(&str, f32),
 ) -> Guide {
     on_progress("matching", 0.0);
     let target = &continued(target, mask); // what the hole happens to contain decides nothing
-    let matches = all_matches(target, mask, references);
+    let mut matches = all_matches(target, mask, &references);
+    let turns = Turns::of(&matches, references.len());
+    if turns.iter().all(|t| t.none()) {
+        return built(target, mask, &references, &matches, options, on_progress);
+    }
+    references.iter_mut().zip(&turns).filter(|(_, t)| !t.none()).for_each(|(photo, t)| *photo = t.undone(photo));
+    on_progress("matching", 0.15);
+    matches = all_matches(target, mask, &references);
+    let mut guide = built(target, mask, &references, &matches, options, on_progress);
+    upright::as_given(&mut guide.origins, &turns);
+    guide
+}
+
+/// The guide from upright references and their matches.
+fn built(
+    target: &Rgb32FImage,
+    mask: &Mask,
+    references: &[Rgb32FImage],
+    matches: &[PairMatches],
+    options: &GuideOptions,
+    on_progress: &mut dyn FnMut(&str, f32),
+) -> Guide {
     on_progress("geometry", 0.3);
-    let (mut proposals, visibility) = match multi_view(target, mask, references, &matches) {
+    let (mut proposals, visibility) = match multi_view(target, mask, references, matches) {
         Some(found) => (found.proposals, Some(found.visibility)),
         None => (Vec::new(), None),
     };
     let size = target.dimensions();
-    proposals.extend(single_reference_proposals(size, references, &matches, visibility.as_ref()));
+    proposals.extend(single_reference_proposals(size, references, matches, visibility.as_ref()));
     on_progress("light and alignment", 0.6);
     let canvas = working_canvas(target, mask, options.working_side);
     let (prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
@@ -169,7 +192,7 @@ fn built(
         exemplar_sources: &exemplar_sources,
     }
     .origins();
-    guide.references = summaries(&guide, mask, &matches, &agreeing, references.len());
+    guide.references = summaries(&guide, mask, matches, &agreeing, references.len());
     on_progress("fusion", 1.0);
     guide
 }

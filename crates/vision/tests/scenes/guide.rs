@@ -71,19 +71,22 @@ fn a_doubled_reference_changes_nothing_and_is_named() {
     assert_eq!(guide.references[3].to_string(), "is the same photo as reference 1");
 }
 
-/// Features lie a little elsewhere in a turned photo, so the guide is not the same to the bit. Measured: 19.00 dB to the truth instead of
-/// 19.62 (before faint points were matched, 19.15 instead of 19.35).
+/// It is stood up before anything is measured on it.
 #[test]
-fn a_reference_turned_by_90_degrees_changes_little_and_costs_nothing() {
+fn a_reference_turned_by_90_degrees_changes_nothing() {
     let mut turned = SCENE.references.clone();
     turned[0] = image::imageops::rotate90(&turned[0]);
     let guide = SCENE.guided_by(&turned);
-    let merit = |g: &Guide| SCENE.alike(&g.colour, &SCENE.truth);
-    let (with, without, alike) = (merit(&guide), merit(&PLAIN), SCENE.alike(&guide.colour, &PLAIN.colour));
-    println!("turned {with:.2} dB, as given {without:.2} dB, alike {alike:.2} dB");
-    assert!(with > without - 0.8, "turned {with:.2} dB, as given {without:.2} dB");
-    assert!(alike > 22.0, "{alike:.2} dB");
-    assert!(!guide.references[0].shares_nothing);
+    assert_eq!(guide.colour, PLAIN.colour);
+    assert_eq!(guide.trust, PLAIN.trust);
+    assert_eq!(guide.references, PLAIN.references);
+    let origins = |g: &Guide, x, y| g.origins.get(x, y).filter(|(photo, _)| *photo == 2);
+    let apart = |x: u32, y: u32| match (origins(&guide, x, y), origins(&PLAIN, x, y)) {
+        (Some((_, a)), Some((_, b))) => (a[0] - (1.0 - b[1])).abs().max((a[1] - b[0]).abs()),
+        (a, b) => (a.is_some() != b.is_some()) as u8 as f32,
+    };
+    let (w, h) = guide.colour.dimensions();
+    assert!((0..h).all(|y| (0..w).all(|x| apart(x, y) < 1e-6)));
 }
 
 /// Measured: 19.33 dB to the truth instead of 19.35.
