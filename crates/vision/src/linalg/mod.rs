@@ -1,12 +1,10 @@
 //! Numeric helpers that the geometry is built on.
 
-mod bundle;
 mod lm;
 mod poly;
 mod simd;
 mod small;
 
-pub use bundle::{BundleOptions, BundleReport, Camera, Observation, bundle_adjust};
 pub use lm::{LmOptions, LmReport, levenberg_marquardt, numeric_jacobian};
 pub use poly::cubic_roots;
 pub(crate) use simd::vectorised;

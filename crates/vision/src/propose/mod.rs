@@ -2,9 +2,11 @@
 
 mod refine;
 mod single;
+mod wild;
 
 pub use refine::refinement;
 pub use single::single_reference_proposals;
+pub use wild::leave_out_streaks;
 
 use crate::Plane;
 use crate::warp::Places;

@@ -4,6 +4,7 @@
 //! the similarity of the same group are proposed as well; the known pixels around the hole decide between them later. The last
 //! proposal takes at each pixel the group whose matches are nearest.
 
+use super::wild::leave_out_wild;
 use super::{Proposal, ProposalKind};
 use crate::Plane;
 use crate::geometry::{PairMatches, Visibility};
@@ -67,21 +68,22 @@ fn proposals_of(
             planes.push((group.matrix, group.inliers));
         }
     }
-    let warped = |h: &Matrix3<f64>| {
+    let warped = |h: &Matrix3<f64>, measured: &[Vector2<f64>]| {
         let w = warp_perspective(picture, h, size, Sampling::Bicubic);
         let mut confidence = w.valid;
+        leave_out_wild(&mut confidence, h, measured);
         if let Some(visibility) = visibility {
             leave_out_hidden(&mut confidence, h, |at, there| visibility.hidden(reference, at, there));
         }
         Proposal { colour: w.image, confidence, places: places_of(h, size), reference, kind: ProposalKind::Planes }
     };
-    let mut out: Vec<Proposal> = planes.iter().take(SIMPLER).map(|(h, _)| warped(h)).collect();
-    out.extend(simpler.iter().filter(|h| sane(h, picture)).map(warped));
-    if planes.len() > 1 {
-        let all: Vec<Proposal> = planes.iter().map(|(h, _)| warped(h)).collect();
-        out.push(nearest_plane(&all, &planes, pairs));
-    }
-    out
+    let plane = |(h, inliers): &(Matrix3<f64>, Vec<usize>)| {
+        warped(h, &inliers.iter().map(|&i| pairs[i].to).collect::<Vec<_>>())
+    };
+    let all: Vec<Proposal> = planes.iter().map(plane).collect();
+    let nearest = (planes.len() > 1).then(|| nearest_plane(&all, &planes, pairs));
+    let simpler = simpler.iter().filter(|h| sane(h, picture) && !slanted(h)).map(|h| warped(h, &[]));
+    all.into_iter().take(SIMPLER).chain(simpler).chain(nearest).collect()
 }
 
 fn places_of(target_from_reference: &Matrix3<f64>, size: (u32, u32)) -> Places {
@@ -119,6 +121,13 @@ fn simpler_maps(pairs: &[PointPair], inliers: &[usize], options: &RobustOptions)
 fn sane(h: &Matrix3<f64>, picture: &Rgb32FImage) -> bool {
     let middle = h * Vector3::new(picture.width() as f64 / 2.0, picture.height() as f64 / 2.0, 1.0);
     h.fixed_view::<2, 2>(0, 0).determinant() > 1e-4 && middle.z > 0.0
+}
+
+/// Whether an affine map is slanted more than features are found again; few matches often say so, and are wrong.
+fn slanted(h: &Matrix3<f64>) -> bool {
+    const MOST: f64 = 3.0;
+    let stretch = h.fixed_view::<2, 2>(0, 0).into_owned().singular_values();
+    stretch.max() > MOST * stretch.min()
 }
 
 /// At each pixel the plane whose nearest match is closest.
