@@ -2,6 +2,7 @@
 //!
 //! One module a task; each has its arguments and a `run` that does the work.
 
+mod bench_peer;
 mod check;
 mod evaluate;
 mod load;
@@ -19,6 +20,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    BenchPeer(bench_peer::Arguments),
     Check(check::Arguments),
     Evaluate(evaluate::Arguments),
     Load(load::Arguments),
@@ -27,6 +29,7 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::BenchPeer(arguments) => bench_peer::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
         Task::Evaluate(arguments) => evaluate::run(&arguments),
         Task::Load(arguments) => load::run(&arguments),

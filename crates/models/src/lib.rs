@@ -3,6 +3,7 @@
 mod attention;
 pub mod embedded;
 mod error;
+mod kernels;
 pub mod lora;
 pub mod sd;
 

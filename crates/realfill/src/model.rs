@@ -81,6 +81,11 @@ pub trait Model {
     /// How far its pictures may move the guide; `None` where that has to be measured on the scene's own references.
     fn influence(&self) -> Option<Influence>;
 
+    /// Steps that learn from a sample before another is drawn in its place; more than 1 where samples are dear to encode.
+    fn sample_reuse(&self) -> usize {
+        1
+    }
+
     /// Sampling steps by default.
     fn sampling_steps(&self) -> usize;
 

@@ -1,43 +1,59 @@
 //! The few layers that Stable Diffusion is made of, with frozen weights under their checkpoint's names.
 
-use super::weights::Weights;
+use super::weights::{Weight, Weights};
 use crate::attention::attend;
+use crate::kernels::{self, Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, apply};
 use crate::lora::Pass;
-use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
+use burn::tensor::activation::{gelu, silu};
 use burn::tensor::module::{attention, conv2d, layer_norm, linear};
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
+use burn::tensor::{Device, Tensor};
+use std::sync::Arc;
 
 /// A linear layer that an adapter may stand beside.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
-    name: String,
-    /// `[in, out]`: a transposed view of the file's `[out, in]`.
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
+    slot: LinearSlot,
+    map: Map,
+}
+
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one a layer, made once")]
+enum Map {
+    /// The weight is `[in, out]`: a transposed view of the file's `[out, in]`.
+    Plain(Tensor<2>, Option<Tensor<1>>),
+    Kernel(Arc<dyn Kernel>),
 }
 
 impl Linear {
     pub fn new(w: Weights, input: usize, output: usize, bias: bool) -> Self {
-        let weight = w.tensor("weight", [output, input]).transpose();
-        let bias = bias.then(|| w.tensor("bias", [output]));
-        Self { name: w.name(), weight, bias }
+        let slot = LinearSlot { name: w.name(), input, output };
+        let map = match w.frozen("weight", [output, input]) {
+            Weight::Tensor(weight) => Map::Plain(weight.transpose(), bias.then(|| w.tensor("bias", [output]))),
+            Weight::Frozen(values) => {
+                let bias = bias.then(|| Arc::new(w.values("bias", output)));
+                Map::Kernel(Arc::new(LinearMap { weights: Frozen::new(values, output, input), bias }))
+            }
+        };
+        Self { slot, map }
     }
 
     /// `[batch, tokens, in]` to `[batch, tokens, out]`.
     pub fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let delta = pass.delta(&self.name, &x);
-        let y = linear(x, self.weight.clone(), self.bias.clone());
+        let delta = pass.delta(&self.slot.name, &x);
+        let y = match &self.map {
+            Map::Plain(weight, bias) => linear(x, weight.clone(), bias.clone()),
+            Map::Kernel(kernel) => apply(kernel, x),
+        };
         match delta {
             Some(delta) => y + delta,
             None => y,
         }
     }
 
-    /// Name and `[in, out]`, for whoever wants to attach an adapter.
+    /// For whoever wants to attach an adapter.
     pub fn slot(&self) -> LinearSlot {
-        let [input, output] = self.weight.dims();
-        LinearSlot { name: self.name.clone(), input, output }
+        self.slot.clone()
     }
 }
 
@@ -55,30 +71,47 @@ pub struct LinearSlot {
 /// A convolution.
 #[derive(Debug, Clone)]
 pub(crate) struct Conv2d {
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    stride: usize,
-    padding: usize,
+    map: ConvMap,
+    filters: usize,
+}
+
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one a layer, made once")]
+enum ConvMap {
+    Plain { weight: Tensor<4>, bias: Tensor<1>, stride: usize, padding: usize },
+    Kernel(Arc<dyn Kernel>),
 }
 
 impl Conv2d {
     /// A square kernel with "same" padding.
     pub fn new(w: Weights, input: usize, output: usize, kernel: usize) -> Self {
-        let weight = w.tensor("weight", [output, input, kernel, kernel]);
-        Self { weight, bias: w.tensor("bias", [output]), stride: 1, padding: kernel / 2 }
+        Self::strided(w, [input, output], kernel, 1, kernel / 2)
     }
 
-    pub fn with_stride(self, stride: usize, padding: usize) -> Self {
-        Self { stride, padding, ..self }
+    /// A square kernel; channels are in and out.
+    pub fn strided(w: Weights, [input, output]: [usize; 2], size: usize, stride: usize, padding: usize) -> Self {
+        let map = match w.frozen("weight", [output, input, size, size]) {
+            Weight::Tensor(weight) => ConvMap::Plain { weight, bias: w.tensor("bias", [output]), stride, padding },
+            Weight::Frozen(values) => {
+                let (weights, bias) = (Frozen::new(values, output, input * size * size), w.values("bias", output));
+                ConvMap::Kernel(Arc::new(Convolution { weights, bias: bias.into(), size, stride, padding }))
+            }
+        };
+        Self { map, filters: output }
     }
 
     pub fn output_channels(&self) -> usize {
-        self.weight.dims()[0]
+        self.filters
     }
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let (s, p) = (self.stride, self.padding);
-        conv2d(x, self.weight.clone(), Some(self.bias.clone()), ConvOptions::new([s, s], [p, p], [1, 1], 1))
+        match &self.map {
+            ConvMap::Kernel(kernel) => apply(kernel, x),
+            ConvMap::Plain { weight, bias, stride: s, padding: p } => {
+                let options = ConvOptions::new([*s, *s], [*p, *p], [1, 1], 1);
+                conv2d(x, weight.clone(), Some(bias.clone()), options)
+            }
+        }
     }
 }
 
@@ -89,14 +122,30 @@ pub(crate) struct GroupNorm {
     beta: Tensor<1>,
     groups: usize,
     epsilon: f64,
+    /// Alone, and with SiLU.
+    kernels: Option<[Arc<dyn Kernel>; 2]>,
 }
 
 impl GroupNorm {
     pub fn new(w: Weights, channels: usize, groups: usize, epsilon: f64) -> Self {
-        Self { gamma: w.tensor("weight", [channels]), beta: w.tensor("bias", [channels]), groups, epsilon }
+        let (gamma, beta) = (w.tensor("weight", [channels]), w.tensor("bias", [channels]));
+        let kernels = w.runs_kernels().then(|| {
+            let values = |t: &Tensor<1>| Arc::new(t.to_data().try_to_vec::<f32>().expect("weights are f32"));
+            let norm =
+                Norm { gamma: values(&gamma), beta: values(&beta), groups, epsilon: epsilon as f32, silu: false };
+            [Arc::new(norm.clone()) as Arc<dyn Kernel>, Arc::new(Norm { silu: true, ..norm })]
+        });
+        Self { gamma, beta, groups, epsilon, kernels }
     }
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.kernels {
+            Some([norm, _]) => apply(norm, x),
+            None => self.plain(x),
+        }
+    }
+
+    fn plain(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         let grouped = x.reshape([batch, self.groups, channels / self.groups * height * width]);
         let centred = grouped.clone() - grouped.mean_dim(2);
@@ -108,7 +157,10 @@ impl GroupNorm {
 
     /// Norm, then SiLU.
     pub fn forward_silu(&self, x: Tensor<4>) -> Tensor<4> {
-        silu(self.forward(x))
+        match &self.kernels {
+            Some([_, norm]) => apply(norm, x),
+            None => silu(self.plain(x)),
+        }
     }
 }
 
@@ -133,6 +185,9 @@ impl LayerNorm {
 /// Scaled dot-product attention over heads: `[batch, tokens, heads * d]` queries on `[batch, others, heads * d]` keys, values.
 pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
     let [batch, tokens, width] = q.dims();
+    if !causal && kernels::are_on() && q.device().without_autodiff() == Device::flex() {
+        return kernels::attend(q, k, v, heads);
+    }
     let split = |t: Tensor<3>| {
         let [batch, tokens, width] = t.dims();
         t.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
@@ -145,6 +200,15 @@ pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize,
         attend(q, k, v)
     };
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
+}
+
+/// Values times GELU of gates: `[batch, tokens, 2 * width]` to `[batch, tokens, width]`.
+pub(crate) fn geglu(x: Tensor<3>) -> Tensor<3> {
+    if kernels::are_on() && x.device().without_autodiff() == Device::flex() {
+        return apply(&(Arc::new(Geglu) as Arc<dyn Kernel>), x);
+    }
+    let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");
+    value * gelu(gate)
 }
 
 /// `[batch, channels, height, width]` as `[batch, height * width, channels]`.

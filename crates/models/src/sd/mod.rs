@@ -23,7 +23,7 @@ pub use unet::{Tape, UNet, UNetGradients};
 pub use vae::{AutoencoderKl, Moments};
 
 pub(crate) use config::read_json;
-pub(crate) use tensors::list_tensors;
+pub(crate) use tensors::{Stored, list_tensors};
 
 use crate::ModelError;
 use crate::lora::Pass;

@@ -109,6 +109,14 @@ impl StoredTensor {
     /// # Errors
     /// When the file cannot be read, or holds no floats.
     pub fn read(&self) -> Result<Vec<f32>, ModelError> {
+        Ok(self.read_stored()?.into_f32())
+    }
+
+    /// The values in the type that they are stored in; `F64` as `f32`.
+    ///
+    /// # Errors
+    /// As [`StoredTensor::read`].
+    pub fn read_stored(&self) -> Result<Stored, ModelError> {
         let (dtype, bytes) = match &self.place {
             Place::Pickle(tensor) => {
                 let bytes = tensor.read().map_err(|e| ModelError::file(&self.path, e))?;
@@ -119,7 +127,7 @@ impl StoredTensor {
                 (dtype.clone(), bytes)
             }
         };
-        to_f32(&dtype, &bytes)
+        stored(&dtype, &bytes)
             .ok_or_else(|| ModelError::file(&self.path, format!("weights of type {dtype}; F32, F16, BF16 or F64 work")))
     }
 }
@@ -132,16 +140,43 @@ fn read_range(path: &Path, start: u64, len: usize) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn to_f32(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
-    fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Option<Vec<f32>> {
-        Some(bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect())
+fn stored(dtype: &str, bytes: &[u8]) -> Option<Stored> {
+    fn each<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
+        bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
     }
     match dtype {
-        "F32" => each(bytes, f32::from_le_bytes),
-        "F16" => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
-        "BF16" => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-        "F64" => each(bytes, |b| f64::from_le_bytes(b) as f32),
+        "F32" => Some(Stored::F32(each(bytes, f32::from_le_bytes))),
+        "F16" => Some(Stored::F16(each(bytes, u16::from_le_bytes))),
+        "BF16" => Some(Stored::Bf16(each(bytes, u16::from_le_bytes))),
+        "F64" => Some(Stored::F32(each(bytes, |b| f64::from_le_bytes(b) as f32))),
         _ => None,
+    }
+}
+
+/// Numbers as a checkpoint has them; those of 16 bits as bits.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Stored {
+    F32(Vec<f32>),
+    F16(Vec<u16>),
+    Bf16(Vec<u16>),
+}
+
+impl Stored {
+    /// As `f32`.
+    pub fn into_f32(self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values,
+            Self::F16(bits) => bits.into_iter().map(|b| f16::from_bits(b).to_f32()).collect(),
+            Self::Bf16(bits) => bits.into_iter().map(|b| bf16::from_bits(b).to_f32()).collect(),
+        }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F16(bits) | Self::Bf16(bits) => bits.len(),
+        }
     }
 }
 
@@ -151,11 +186,11 @@ mod tests {
 
     #[test]
     fn every_float_type_is_read_and_integers_are_not() {
-        assert_eq!(to_f32("F32", &1.5f32.to_le_bytes()).unwrap(), [1.5]);
-        assert_eq!(to_f32("F64", &(-2.5f64).to_le_bytes()).unwrap(), [-2.5]);
-        assert_eq!(to_f32("F16", &f16::from_f32(0.25).to_le_bytes()).unwrap(), [0.25]);
-        assert_eq!(to_f32("BF16", &bf16::from_f32(-8.0).to_le_bytes()).unwrap(), [-8.0]);
-        assert!(to_f32("I64", &[0; 8]).is_none());
+        assert_eq!(stored("F32", &1.5f32.to_le_bytes()).unwrap().into_f32(), [1.5]);
+        assert_eq!(stored("F64", &(-2.5f64).to_le_bytes()).unwrap().into_f32(), [-2.5]);
+        assert_eq!(stored("F16", &f16::from_f32(0.25).to_le_bytes()).unwrap().into_f32(), [0.25]);
+        assert_eq!(stored("BF16", &bf16::from_f32(-8.0).to_le_bytes()).unwrap().into_f32(), [-8.0]);
+        assert!(stored("I64", &[0; 8]).is_none());
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Encoder {
             let width = |j: usize| if j == 0 { widths[i.saturating_sub(1)] } else { widths[i] };
             let resnets =
                 (0..config.layers_per_block).map(|j| resnet(config, w.nth("resnets", j), width(j), widths[i]));
-            let down = || Conv2d::new(w.at("downsamplers.0.conv"), widths[i], widths[i], 3).with_stride(2, 0);
+            let down = || Conv2d::strided(w.at("downsamplers.0.conv"), [widths[i]; 2], 3, 2, 0);
             (resnets.collect(), (i < last).then(down))
         };
         Self {

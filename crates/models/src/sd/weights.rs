@@ -3,7 +3,8 @@
 //! The code that builds a module names its tensors as diffusers and transformers do, so the key table and the model cannot
 //! drift apart. What is missing, misshapen or left over is gathered and told at the end, all at once.
 
-use super::tensors::{TensorTable, list_tensors};
+use super::tensors::{Stored, TensorTable, list_tensors};
+use crate::kernels;
 use crate::{ModelError, TensorProblems};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::cell::RefCell;
@@ -76,16 +77,24 @@ impl Checkpoint {
     }
 
     fn take<const D: usize>(&self, name: String, shape: [usize; D]) -> Tensor<D> {
-        let values = if self.dry { None } else { self.values(&name, &shape) };
-        self.notes.borrow_mut().asked.push((name, shape.to_vec()));
-        match values {
-            Some(values) => Tensor::from_data(TensorData::new(values, shape), &self.device),
-            // A stand-in without memory; the caller never sees a model made with it, except a dry one.
-            None => Tensor::<D>::zeros([1; D], &self.device).expand(shape),
+        match self.stored(name, &shape) {
+            Some(values) => Tensor::from_data(TensorData::new(values.into_f32(), shape), &self.device),
+            None => self.stand_in(shape),
         }
     }
 
-    fn values(&self, name: &str, shape: &[usize]) -> Option<Vec<f32>> {
+    /// Without memory; the caller never sees a model made with it, except a dry one.
+    fn stand_in<const D: usize>(&self, shape: [usize; D]) -> Tensor<D> {
+        Tensor::<D>::zeros([1; D], &self.device).expand(shape)
+    }
+
+    fn stored(&self, name: String, shape: &[usize]) -> Option<Stored> {
+        let values = if self.dry { None } else { self.values(&name, shape) };
+        self.notes.borrow_mut().asked.push((name, shape.to_vec()));
+        values
+    }
+
+    fn values(&self, name: &str, shape: &[usize]) -> Option<Stored> {
         let notes = &mut *self.notes.borrow_mut();
         let Some(stored) = self.table.get(name) else {
             notes.problems.missing.push(name.to_owned());
@@ -95,7 +104,7 @@ impl Checkpoint {
             notes.problems.misshapen.push(format!("{name} is {:?} instead of {shape:?}", stored.shape));
             return None;
         }
-        let read = stored.read();
+        let read = stored.read_stored();
         read.map_err(|error| notes.failed.get_or_insert(error)).ok()
     }
 }
@@ -128,7 +137,38 @@ impl<'a> Weights<'a> {
         self.checkpoint.take(self.join(name), shape)
     }
 
+    /// The tensor of this name for a kernel of the processor, or a tensor where those do not run.
+    pub fn frozen<const D: usize>(&self, name: &str, shape: [usize; D]) -> Weight<D> {
+        let checkpoint = self.checkpoint;
+        if !self.runs_kernels() {
+            return Weight::Tensor(self.tensor(name, shape));
+        }
+        match checkpoint.stored(self.join(name), &shape) {
+            Some(values) => Weight::Frozen(values),
+            None => Weight::Tensor(checkpoint.stand_in(shape)),
+        }
+    }
+
+    /// Whether the processor's kernels are to be used with what is read here.
+    pub fn runs_kernels(&self) -> bool {
+        !self.checkpoint.dry && self.checkpoint.device == Device::flex() && kernels::are_on()
+    }
+
+    /// The values of this name as `f32`; zeros where there are none.
+    pub fn values(&self, name: &str, len: usize) -> Vec<f32> {
+        self.checkpoint.stored(self.join(name), &[len]).map_or_else(|| vec![0.0; len], Stored::into_f32)
+    }
+
     fn join(&self, name: &str) -> String {
         if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
     }
+}
+
+/// A weight, for whoever multiplies by it.
+#[allow(clippy::large_enum_variant, reason = "taken apart at once")]
+pub(crate) enum Weight<const D: usize> {
+    /// For Burn's own operations.
+    Tensor(Tensor<D>),
+    /// For a kernel of the processor.
+    Frozen(Stored),
 }

@@ -3,27 +3,45 @@
 use crate::training::batch::{Batch, Sample};
 use burn::tensor::Tensor;
 use realfill_models::embedded::Conditioning;
-use realfill_models::sd::StableDiffusion;
+use realfill_models::sd::{Moments, StableDiffusion};
 
 /// One sample as a one-row batch of tensors on the base's device.
 pub(super) fn tensors(sample: &Sample, base: &StableDiffusion) -> Batch {
     Batch::new(std::slice::from_ref(sample), base.device())
 }
 
-/// Pictures `[1, 3, height, width]`, -1 to 1, as latents `[1, channels, h, w]`: a sample from `noise`, or the mean.
-pub(super) fn latents(base: &StableDiffusion, pictures: Tensor<4>, noise: Option<Tensor<4>>) -> Tensor<4> {
-    base.scaled_latents(&base.encode(pictures), noise)
+/// What the U-Net is told, encoded.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    mask: Tensor<4>,
+    masked: Moments,
+    /// Zeros where there is no guide.
+    guide: Tensor<4>,
+    trust: Tensor<4>,
 }
 
-/// The channels after the noisy latent: mask, masked picture's latent, guide's latent, trust; `[1, 2 * channels + 2, h, w]`.
-///
-/// `noise` is for the masked picture's latent, as in [`latents`].
-pub(super) fn conditions(base: &StableDiffusion, known: Conditioning, noise: Option<Tensor<4>>) -> Tensor<4> {
-    let mask = base.mask_to_latents(known.mask);
-    let masked = latents(base, known.masked, noise);
-    let is_empty = known.trust.clone().max().into_scalar::<f32>() <= 0.0;
-    let guide = if is_empty { masked.zeros_like() } else { latents(base, known.guide, None) };
-    Tensor::cat(vec![mask, masked, guide, mean_of_cells(known.trust, base.config.vae.scale())], 1)
+impl Known {
+    /// Encodes the masked picture, and the guide where there is one.
+    pub fn encode(base: &StableDiffusion, known: Conditioning) -> Self {
+        let masked = base.encode(known.masked);
+        let is_empty = known.trust.clone().max().into_scalar::<f32>() <= 0.0;
+        let guide = if is_empty { masked.mean.zeros_like() } else { latents(base, known.guide) };
+        let trust = mean_of_cells(known.trust, base.config.vae.scale());
+        Self { mask: base.mask_to_latents(known.mask), masked, guide, trust }
+    }
+
+    /// The channels after the noisy latent: mask, masked picture's latent, guide's latent, trust; `[1, 2 * channels + 2, h, w]`.
+    ///
+    /// The masked picture's latent is a sample from `noise`, or the mean; the guide's is the mean.
+    pub fn channels(&self, base: &StableDiffusion, noise: Option<Tensor<4>>) -> Tensor<4> {
+        let masked = base.scaled_latents(&self.masked, noise);
+        Tensor::cat(vec![self.mask.clone(), masked, self.guide.clone(), self.trust.clone()], 1)
+    }
+}
+
+/// Pictures `[1, 3, height, width]`, -1 to 1, as the means of their latents `[1, channels, h, w]`.
+fn latents(base: &StableDiffusion, pictures: Tensor<4>) -> Tensor<4> {
+    base.scaled_latents(&base.encode(pictures), None)
 }
 
 /// The mean of each cell of `scale` x `scale` pixels.

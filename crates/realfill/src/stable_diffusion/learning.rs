@@ -1,12 +1,11 @@
 //! One tuning step: noise the latents, predict, go back, update (Tang et al. 2024, section 4.1, equation 2).
 
 use super::adapters::Adapters;
-use super::conditions::{conditions, tensors};
 use super::gradients::{StepGradients, Sum};
+use super::pool::Encoded;
 use super::seeds::{Purpose, seed};
 use crate::noise::{NoiseSource, SeededNoise};
 use crate::schedule::NoiseSchedule;
-use crate::training::batch::Sample;
 use crate::tuning::TuneConfig;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
@@ -15,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use realfill_models::ModelError;
 use realfill_models::lora::{DropRates, LoraDropout, Pass};
 use realfill_models::sd::StableDiffusion;
+use std::sync::Arc;
 
 /// What a step found out.
 pub(super) struct Found {
@@ -59,13 +59,13 @@ impl TuningStep<'_> {
     ///
     /// # Errors
     /// A prompt that the vocabulary cannot express.
-    pub fn gradients(&self, samples: &[Sample]) -> Result<Found, ModelError> {
+    pub fn gradients(&self, samples: &[Arc<Encoded>]) -> Result<Found, ModelError> {
         // A processor gains nothing from several samples at once and would need the memory of all of them.
         let on_processor = *self.base.device() == Device::flex();
         self.in_passes_of(if on_processor { 1 } else { self.config.batch.max(1) }, samples)
     }
 
-    fn in_passes_of(&self, size: usize, samples: &[Sample]) -> Result<Found, ModelError> {
+    fn in_passes_of(&self, size: usize, samples: &[Arc<Encoded>]) -> Result<Found, ModelError> {
         let (mut loss, mut sum) = (0.0, Sum::default());
         for (index, chunk) in samples.chunks(size).enumerate() {
             let rows: Vec<Row> = (0..).zip(chunk).map(|(i, sample)| self.row(sample, index * size + i)).collect();
@@ -75,24 +75,21 @@ impl TuningStep<'_> {
     }
 
     /// The sample of this index in the step, noised.
-    fn row(&self, sample: &Sample, index: usize) -> Row {
+    fn row(&self, sample: &Encoded, index: usize) -> Row {
         let (base, schedule) = (self.base, self.schedule);
         let seed = seed(self.config.seed, self.number, index, Purpose::Sample);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let timestep = rng.random_range(0..schedule.train_timesteps());
         let prompted = !rng.random_bool(self.config.prompt_dropout.clamp(0.0, 1.0));
-        let batch = tensors(sample, base);
-        let moments = base.encode(batch.truth);
         let mut draws = SeededNoise::new([seed]);
-        let [noise, for_truth, for_masked] = [0, 1, 2].map(|i| draws.draw(i, &moments.mean));
-        let truth = base.scaled_latents(&moments, Some(for_truth));
-        let known = conditions(base, batch.known, Some(for_masked));
+        let [noise, for_truth, for_masked] = [0, 1, 2].map(|i| draws.draw(i, &sample.truth.mean));
+        let truth = base.scaled_latents(&sample.truth, Some(for_truth));
+        let known = sample.known.channels(base, Some(for_masked));
         let noisy = schedule.add_noise(truth.clone(), noise.clone(), &[timestep]);
-        let unknown = base.mask_to_latents(batch.counts.neg() + 1.0);
         Row {
             input: Tensor::cat(vec![noisy, known], 1),
             target: schedule.target(truth, noise, &[timestep]),
-            counts: unknown.neg() + 1.0,
+            counts: sample.counts.clone(),
             timestep: schedule.level(timestep).timestep,
             prompted,
         }
@@ -151,6 +148,7 @@ struct Row {
 mod tests {
     use super::*;
     use crate::schedule::ScheduleConfig;
+    use crate::training::batch::Sample;
     use crate::training::simulated_guide::SimulatedGuide;
     use burn::tensor::TensorData;
     use image::{Rgb, Rgb32FImage};
@@ -180,7 +178,7 @@ mod tests {
         let schedule = NoiseSchedule::new(ScheduleConfig::default()).expect("valid");
         let config = TuneConfig { layer_dropout: 0.0, lora_dropout: 0.0, prompt_dropout: 0.5, ..TuneConfig::default() };
         let mut adapters = Adapters::fresh(&base, &config);
-        let samples: Vec<Sample> = (0..4).map(sample).collect();
+        let samples: Vec<_> = (0..4).map(|i| Arc::new(Encoded::new(&base, &sample(i)))).collect();
         let found = |adapters: &Adapters, size| {
             let step = TuningStep { base: &base, schedule: &schedule, adapters, config: &config, number: 1 };
             step.in_passes_of(size, &samples).expect("learns")

@@ -5,6 +5,7 @@ mod adapters;
 mod conditions;
 mod gradients;
 mod learning;
+mod pool;
 mod sampling;
 mod seeds;
 
@@ -21,6 +22,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use image::Rgb32FImage;
 use learning::TuningStep;
+use pool::Pool;
 use realfill_models::ModelError;
 use realfill_models::sd::StableDiffusion;
 use serde::{Deserialize, Serialize};
@@ -29,12 +31,17 @@ use std::path::Path;
 /// Latent pixels a side that a checkpoint was trained at when its configuration does not say.
 const SAMPLE_SIZE: usize = 64;
 
+/// Steps that learn from a sample before another is drawn in its place. Its noise, timestep and the sample of its latents
+/// are new in each; encoding takes an eighth of what it would, less than a tenth of a step.
+const SAMPLE_REUSE: usize = 8;
+
 /// A Stable Diffusion inpainting checkpoint, tuned or not.
 pub struct StableDiffusionModel {
     base: StableDiffusion,
     schedule: NoiseSchedule,
     adapters: Adapters,
     optimizer: Option<ModuleOptimizer>,
+    pool: Pool,
     prompt: String,
     name: String,
 }
@@ -68,6 +75,7 @@ impl StableDiffusionModel {
             schedule: NoiseSchedule::new(schedule).map_err(in_scheduler)?,
             adapters: Adapters::fresh(&base, config),
             optimizer: None,
+            pool: Pool::default(),
             prompt: config.prompt.clone(),
             name: name_of(source),
             base,
@@ -122,14 +130,19 @@ impl Model for StableDiffusionModel {
         Some(Influence { tone: 1.0, detail: 1.0 })
     }
 
+    fn sample_reuse(&self) -> usize {
+        SAMPLE_REUSE
+    }
+
     fn sampling_steps(&self) -> usize {
         SamplerSettings::default().steps
     }
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
         self.prompt.clone_from(&config.prompt);
+        let samples = self.pool.encoded(&self.base, samples, step);
         let (base, schedule, adapters) = (&self.base, &self.schedule, &self.adapters);
-        let found = TuningStep { base, schedule, adapters, config, number: step }.gradients(samples)?;
+        let found = TuningStep { base, schedule, adapters, config, number: step }.gradients(&samples)?;
         let optimizer = self.optimizer.get_or_insert_with(|| learning::optimizer(config));
         self.adapters = learning::update(optimizer, self.adapters.clone(), found.gradients, step, config);
         Ok(found.loss)

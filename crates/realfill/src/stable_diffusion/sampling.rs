@@ -1,7 +1,7 @@
 //! Sampling the hole in latent space, one candidate after another so that memory stays that of one.
 
 use super::adapters::Adapters;
-use super::conditions::{conditions, tensors};
+use super::conditions::{Known, tensors};
 use crate::denoiser::{Denoiser, led_by};
 use crate::model::{StageError, View};
 use crate::noise::SeededNoise;
@@ -44,7 +44,8 @@ impl<'a> Inpainting<'a> {
             guide: SimulatedGuide { colour: view.guide.colour.clone(), trust: view.guide.trust.clone() },
         };
         let context = base.encode_prompt_with(prompt, &Pass::with(&adapters.text))?;
-        Ok(Self { conditions: conditions(base, tensors(&sample, base).known, None), base, adapters, context })
+        let known = Known::encode(base, tensors(&sample, base).known);
+        Ok(Self { conditions: known.channels(base, None), base, adapters, context })
     }
 }
 

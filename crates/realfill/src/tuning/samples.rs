@@ -38,12 +38,14 @@ pub struct Sides {
     pub whole: u32,
     /// Sides are multiples of this.
     pub stride: u32,
+    /// Steps that learn from a sample before another is drawn in its place.
+    pub reuse: usize,
 }
 
 impl Sides {
     /// Those of a model.
     pub fn of(model: &dyn Model) -> Self {
-        Self { crop: model.crop_px(), whole: model.whole_px(), stride: model.stride() }
+        Self { crop: model.crop_px(), whole: model.whole_px(), stride: model.stride(), reuse: model.sample_reuse() }
     }
 }
 
@@ -66,7 +68,7 @@ impl ScenePhotos {
         let smallest = self.turns.iter().map(|t| t.picture.width().min(t.picture.height())).min().unwrap_or(side);
         let side = side.min(smallest / stride * stride).max(stride);
         let count = config.batch * config.gradient_accumulation;
-        let seed = |i: usize| config.seed.rotate_left(40) ^ (step * count + i) as u64;
+        let seed = |i: usize| config.seed.rotate_left(40) ^ (drawn_at(step, i, sides.reuse) * count + i) as u64;
         (0..count).into_par_iter().map(|i| self.sample(config, side, &mut ChaCha8Rng::seed_from_u64(seed(i)))).collect()
     }
 
@@ -75,7 +77,7 @@ impl ScenePhotos {
         let target = &self.turns[0].picture;
         let (width, height) = whole_size(target.dimensions(), sides.whole, sides.stride);
         let count = config.batch * config.gradient_accumulation;
-        let seed = |i: usize| config.seed.rotate_left(40) ^ (step * count + i) as u64;
+        let seed = |i: usize| config.seed.rotate_left(40) ^ (drawn_at(step, i, sides.reuse) * count + i) as u64;
         let draw = |i: usize| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed(i));
             whole_sample(&self.turns[rng.random_range(0..self.turns.len())], width, height, &mut rng)
@@ -91,6 +93,13 @@ impl ScenePhotos {
         }
         random_sample(&self.turns[rng.random_range(0..self.turns.len())], config, side, rng)
     }
+}
+
+/// The step at which the sample at place `i` of a step was drawn. Even and odd steps draw their own, since they may have another
+/// size; each is used `reuse` times, and places change one after another.
+fn drawn_at(step: usize, i: usize, reuse: usize) -> usize {
+    let age = (step / 2 + i) % reuse.max(1);
+    step - 2 * age.min(step / 2)
 }
 
 /// The photo pretends to be the target: its hole and its guide from the others.
@@ -197,5 +206,24 @@ fn mirrored(sample: Sample) -> Sample {
             colour: imageops::flip_horizontal(&sample.guide.colour),
             trust: imageops::flip_horizontal(&sample.guide.trust),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_reused_sample_is_learnt_from_as_often_as_said_and_places_change_in_turn() {
+        let mut uses = BTreeMap::new();
+        for step in 0..400 {
+            let drawn: Vec<usize> = (0..8).map(|i| drawn_at(step, i, 8)).collect();
+            assert!(drawn.iter().all(|d| d % 2 == step % 2), "sizes differ between even and odd steps");
+            assert!(step < 32 || drawn.iter().filter(|&&d| d == step).count() == 1);
+            drawn.iter().enumerate().for_each(|(i, &d)| *uses.entry((d, i)).or_insert(0) += 1);
+        }
+        assert!(uses.iter().filter(|((d, _), _)| (32..350).contains(d)).all(|(_, &count)| count == 8));
+        assert!((0..9).all(|step| drawn_at(step, 3, 1) == step));
     }
 }

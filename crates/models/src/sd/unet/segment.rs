@@ -122,8 +122,8 @@ pub(super) fn down(config: &UNetConfig, w: Weights, level: usize) -> Vec<Segment
     let layers = 0..config.layers_per_block.at(level);
     let mut segments: Vec<_> = layers.map(|i| Segment::Down(step(config, &w, i, level, input(i), crossed))).collect();
     if level + 1 < widths.len() {
-        let conv = Conv2d::new(w.at("downsamplers.0.conv"), widths[level], widths[level], 3);
-        segments.push(Segment::Halve(conv.with_stride(2, 1)));
+        let channels = [widths[level]; 2];
+        segments.push(Segment::Halve(Conv2d::strided(w.at("downsamplers.0.conv"), channels, 3, 2, 1)));
     }
     segments
 }

@@ -1,10 +1,9 @@
 //! The U-Net's transformer: self-attention, attention on the prompt, gated perceptron.
 
 use crate::lora::Pass;
-use crate::sd::layers::{Conv2d, GroupNorm, LayerNorm, Linear, from_tokens, multi_head, to_tokens};
+use crate::sd::layers::{Conv2d, GroupNorm, LayerNorm, Linear, from_tokens, geglu, multi_head, to_tokens};
 use crate::sd::weights::Weights;
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 
 /// Shape of a transformer.
 #[derive(Clone, Copy)]
@@ -121,8 +120,7 @@ impl Block {
         let x = x + self.attn1.forward(normed.clone(), normed, pass);
         let x = x.clone() + self.attn2.forward(self.norm2.forward(x), context.clone(), pass);
         let both = self.ff_in.forward(self.norm3.forward(x.clone()), pass);
-        let [value, gate]: [Tensor<3>; 2] = both.chunk(2, 2).try_into().expect("two chunks");
-        x + self.ff_out.forward(value * gelu(gate), pass)
+        x + self.ff_out.forward(geglu(both), pass)
     }
 
     fn linears(&self) -> impl Iterator<Item = &Linear> {

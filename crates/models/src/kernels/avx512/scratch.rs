@@ -1,0 +1,59 @@
+//! Working memory that a thread keeps from one kernel to the next, since fresh pages cost as much as many a kernel's arithmetic.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+/// Buffers that a thread keeps; what is beyond is freed.
+const KEPT: usize = 8;
+
+thread_local! {
+    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Numbers of any value, kept for the next user when dropped.
+pub(super) struct Scratch {
+    values: Vec<f32>,
+    len: usize,
+}
+
+impl Scratch {
+    /// `len` numbers, whatever they were before.
+    pub fn new(len: usize) -> Self {
+        let mut values = FREE.with_borrow_mut(|free| {
+            let fitting = (0..free.len()).filter(|&i| free[i].len() >= len).min_by_key(|&i| free[i].len());
+            fitting.map(|i| free.swap_remove(i)).or_else(|| free.pop()).unwrap_or_default()
+        });
+        if values.len() < len {
+            values = vec![0.0; len];
+        }
+        if cfg!(test) {
+            values[..len].fill(f32::NAN);
+        }
+        Self { values, len }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        FREE.with_borrow_mut(|free| {
+            if free.len() < KEPT {
+                free.push(values);
+            }
+        });
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values[..self.len]
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values[..self.len]
+    }
+}

@@ -1,0 +1,151 @@
+//! The kernels as operations of Burn, with their way back.
+
+use super::Kernel;
+use super::kind::{Heads, LogSums};
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::{Autodiff, NodeId};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Tensor, TensorData};
+use std::sync::Arc;
+
+/// A kernel's function of `x`, which lies on the processor.
+pub(crate) fn apply<const D: usize, const E: usize>(kernel: &Arc<dyn Kernel>, x: Tensor<D>) -> Tensor<E> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::apply(x.into_dispatch(), kernel.clone()))
+}
+
+/// Attention of heads side by side, without mask, on the processor.
+///
+/// - `q`: `[batch, tokens, heads * width]`
+/// - `k`, `v`: `[batch, others, heads * width]`
+pub(crate) fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as Kernels>::attend(q, k, v, heads))
+}
+
+#[backend_extension(Flex, Autodiff)]
+trait Kernels: Backend {
+    fn apply(x: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self>;
+    fn attend(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+}
+
+type Values = FloatTensor<Flex>;
+
+/// The numbers of a tensor that was made contiguous.
+fn numbers(tensor: &Values) -> &[f32] {
+    tensor.as_slice::<f32>().expect("a contiguous tensor of f32")
+}
+
+fn shape_of(tensor: &Values) -> Vec<usize> {
+    tensor.shape().iter().copied().collect()
+}
+
+fn tensor(values: Vec<f32>, shape: Vec<usize>) -> Values {
+    Values::from_data(TensorData::new(values, shape))
+}
+
+impl Kernels for Flex {
+    fn apply(x: Values, kernel: Arc<dyn Kernel>) -> Values {
+        let x = x.to_contiguous();
+        let (values, shape) = kernel.forward(numbers(&x), &shape_of(&x));
+        tensor(values, shape)
+    }
+
+    fn attend(q: Values, k: Values, v: Values, heads: usize) -> Values {
+        mix(&q.to_contiguous(), &k.to_contiguous(), &v.to_contiguous(), heads).0
+    }
+}
+
+/// Attention, and what its way back needs.
+fn mix(q: &Values, k: &Values, v: &Values, heads: usize) -> (Values, LogSums, Heads) {
+    let shape = shape_of(q);
+    let [batch, tokens, width] = shape[..] else { panic!("queries of shape {shape:?}") };
+    let plan = Heads { batch, tokens, others: shape_of(k)[1], heads, width: width / heads };
+    let (values, sums) = plan.forward(numbers(q), numbers(k), numbers(v));
+    (tensor(values, shape), sums, plan)
+}
+
+impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    fn apply(x: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self> {
+        match ApplyBackward.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let input = kernel.needs_input().then(|| prep.checkpoint(&x));
+                let x = x.into_primitive();
+                let state = Applied { input, shape: shape_of(&x), kernel: kernel.clone() };
+                prep.finish(state, Flex::apply(x, kernel))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(Flex::apply(x.into_primitive(), kernel)),
+        }
+    }
+
+    fn attend(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        match AttendBackward.prepare::<C>([q.node(), k.node(), v.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let inputs = [prep.checkpoint(&q), prep.checkpoint(&k), prep.checkpoint(&v)];
+                let [q, k, v] = [q, k, v].map(|t| t.into_primitive().to_contiguous());
+                let (output, sums, plan) = mix(&q, &k, &v, heads);
+                let state = Attended { inputs, output: output.clone(), sums: sums.into(), plan };
+                prep.finish(state, output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(Flex::attend(q.into_primitive(), k.into_primitive(), v.into_primitive(), heads))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ApplyBackward;
+
+#[derive(Debug, Clone)]
+struct Applied {
+    input: Option<NodeId>,
+    shape: Vec<usize>,
+    kernel: Arc<dyn Kernel>,
+}
+
+impl Backward<Flex, 1> for ApplyBackward {
+    type State = Applied;
+
+    fn backward(self, ops: Ops<Applied, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let Applied { input, shape, kernel } = ops.state;
+        let input = input.map(|id| checkpointer.retrieve_node_output::<Values>(id).to_contiguous());
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            let found = kernel.backward(input.as_ref().map_or(&[], numbers), &shape, numbers(&gradient));
+            grads.register::<Flex>(parent.id, tensor(found, shape));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AttendBackward;
+
+#[derive(Debug, Clone)]
+struct Attended {
+    inputs: [NodeId; 3],
+    output: Values,
+    sums: Arc<LogSums>,
+    plan: Heads,
+}
+
+impl Backward<Flex, 3> for AttendBackward {
+    type State = Attended;
+
+    fn backward(self, ops: Ops<Attended, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let Attended { inputs, output, sums, plan } = ops.state;
+        let inputs = inputs.map(|id| checkpointer.retrieve_node_output::<Values>(id).to_contiguous());
+        let [q, k, v] = inputs.each_ref().map(numbers);
+        let found = plan.backward([q, k, v, numbers(&output), numbers(&gradient)], &sums);
+        for ((parent, found), input) in ops.parents.into_iter().zip(found).zip(&inputs) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, tensor(found, shape_of(input)));
+            }
+        }
+    }
+}
