@@ -109,7 +109,7 @@ fn survives_random_moments(queue: Option<&str>) {
     let new_job = |server: &Server| id(&server.post("/v1/jobs", &request(&scene, ITERATIONS)));
     let mut jobs = Vec::new();
     for moment in 0..MOMENTS {
-        jobs.extend([0, 1].map(|_| new_job(fleet.server())));
+        jobs.extend((0..fleet.count().min(2)).map(|_| new_job(fleet.server())));
         std::thread::sleep(Duration::from_millis(random.below(2500)));
         let which = random.below(fleet.count());
         println!("moment {moment}: {which} is killed");
@@ -163,7 +163,7 @@ fn while_the_database_is_gone_requests_are_told_so_and_jobs_go_on_when_it_is_bac
     let folder = TempDir::new().unwrap();
     let fleet = Fleet::start(folder.path(), Some(&postgres.url()));
     let (server, scene) = (fleet.server(), scene(fleet.server()));
-    let job = id(&server.post("/v1/jobs", &request(&scene, 100)));
+    let job = id(&server.post("/v1/jobs", &request(&scene, 20)));
     server.until(&job, |job| job["progress"]["loss"].is_f64());
     std::thread::scope(|scope| {
         let away = scope.spawn(|| postgres.fail_for(Duration::from_secs(3)));
