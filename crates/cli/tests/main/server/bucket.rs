@@ -121,15 +121,18 @@ fn a_worker_on_another_machine_goes_on_from_the_last_checkpoint_in_the_bucket() 
     let mut wanted = request(&scene(&server), 100_000);
     wanted["settings"]["tune"]["checkpoint_every"] = json!(5);
     let job = id(&server.post("/v1/jobs", &wanted));
-    let before = server.until(&job, |_| moto.count() > 12); // more than the scene and the settings: a checkpoint
-    server.until(&job, |job| job["progress"]["step"].as_u64() > Some(12));
+    let (clock, mut most) = (Instant::now(), 0);
+    while moto.count() >= most {
+        most = most.max(moto.count()); // it falls when the queue knows of a checkpoint and an older one may go
+        assert!(clock.elapsed() < Duration::from_secs(300), "no checkpoint takes the place of another");
+    }
     first.kill();
     let killed_at = server.get(&format!("/v1/jobs/{job}")).json();
     let _second = worker("second");
     let going = server
         .until(&job, |job| job["changed"].as_i64() > killed_at["changed"].as_i64() && job["progress"]["loss"].is_f64());
     let step = going["progress"]["step"].as_u64().unwrap();
-    assert!(step > 5, "it began anew: {going}; killed at {killed_at}; {before}");
+    assert!(step > 5, "it began anew: {going}; killed at {killed_at}");
     server.post(&format!("/v1/jobs/{job}/cancel"), &json!({}));
     assert_eq!(server.rested(&job)["state"], "stopped");
 }
