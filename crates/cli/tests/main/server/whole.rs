@@ -46,7 +46,7 @@ fn a_scene_becomes_a_photo_and_more_candidates_come_from_what_was_learnt() {
 
     let archive = server.get(&format!("/v1/jobs/{job}/adapter.tar"));
     let holds = |name: &str| archive.body.windows(name.len()).any(|bytes| bytes == name.as_bytes());
-    assert!(archive.head.contains("application/x-tar") && archive.body.len() % 512 == 0, "{}", archive.head);
+    assert!(archive.head.contains("application/x-tar") && archive.body.len().is_multiple_of(512), "{}", archive.head);
     assert!(holds("adapter/realfill.json") && holds("adapter/embedded.safetensors"));
 
     let mut more = request(&scene, 2);
