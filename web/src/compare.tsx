@@ -1,14 +1,7 @@
 // Before and after, one over the other, parted by a slider; at the size of the window or pixel by pixel.
 
 import { useRef, useState } from 'preact/hooks';
-
-/** Where the photo lies in the result, in shares of the result's sides. */
-export interface Placed {
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-}
+import type { Placed } from './frame';
 
 interface Props {
   before: string | undefined;

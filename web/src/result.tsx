@@ -3,7 +3,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import { download, get, getBlob, post } from './api';
 import { Field, Picture, Trouble, duration, go, size, usePicture, useTask } from './common';
-import { Compare, type Placed } from './compare';
+import { Compare } from './compare';
+import { placed } from './frame';
 import { type Candidate, type Job, type ResultFile, type Results, type Scene, target } from './types';
 
 /** What browsers show. */
@@ -26,7 +27,7 @@ export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
   return (
     <div class="result">
       <section class="viewer">
-        <Compare before={before} after={after} overlay={fidelity} place={placed(job, scene)} label={`candidate ${rank}`} />
+        <Compare before={before} after={after} overlay={fidelity} place={placed(job.request, target(scene))} label={`candidate ${rank}`} />
         <div class="row under">
           {fileOf(results, 'fidelity.png') && (
             <label class="check">
@@ -57,7 +58,7 @@ export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
         </section>
         <section class="card">
           <h2>Download</h2>
-          <Downloads candidate={candidate} results={results} scene={scene} say={task.setError} />
+          <Downloads job={job} candidate={candidate} results={results} scene={scene} say={task.setError} />
         </section>
         <More job={job} results={results} run={task.run} busy={task.busy} />
         <Trouble error={task.error} />
@@ -77,19 +78,6 @@ function shownPhoto(candidate: Candidate): string {
 function beforePath(scene: Scene): string {
   const photo = target(scene);
   return SHOWN.includes(photo.extension) ? `/v1/scenes/${scene.id}/photos/target` : `/v1/scenes/${scene.id}/previews/target`;
-}
-
-/** Where the photo lies in a widened result, in shares of its size. */
-function placed(job: Job, scene: Scene): Placed {
-  const { width, height } = target(scene);
-  const sides = Object.fromEntries((job.request.expand ?? '').split(',').map((part) => part.split('=')));
-  const px = (side: string, length: number) => {
-    const words: string = sides[side] ?? '0';
-    return words.endsWith('%') ? (length * parseFloat(words)) / 100 : parseFloat(words);
-  };
-  const [left, top] = [px('left', width), px('top', height)];
-  const [w, h] = [left + width + px('right', width), top + height + px('bottom', height)];
-  return { left: left / w, top: top / h, width: width / w, height: height / h };
 }
 
 function supported(results: Results): string {
@@ -126,12 +114,14 @@ function Why({ candidate }: { candidate: Candidate }) {
   );
 }
 
-function Downloads({ candidate, results, scene, say }: { candidate: Candidate; results: Results; scene: Scene; say: (error: unknown) => void }) {
+function Downloads({ job, candidate, results, scene, say }: { job: Job; candidate: Candidate; results: Results; scene: Scene; say: (error: unknown) => void }) {
   const stem = target(scene).name.replace(/\.[^.]*$/, '');
   const save = (href: string, name: string) => () => void download(href, name).catch(say);
   const photo = candidate.photo ?? candidate.picture;
-  const others = results.files.filter((file) => file.name.startsWith('adapter/') || ['report.json', 'sheet.png', 'fidelity.png'].includes(file.name));
-  const words = (name: string) => ({ 'report.json': 'Report', 'sheet.png': 'All on one sheet', 'fidelity.png': 'Fidelity map' })[name] ?? `Adapter: ${name.replace('adapter/', '')}`;
+  const words: Record<string, string> = { 'report.json': 'Report', 'sheet.png': 'All on one sheet', 'fidelity.png': 'Fidelity map', 'adapter.tar': 'Adapter' };
+  const learnt = results.files.filter((file) => file.name.startsWith('adapter/')).reduce((sum, file) => sum + file.bytes, 0);
+  const archive = { name: 'adapter.tar', bytes: learnt, href: `/v1/jobs/${job.id}/adapter.tar` };
+  const others = [...results.files.filter((file) => file.name in words), ...(learnt > 0 ? [archive] : [])];
   return (
     <>
       <button type="button" class="primary wide" onClick={save(photo, `${stem}-completed.${extension(photo)}`)}>
@@ -140,8 +130,8 @@ function Downloads({ candidate, results, scene, say }: { candidate: Candidate; r
       <ul class="files">
         {others.map((file) => (
           <li key={file.name}>
-            <button type="button" class="link" onClick={save(file.href, `${stem}-${file.name.replace('/', '-')}`)}>
-              {words(file.name)}
+            <button type="button" class="link" onClick={save(file.href, `${stem}-${file.name}`)}>
+              {words[file.name]}
             </button>
             <small>{size(file.bytes)}</small>
           </li>
@@ -158,8 +148,8 @@ function More({ job, results, run, busy }: { job: Job; results: Results; run: (t
     event.preventDefault();
     const candidates = Number(new FormData(event.currentTarget as HTMLFormElement).get('more'));
     const seed = 1 + Math.max(...results.candidates.map((candidate) => candidate.seed));
-    const { expand, model, device, strip } = job.request;
-    const request = { scene: job.scene, adapter_of: job.request.adapter_of ?? job.id, expand, model, device, strip, settings: { candidates, seed } };
+    const { expand, aspect, canvas, model, device, strip } = job.request;
+    const request = { scene: job.scene, adapter_of: job.request.adapter_of ?? job.id, expand, aspect, canvas, model, device, strip, settings: { candidates, seed } };
     run(async () => go(`/job/${(await post<Job>('/v1/jobs', request)).id}`));
   };
   return (

@@ -25,6 +25,8 @@ export interface JobRequest {
   model?: string;
   device?: string;
   expand?: string;
+  aspect?: string;
+  canvas?: string;
   adapter_of?: string;
   strip?: 'nothing' | 'gps' | 'metadata';
   settings?: { candidates?: number; seed?: number };

@@ -1,7 +1,7 @@
 //! Every command and flag, as typed. What a value must be is checked when it becomes part of a plan (`settings`,
 //! `source`, `device`).
 
-use crate::commands::{completions, devices, fill, models, pretrain, sample, serve, tune, verify};
+use crate::commands::{completions, devices, fill, models, pretrain, sample, serve, tune, verify, worker};
 use clap::{Args, Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
@@ -47,6 +47,8 @@ pub enum Command {
     Sample(sample::Arguments),
     /// Serve the web page and the HTTP API
     Serve(serve::Arguments),
+    /// Run the jobs of a server's queue
+    Worker(worker::Arguments),
     /// Train the embedded model on a folder of photos
     Pretrain(pretrain::Arguments),
     /// What models there are, and what a model's folder holds
@@ -67,6 +69,32 @@ mod tests {
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         Arguments::command().debug_assert();
+    }
+
+    /// The commands of the deployment files: lists after `CMD`, `command:` and `args:`, and units' `ExecStart=`.
+    fn deployed() -> Vec<Vec<String>> {
+        let files = ["Dockerfile", "compose.yaml", "kubernetes.yaml", "realfill.service", "realfill-worker@.service"];
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+        let texts = files.map(|file| std::fs::read_to_string(format!("{folder}/{file}")).unwrap());
+        let of_line = |line: &str| match line.trim().strip_prefix("ExecStart=/usr/local/bin/realfill ") {
+            Some(words) => Some(words.split(' ').map(str::to_owned).collect()),
+            None => {
+                let list = ["CMD ", "command: ", "args: "].iter().find_map(|start| line.trim().strip_prefix(start))?;
+                serde_json::from_str::<Vec<String>>(list).ok()
+            }
+        };
+        let all = texts.iter().flat_map(|text| text.lines()).filter_map(of_line);
+        all.filter(|words| ["serve", "worker"].contains(&words[0].as_str())).collect()
+    }
+
+    #[test]
+    fn the_deployment_files_start_what_there_is() {
+        let commands = deployed();
+        assert_eq!(commands.len(), 7, "{commands:?}");
+        for words in commands {
+            let words = std::iter::once("realfill".to_owned()).chain(words);
+            Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => commands::tune::run(&arguments, talk),
         Command::Sample(arguments) => commands::sample::run(&arguments, talk),
         Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Worker(arguments) => commands::worker::run(&arguments),
         Command::Pretrain(arguments) => commands::pretrain::run(&arguments, talk),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Devices(arguments) => commands::devices::run(&arguments),

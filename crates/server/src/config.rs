@@ -11,6 +11,10 @@ pub struct Config {
     pub address: SocketAddr,
     /// Where scenes, jobs and the queue are kept.
     pub data_folder: PathBuf,
+    /// The URL of a PostgreSQL database in place of the queue in the data folder. Jobs are then run by [`crate::work`].
+    pub queue: Option<String>,
+    /// The URL of a bucket (`s3://BUCKET/PREFIX`) in place of the data folder, for scenes and jobs.
+    pub storage: Option<String>,
     /// Who may use it: one bearer token a person. Empty: everybody who reaches the (loopback) address.
     pub tokens: Vec<String>,
     /// Names, beside addresses and `localhost`, by which the server may be called (`Host`).
@@ -105,6 +109,28 @@ pub enum ServeError {
     /// Another server has it.
     #[error("another server uses the data folder {}; stop that one, or name another with --data-dir", .0.display())]
     InUse(PathBuf),
+    /// The queue's database cannot be used.
+    #[error("cannot use the queue {}: {reason}; --queue needs a URL such as postgres://user:password@host/name", without_password(.url))]
+    Queue {
+        /// Its URL.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The bucket cannot be used.
+    #[error(
+        "cannot use the storage {url}: {reason}; --storage needs a URL such as s3://bucket/prefix, and AWS_ACCESS_KEY_ID, \
+         AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a server other than Amazon's, AWS_ENDPOINT_URL"
+    )]
+    Storage {
+        /// Its URL.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A worker without a queue that it could share.
+    #[error("a worker needs the queue of its server; give both the same --queue postgres://…")]
+    NoQueue,
     /// The system failed.
     #[error("the server cannot go on: {0}")]
     System(#[from] std::io::Error),
@@ -112,6 +138,18 @@ pub enum ServeError {
 
 /// Shortest token.
 const SHORTEST_TOKEN: usize = 16;
+
+/// A URL for people: what is between `:` and `@` is nobody's business.
+pub fn without_password(url: &str) -> String {
+    let whole = || Some((url.split_once("://")?, url.rsplit_once('@')?));
+    match whole() {
+        Some(((scheme, rest), (_, place))) => {
+            let user = rest.split([':', '@']).next().unwrap_or_default();
+            format!("{scheme}://{user}@{place}")
+        }
+        None => url.to_owned(),
+    }
+}
 
 impl Config {
     /// Checks what must not be so.
@@ -125,6 +163,23 @@ impl Config {
         match self.tokens.iter().find(|token| token.len() < SHORTEST_TOKEN) {
             Some(token) => Err(ServeError::ShortToken(token.len())),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_told() {
+        for (url, told) in [
+            ("postgres://me:secr@t@db.example/queue", "postgres://me@db.example/queue"),
+            ("postgres://me@db.example/queue", "postgres://me@db.example/queue"),
+            ("postgres://db.example/queue", "postgres://db.example/queue"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(without_password(url), told);
         }
     }
 }

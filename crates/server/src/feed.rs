@@ -1,7 +1,10 @@
-//! What a job tells, kept as lines of a file and handed to everyone who listens, from wherever they left off.
+//! What a job tells, kept as lines of a file and handed to everyone who listens, from wherever they left off. Where servers
+//! and workers are several processes, the lines are kept in the database: a worker's feed is only what it has yet to send,
+//! and a server's looks for new lines as long as somebody listens.
 
 use crate::id::Id;
-use crate::store::unix_now;
+use crate::problem::Answer;
+use crate::store::{Events, Store, of_state, timed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -9,12 +12,16 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::time::sleep;
 use utoipa::ToSchema;
 
 /// The file of a job's lines, in its folder.
 const FILE: &str = "events.jsonl";
+
+/// Between two looks for new lines in the database.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Where a running job stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -35,9 +42,10 @@ pub struct Standing {
 }
 
 /// The lines of one job.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Feed {
-    path: PathBuf,
+    /// The file, where it is kept in one.
+    path: Option<PathBuf>,
     lines: Mutex<Vec<Arc<str>>>,
     count: watch::Sender<usize>,
     clock: Mutex<Clock>,
@@ -60,7 +68,7 @@ impl Feed {
         let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok());
         let lines: Vec<Arc<str>> = whole.map(Arc::from).collect();
         let count = watch::Sender::new(lines.len());
-        Self { path, lines: Mutex::new(lines), count, clock: Mutex::default() }
+        Self { path: Some(path), lines: Mutex::new(lines), count, clock: Mutex::default() }
     }
 
     /// Adds an event of the program that runs the job, with the time that is left of its stage.
@@ -79,26 +87,30 @@ impl Feed {
     }
 
     /// Adds an event. One that cannot be written is told all the same.
-    pub fn tell(&self, mut event: Value) {
-        event["at"] = json!(unix_now());
-        let line = event.to_string();
+    pub fn tell(&self, event: Value) {
+        let line = timed(event);
         let mut lines = locked(&self.lines);
-        let file = OpenOptions::new().create(true).append(true).open(&self.path);
-        if let Err(error) = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes())) {
-            tracing::warn!("cannot write {}: {error}", self.path.display());
+        if let Some(path) = &self.path {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            if let Err(error) = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes())) {
+                tracing::warn!("cannot write {}: {error}", path.display());
+            }
         }
         lines.push(line.into());
         self.count.send_replace(lines.len());
     }
 
+    /// Adds lines that were kept elsewhere.
+    fn take(&self, more: Vec<String>) {
+        let mut lines = locked(&self.lines);
+        lines.extend(more.into_iter().map(Arc::from));
+        self.count.send_replace(lines.len());
+    }
+
     /// Tells that the job's state has changed.
     pub fn tell_state(&self, state: &str, error: Option<&str>) {
-        let mut event = json!({ "event": "state", "state": state });
-        if let Some(error) = error {
-            event["error"] = json!(error);
-        }
         *locked(&self.clock) = Clock::default();
-        self.tell(event);
+        self.tell(of_state(state, error));
     }
 
     /// Where the job stands; `None` before its first stage.
@@ -142,20 +154,65 @@ pub struct Feeds(Mutex<HashMap<Id, Weak<Feed>>>);
 impl Feeds {
     /// The feed of a job, read from `folder` where nobody has it.
     pub fn of(&self, job: &Id, folder: &Path) -> Arc<Feed> {
+        self.held_or(job, || Feed::open(folder)).0
+    }
+
+    /// The feed of a job whose lines are in the database; it grows as long as somebody has it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn following(&self, job: &Id, store: &Store) -> Answer<Arc<Feed>> {
+        if let Some(feed) = self.held(job) {
+            return Ok(feed);
+        }
+        let first = Feed::default();
+        look(&first, job, store).await?;
+        let (feed, is_new) = self.held_or(job, || first);
+        if is_new {
+            tokio::spawn(follow(Arc::downgrade(&feed), job.clone(), store.clone()));
+        }
+        Ok(feed)
+    }
+
+    fn held_or(&self, job: &Id, make: impl FnOnce() -> Feed) -> (Arc<Feed>, bool) {
         let mut feeds = locked(&self.0);
         if let Some(feed) = feeds.get(job).and_then(Weak::upgrade) {
-            return feed;
+            return (feed, false);
         }
         feeds.retain(|_, feed| feed.strong_count() > 0);
-        let feed = Arc::new(Feed::open(folder));
+        let feed = Arc::new(make());
         feeds.insert(job.clone(), Arc::downgrade(&feed));
-        feed
+        (feed, true)
     }
 
     /// The feed of a job if somebody holds it.
     pub fn held(&self, job: &Id) -> Option<Arc<Feed>> {
         locked(&self.0).get(job).and_then(Weak::upgrade)
     }
+}
+
+/// Looks for new lines as long as somebody has the feed and there is the job. A database that is away comes back.
+async fn follow(feed: Weak<Feed>, job: Id, store: Store) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        let Some(feed) = feed.upgrade() else { return };
+        if look(&feed, &job, &store).await == Ok(false) {
+            return;
+        }
+    }
+}
+
+/// Takes the lines that are new; `false` where the job is gone, which is told.
+async fn look(feed: &Feed, job: &Id, store: &Store) -> Answer<bool> {
+    let (id, from) = (job.clone(), *feed.count.borrow());
+    let more = store.run(move |db| Events::after(db, &id, from)).await?;
+    let is_there = more.is_some();
+    match more {
+        Some(lines) if lines.is_empty() => {}
+        Some(lines) => feed.take(lines),
+        None => feed.tell_state("stopped", None), // whoever listens need not wait for more
+    }
+    Ok(is_there)
 }
 
 /// A lock that a panic elsewhere does not spoil: what it guards is whole after every statement.

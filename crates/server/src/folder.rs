@@ -4,8 +4,9 @@ use crate::config::ServeError;
 use crate::id::Id;
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const SCENES: &str = "scenes";
@@ -13,33 +14,62 @@ const JOBS: &str = "jobs";
 /// Uploads in the making and what is about to be removed; emptied at every start.
 const PASSING: &str = "passing";
 
-/// The folder, held by this process alone.
+/// Age after which what nobody knows is a leftover, where other processes may be making something at the moment.
+const LEFTOVER: Duration = Duration::from_secs(24 * 3600);
+
+/// The folder, held by this process alone, or by this one and others that share a PostgreSQL queue.
 #[derive(Debug)]
 pub struct DataFolder {
     root: PathBuf,
+    is_shared: bool,
     _lock: File,
 }
 
 impl DataFolder {
-    /// Makes the folder if need be, and takes it for this process.
+    /// Makes the folder if need be, and takes it for this process, alone or with others.
     ///
     /// # Errors
     /// Another server has it, or it cannot be written to.
-    pub fn open(root: &Path) -> Result<Self, ServeError> {
+    pub fn open(root: &Path, is_shared: bool) -> Result<Self, ServeError> {
         let fail = |error: io::Error| ServeError::Folder { path: root.into(), reason: error.to_string() };
         make_private(root).map_err(fail)?;
         let lock = File::create(root.join("lock")).map_err(fail)?;
-        match lock.try_lock() {
+        match if is_shared { lock.try_lock_shared() } else { lock.try_lock() } {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ServeError::InUse(root.into())),
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
-        if root.join(PASSING).exists() {
-            fs::remove_dir_all(root.join(PASSING)).map_err(fail)?;
-        }
         [SCENES, JOBS, PASSING].iter().try_for_each(|part| fs::create_dir_all(root.join(part))).map_err(fail)?;
         let root = root.canonicalize().map_err(fail)?;
-        Ok(Self { root, _lock: lock })
+        let folder = Self { root, is_shared, _lock: lock };
+        folder.clear(PASSING, &|_| true).map_err(fail)?;
+        Ok(folder)
+    }
+
+    /// A name for this process, the same after a restart, and a lock that keeps others from having it at the same time.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn worker(&self) -> io::Result<(Id, File)> {
+        for number in 1.. {
+            let path = self.root.join(format!("worker-{number}"));
+            let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+            match file.try_lock() {
+                Ok(()) => {
+                    let mut text = String::new();
+                    file.read_to_string(&mut text)?;
+                    let name = Id::parse(text.trim()).unwrap_or_else(Id::random);
+                    file.set_len(0)?;
+                    file.rewind()?;
+                    file.write_all(name.as_str().as_bytes())?;
+                    file.sync_all()?;
+                    return Ok((name, file));
+                }
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::other("too many workers"))
     }
 
     /// The database's file.
@@ -82,10 +112,22 @@ impl DataFolder {
     pub fn sweep(&self, scenes: &[Id], jobs: &[Id]) -> io::Result<()> {
         for (part, known) in [(SCENES, scenes), (JOBS, jobs)] {
             let known: HashSet<&str> = known.iter().map(Id::as_str).collect();
-            for entry in fs::read_dir(self.root.join(part))? {
-                let entry = entry?;
-                if !entry.file_name().to_str().is_some_and(|name| known.contains(name)) {
-                    self.remove(&entry.path())?;
+            self.clear(part, &|name| !known.contains(name))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is in a part and has such a name; where others share the folder, only what is a day old.
+    fn clear(&self, part: &str, is_so: &dyn Fn(&str) -> bool) -> io::Result<()> {
+        for entry in fs::read_dir(self.root.join(part))? {
+            let entry = entry?;
+            let is_leftover = || Some(entry.metadata().ok()?.modified().ok()?.elapsed().ok()? > LEFTOVER);
+            let goes = entry.file_name().to_str().is_none_or(is_so);
+            if goes && (!self.is_shared || is_leftover().unwrap_or(false)) {
+                match part {
+                    PASSING if entry.file_type()?.is_dir() => fs::remove_dir_all(entry.path())?,
+                    PASSING => fs::remove_file(entry.path())?,
+                    _ => self.remove(&entry.path())?,
                 }
             }
         }
@@ -108,8 +150,10 @@ mod tests {
     #[test]
     fn one_process_has_the_folder_and_strangers_are_swept() {
         let root = TempDir::new().unwrap();
-        let folder = DataFolder::open(root.path()).unwrap();
-        assert!(matches!(DataFolder::open(root.path()), Err(ServeError::InUse(_))));
+        let folder = DataFolder::open(root.path(), false).unwrap();
+        for is_shared in [false, true] {
+            assert!(matches!(DataFolder::open(root.path(), is_shared), Err(ServeError::InUse(_))));
+        }
         let (known, stranger) = (Id::random(), Id::random());
         fs::create_dir(folder.scene(&known)).unwrap();
         fs::create_dir(folder.job(&stranger)).unwrap();
@@ -118,5 +162,20 @@ mod tests {
         folder.remove(&folder.scene(&known)).unwrap();
         folder.remove(&folder.scene(&known)).expect("it is gone already");
         assert!(!folder.scene(&known).exists());
+    }
+
+    #[test]
+    fn processes_that_share_the_folder_leave_each_others_work_and_have_names_that_last() {
+        let root = TempDir::new().unwrap();
+        let first = DataFolder::open(root.path(), true).unwrap();
+        let (making, stranger) = (first.passing().unwrap(), first.scene(&Id::random()));
+        fs::create_dir(&stranger).unwrap();
+        let second = DataFolder::open(root.path(), true).unwrap();
+        second.sweep(&[], &[]).unwrap();
+        assert!(making.path().exists() && stranger.exists());
+        let ((one, held), (other, _)) = (first.worker().unwrap(), second.worker().unwrap());
+        assert_ne!(one, other);
+        drop(held);
+        assert_eq!(second.worker().unwrap().0, one, "a restarted worker has its old name");
     }
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod bucket;
 mod config;
 mod drain;
 mod example;
@@ -18,29 +19,37 @@ mod page;
 mod pictures;
 mod problem;
 mod request;
+mod storage;
 mod store;
 mod upload;
 mod worker;
 
-pub use config::{Config, Limits, Offer, ServeError};
+pub use config::{Config, Limits, Offer, ServeError, without_password};
 
 use access::Tokens;
-use feed::Feeds;
+use bucket::Bucket;
+use feed::{Feed, Feeds};
 use folder::DataFolder;
 use guard::Names;
 use id::Id;
 use metrics::Metrics;
 use problem::Answer;
 use std::collections::HashMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Job, Store, StoredScene, unix_now};
+use storage::{Place, Storage};
+use store::{Job, Store, StoreError, StoredScene, unix_now};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 
 /// Pictures that are decoded at a time: each may take its megapixels times 12 bytes.
 const DECODERS: usize = 2;
+
+/// How far threads give way to the job: with 10 they get a tenth of what it gets where both want all.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 /// Between two looks for scenes that were kept long enough.
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
@@ -51,7 +60,7 @@ struct Server {
     names: Names,
     tokens: Tokens,
     store: Store,
-    folder: DataFolder,
+    storage: Storage,
     feeds: Feeds,
     metrics: Metrics,
     /// Told when there is something new in the queue.
@@ -61,43 +70,74 @@ struct Server {
     decoding: Semaphore,
     /// Whether the server is to end.
     ends: watch::Receiver<bool>,
+    /// The name under which jobs are held, and what keeps others from having it.
+    worker: Id,
+    _worker_lock: File,
 }
 
 type Shared = Arc<Server>;
 
 impl Server {
-    fn open(config: Config, ends: watch::Receiver<bool>) -> Result<Self, ServeError> {
+    async fn open(config: Config, ends: watch::Receiver<bool>) -> Result<Self, ServeError> {
         config.check()?;
-        let folder = DataFolder::open(&config.data_folder)?;
+        let folder = DataFolder::open(&config.data_folder, config.queue.is_some())?;
         let fail = |reason: String| ServeError::Folder { path: config.data_folder.clone(), reason };
-        let store = Store::open(&folder.database()).map_err(|error| fail(format!("its database: {error}")))?;
-        let known = store.now(|db| Ok((Job::give_back_all(db)?, StoredScene::all(db)?, Job::all(db)?)));
-        let (given_back, scenes, jobs) = known.map_err(|error| fail(format!("its database: {error}")))?;
-        folder.sweep(&scenes, &jobs).map_err(|error| fail(error.to_string()))?;
+        let (worker, lock) = folder.worker().map_err(|error| fail(error.to_string()))?;
+        let store = open_store(&config, &folder).await?;
+        let bucket = open_bucket(&config).await?;
+        let holder = config.queue.is_some().then(|| worker.to_string()); // without a shared queue nobody else holds any
+        let given_back = store.asked(move |db| Job::give_back(db, holder.as_deref())).await;
+        let given_back = given_back.map_err(|error| not_usable(&config, &error))?;
         if given_back > 0 {
             tracing::info!("{given_back} job(s) go on from where an earlier run ended");
         }
+        let storage = Storage::new(folder, bucket, store.clone());
+        storage.sweep().await.map_err(|problem| fail(problem.detail))?;
         Ok(Self {
             names: Names::new(config.address.ip(), &config.hosts),
             tokens: Tokens::new(&config.tokens),
             store,
-            folder,
+            storage,
             feeds: Feeds::default(),
             metrics: Metrics::default(),
             wake: Notify::new(),
             stops: Mutex::default(),
             decoding: Semaphore::new(DECODERS),
             ends,
+            worker,
+            _worker_lock: lock,
             config,
         })
+    }
+
+    /// Whether no other process takes jobs from the queue.
+    fn is_alone(&self) -> bool {
+        self.config.queue.is_none()
+    }
+
+    /// What a job tells, for whoever listens.
+    async fn feed(&self, job: &Id) -> Answer<Arc<Feed>> {
+        match self.store.keeps_events() {
+            true => self.feeds.following(job, &self.store).await,
+            false => Ok(self.feeds.of(job, &self.storage.folder.job(job))),
+        }
+    }
+
+    /// Tells of a new state, where the database has not done so already.
+    fn tell_state(&self, job: &Id, state: &str) {
+        if !self.store.keeps_events() {
+            self.feeds.of(job, &self.storage.folder.job(job)).tell_state(state, None);
+        }
     }
 
     /// Removes a scene, its jobs and all their files; `false` where a job of it runs.
     async fn remove_scene(&self, id: &Id) -> Answer<bool> {
         let scene = id.clone();
         let Some(jobs) = self.store.run(move |db| StoredScene::remove(db, &scene)).await? else { return Ok(false) };
-        jobs.iter().try_for_each(|job| self.folder.remove(&self.folder.job(job)))?;
-        self.folder.remove(&self.folder.scene(id))?;
+        for job in jobs {
+            self.storage.remove(&Place::Job(job)).await?;
+        }
+        self.storage.remove(&Place::Scene(id.clone())).await?;
         Ok(true)
     }
 
@@ -116,42 +156,115 @@ impl Server {
     }
 }
 
+async fn open_store(config: &Config, folder: &DataFolder) -> Result<Store, ServeError> {
+    match &config.queue {
+        Some(url) => Store::connect(url).await,
+        None => Store::open(&folder.database(), config.storage.is_some()),
+    }
+    .map_err(|error| not_usable(config, &error))
+}
+
+async fn open_bucket(config: &Config) -> Result<Option<Bucket>, ServeError> {
+    let Some(url) = &config.storage else { return Ok(None) };
+    let fail = |reason| ServeError::Storage { url: url.clone(), reason };
+    let bucket = Bucket::open(url).map_err(fail)?;
+    bucket.try_it().await.map_err(fail)?;
+    Ok(Some(bucket))
+}
+
+fn not_usable(config: &Config, error: &StoreError) -> ServeError {
+    let reason = error.to_string();
+    match &config.queue {
+        Some(url) => ServeError::Queue { url: url.clone(), reason },
+        None => ServeError::Folder { path: config.data_folder.clone(), reason: format!("its database: {reason}") },
+    }
+}
+
+/// TLS by `rustls` with `ring`, for all connections that this process makes.
+fn use_rustls() {
+    let _ = rustls::crypto::ring::default_provider().install_default(); // an error says that it is installed already
+}
+
 /// Serves until SIGTERM or Ctrl-C; then parks the running job and ends within 10 seconds. `on_ready` hears the address,
 /// whose port the system chose where 0 was asked for.
 ///
 /// # Errors
 /// [`ServeError`]: what cannot be had at the start.
 pub fn serve(config: Config, on_ready: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, on_ready));
+    in_runtime(run(config, on_ready))
+}
+
+/// Runs the jobs of a shared queue, one at a time, until SIGTERM or Ctrl-C; then parks the running one and ends within 10
+/// seconds. `on_ready` is called when it begins to wait for jobs.
+///
+/// # Errors
+/// [`ServeError`]: what cannot be had at the start.
+pub fn work(config: Config, on_ready: impl FnOnce()) -> Result<(), ServeError> {
+    if config.queue.is_none() {
+        return Err(ServeError::NoQueue);
+    }
+    in_runtime(async {
+        let (end, ends) = watch::channel(false);
+        let server = Arc::new(Server::open(config, ends.clone()).await?);
+        on_ready();
+        let working = worker::work(server, ends);
+        let ending = async {
+            let asked = asked_to_end().await;
+            tracing::info!("ending; a running job is parked and goes on with another worker");
+            let _ = end.send(true);
+            asked
+        };
+        let ((), asked) = tokio::join!(working, ending);
+        Ok(asked?)
+    })
+}
+
+/// Lets the job's process have the processor first: threads that answer, decode and store are served after it. The first thread
+/// stays as it is, and starts that process.
+fn give_way() {
+    #[cfg(target_os = "linux")] // where a thread has a niceness of its own
+    let _ = rustix::process::nice(NICENESS);
+}
+
+fn in_runtime(work: impl Future<Output = Result<(), ServeError>>) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(give_way).build()?;
+    let done = runtime.block_on(work);
     runtime.shutdown_timeout(Duration::from_secs(1));
-    served
+    done
 }
 
 async fn run(config: Config, on_ready: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
     let (end, ends) = watch::channel(false);
     let (address, keep) = (config.address, config.keep);
-    let server = Arc::new(Server::open(config, ends.clone())?);
+    let server = Arc::new(Server::open(config, ends.clone()).await?);
     let bind = |source| ServeError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     on_ready(listener.local_addr()?);
-    let worker = tokio::spawn(worker::work(server.clone(), ends.clone()));
     let router = api::router(server.clone());
-    let listening = tokio::spawn(listen::listen(server.clone(), listener, router, ends));
+    let listening = tokio::spawn(listen::listen(server.clone(), listener, router, ends.clone()));
+    let working = async {
+        if server.is_alone() {
+            worker::work(server.clone(), ends).await;
+        }
+    };
     let retention = async {
         match keep {
             Some(keep) => server.retain(keep).await,
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
-        stopped = asked_to_end() => stopped?,
-        () = retention => {}
-    }
-    tracing::info!("ending; a running job is parked and goes on at the next start");
-    let _ = end.send(true);
-    let _ = tokio::join!(worker, listening);
-    Ok(())
+    let ending = async {
+        let asked = tokio::select! {
+            asked = asked_to_end() => asked,
+            () = retention => Ok(()),
+        };
+        tracing::info!("ending; a running job is parked and goes on at the next start");
+        let _ = end.send(true);
+        asked
+    };
+    let ((), asked) = tokio::join!(working, ending);
+    let _ = listening.await;
+    Ok(asked?)
 }
 
 /// SIGTERM or Ctrl-C.

@@ -1,5 +1,6 @@
 //! Errors as problem documents (RFC 9457): a status, a title and a sentence that helps.
 
+use crate::store::StoreError;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -79,8 +80,8 @@ impl From<std::io::Error> for Problem {
     }
 }
 
-impl From<rusqlite::Error> for Problem {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
         tracing::error!("the database: {error}");
         Self::unavailable("the server's database cannot be used at the moment; try again later")
     }
@@ -113,7 +114,7 @@ mod tests {
         let full = Problem::from(Error::from(ErrorKind::StorageFull));
         assert!(full.status == 503 && full.detail.contains("disk is full"));
         assert_eq!(full.into_response().headers()[header::RETRY_AFTER], "30");
-        assert_eq!(Problem::from(rusqlite::Error::InvalidQuery).status, 503);
+        assert_eq!(Problem::from(StoreError::Silent).status, 503);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Received {
     /// # Errors
     /// The disk.
     pub fn begin(server: &Shared) -> Answer<Self> {
-        let (folder, hash) = (server.folder.passing()?, Sha256::new());
+        let (folder, hash) = (server.storage.folder.passing()?, Sha256::new());
         Ok(Self { folder, name: None, files: Vec::new(), content: String::new(), bytes: 0, hash })
     }
 
@@ -221,10 +221,12 @@ mod tests {
     use std::time::Duration;
     use tokio::sync::watch;
 
-    fn server(root: &Path) -> Shared {
+    async fn server(root: &Path) -> Shared {
         let config = Config {
             address: ([127, 0, 0, 1], 0).into(),
             data_folder: root.join("data"),
+            queue: None,
+            storage: None,
             tokens: Vec::new(),
             hosts: Vec::new(),
             program: root.join("none"),
@@ -233,12 +235,12 @@ mod tests {
             limits: Limits { idle: Duration::from_millis(20), ..Limits::default() },
             keep: None,
         };
-        Arc::new(Server::open(config, watch::channel(false).1).unwrap())
+        Arc::new(Server::open(config, watch::channel(false).1).await.unwrap())
     }
 
     async fn refusal(pieces: impl Stream<Item = Answer<Bytes>>) -> Problem {
         let root = tempfile::tempdir().unwrap();
-        let (server, file) = (server(root.path()), root.path().join("file"));
+        let (server, file) = (server(root.path()).await, root.path().join("file"));
         receive(pieces, &file, "a.png", 4, &mut Sha256::new(), &server).await.unwrap_err()
     }
 

@@ -9,3 +9,4 @@ pub mod sample;
 pub mod serve;
 pub mod tune;
 pub mod verify;
+pub mod worker;

@@ -43,18 +43,14 @@ pub async fn healthy() -> &'static str {
     "ok\n"
 }
 
-/// Whether jobs can be taken: the database answers and the data folder can be written to
+/// Whether jobs can be taken: the database answers, the data folder can be written to, and the storage answers
 #[utoipa::path(
     get, path = "/readyz", tag = "about", security(()),
     responses((status = 200, content_type = "text/plain", body = String), (status = 503, body = Problem)),
 )]
 pub async fn ready(State(server): State<Shared>) -> Answer<&'static str> {
-    server.store.run(|db| Job::counts(db)).await?;
-    let written = server.folder.passing().and_then(|folder| std::fs::write(folder.path().join("sign"), "ready"));
-    written.map(|()| "ready\n").map_err(|error| {
-        tracing::error!("the data folder: {error}");
-        Problem::unavailable("the data folder cannot be written to")
-    })
+    server.store.run(Job::counts).await?;
+    server.storage.try_it().await.map(|()| "ready\n")
 }
 
 /// Counters in Prometheus' text format
@@ -63,6 +59,6 @@ pub async fn ready(State(server): State<Shared>) -> Answer<&'static str> {
     responses((status = 200, content_type = "text/plain; version=0.0.4", body = String), (status = 401, body = Problem)),
 )]
 pub async fn metrics(State(server): State<Shared>, _: Owner) -> Answer<Response> {
-    let jobs = server.store.run(|db| Job::counts(db)).await?;
+    let jobs = server.store.run(Job::counts).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.metrics.text(&jobs)).into_response())
 }

@@ -8,6 +8,7 @@ use crate::access::Owner;
 use crate::feed::Feed;
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
+use crate::storage::Place;
 use crate::store::JobState;
 use crate::worker::OUTPUT;
 use axum::extract::{Request, State};
@@ -45,7 +46,7 @@ pub async fn events(
     headers: HeaderMap,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let job = find(&server, &owner, &at.id).await?;
-    let feed = server.feeds.of(&job.id, &server.folder.job(&job.id));
+    let feed = server.feed(&job.id).await?;
     let last =
         headers.get(HeaderName::from_static("last-event-id")).and_then(|id| id.to_str().ok()?.parse::<usize>().ok());
     server.metrics.listeners.fetch_add(1, Relaxed);
@@ -134,5 +135,5 @@ pub async fn preview(State(server): State<Shared>, owner: Owner, at: At, request
         return Err(Problem::not_found("preview"));
     }
     let name = format!("{}.jpg", at.last);
-    send_file(&server.folder.job(&job.id).join(OUTPUT).join("previews").join(&name), &name, request).await
+    send_file(&server, &Place::Job(job.id), &format!("{OUTPUT}/previews/{name}"), &name, request).await
 }

@@ -8,6 +8,7 @@ use crate::feed::{Standing, locked};
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
 use crate::request::JobRequest;
+use crate::storage::Place;
 use crate::store::{Job, JobState, NewJob, Seen, StoredScene};
 use crate::worker::{MASK, OUTPUT, SETTINGS};
 use axum::Json;
@@ -65,9 +66,8 @@ async fn view(server: &Shared, job: Job) -> Answer<JobView> {
         }
         _ => None,
     };
-    let running = (job.state == JobState::Running).then(|| server.feeds.held(&job.id)).flatten();
     Ok(JobView {
-        progress: running.and_then(|feed| feed.standing()),
+        progress: standing(server, &job),
         request: serde_json::from_str(&job.request).map_err(Problem::ours)?,
         stopping: job.state == JobState::Running && job.to_stop,
         ahead,
@@ -78,6 +78,15 @@ async fn view(server: &Shared, job: Job) -> Answer<JobView> {
         changed: job.changed,
         error: job.error,
     })
+}
+
+/// How far a running job is: its worker tells the database, or is in this process.
+fn standing(server: &Shared, job: &Job) -> Option<Standing> {
+    match server.store.keeps_events() {
+        _ if job.state != JobState::Running => None,
+        true => serde_json::from_str(job.standing.as_deref()?).ok(),
+        false => server.feeds.held(&job.id)?.standing(),
+    }
 }
 
 /// The job of an id, if it is this owner's.
@@ -135,13 +144,14 @@ pub async fn create(
     let scene = scenes::find(&server, &owner, &request.scene).await?;
     check_fits(&server, &owner, &scene, &request).await?;
     check_room(&server, &owner).await?;
-    let made = prepared(&server, &scene, &request)?;
-    let new =
-        NewJob { id: Id::random(), owner: owner.0.clone(), scene: scene.id, request: text, priority: request.priority };
-    server.folder.keep(made, &server.folder.job(&new.id))?;
-    let inserted = insert(&server, &new, key, content).await;
-    if inserted.as_ref().ok() != Some(&new.id) {
-        server.folder.remove(&server.folder.job(&new.id))?;
+    let made = prepared(&server, &scene, &request).await?;
+    let (id, place) = (Id::random(), Place::Job);
+    let files = server.storage.keep(made, &place(id.clone())).await?;
+    let (scene, owner_name, priority) = (scene.id, owner.0.clone(), request.priority);
+    let new = NewJob { id: id.clone(), owner: owner_name, scene, request: text, priority, files };
+    let inserted = insert(&server, new, key, content).await;
+    if inserted.as_ref().ok() != Some(&id) {
+        server.storage.remove(&place(id)).await?;
     }
     server.wake.notify_one();
     let job = find(&server, &owner, &inserted?).await?;
@@ -175,8 +185,9 @@ async fn check_fits(server: &Shared, owner: &Owner, scene: &StoredScene, request
     }
     let Some(other) = &request.adapter_of else { return Ok(()) };
     let job = find(server, owner, other).await?;
-    let adapter = server.folder.job(other).join(OUTPUT).join("adapter");
-    match job.scene == scene.id && job.state == JobState::Done && adapter.is_dir() {
+    let (files, adapter) = (server.storage.files(&Place::Job(other.clone())).await?, format!("{OUTPUT}/adapter/"));
+    let has_adapter = files.iter().any(|(name, _)| name.starts_with(&adapter));
+    match job.scene == scene.id && job.state == JobState::Done && has_adapter {
         true => Ok(()),
         false => {
             Err(Problem::conflict("adapter_of must be a job of the same scene that is done and has learnt something"))
@@ -194,28 +205,28 @@ async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
 }
 
 /// A job's folder: its settings in full, and the mask as it is now.
-fn prepared(server: &Shared, scene: &StoredScene, request: &JobRequest) -> Answer<TempDir> {
-    let made = server.folder.passing()?;
+async fn prepared(server: &Shared, scene: &StoredScene, request: &JobRequest) -> Answer<TempDir> {
+    let made = server.storage.folder.passing()?;
     let settings = toml::to_string_pretty(&request.settings()?).map_err(Problem::ours)?;
     std::fs::write(made.path().join(SETTINGS), settings)?;
     if let Some(mask) = scene.photo("mask") {
-        let path = server.folder.scene(&scene.id).join(format!("mask.{}", mask.extension));
-        std::fs::copy(path, made.path().join(MASK))?;
+        let (place, name) = (Place::Scene(scene.id.clone()), format!("mask.{}", mask.extension));
+        let file = server.storage.file(&place, &name).await?.ok_or_else(|| Problem::not_found("mask"))?;
+        std::fs::copy(&file.path, made.path().join(MASK))?;
     }
     Ok(made)
 }
 
 /// Adds the row, unless the same request was faster with its key; returns whose row it is.
-async fn insert(server: &Shared, new: &NewJob, key: Option<String>, content: String) -> Answer<Id> {
-    let new = new.clone();
+async fn insert(server: &Shared, new: NewJob, key: Option<String>, content: String) -> Answer<Id> {
     let inserted = server.store.run(move |db| {
-        let change = db.transaction()?;
-        if let Some(faster) = Seen::claim(&change, &new.owner, key.as_deref(), &content, &new.id)? {
-            return Ok(faster);
-        }
-        Job::insert(&change, &new)?;
-        change.commit()?;
-        Ok(new.id)
+        db.together(|db| {
+            if let Some(faster) = Seen::claim(db, &new.owner, key.as_deref(), &content, &new.id)? {
+                return Ok(faster);
+            }
+            Job::insert(db, &new)?;
+            Ok(new.id)
+        })
     });
     inserted.await
 }
@@ -247,7 +258,7 @@ pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answe
     if let Some(feed) = server.feeds.held(&at.id) {
         feed.tell_state("stopped", None); // whoever listens need not wait for more
     }
-    server.folder.remove(&server.folder.job(&at.id))?;
+    server.storage.remove(&Place::Job(at.id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -268,7 +279,7 @@ pub async fn cancel(State(server): State<Shared>, owner: Owner, at: At) -> Answe
     }
     let id = at.id.clone();
     if server.store.run(move |db| Job::stop(db, &id)).await? == JobState::Stopped {
-        server.feeds.of(&at.id, &server.folder.job(&at.id)).tell_state("stopped", None);
+        server.tell_state(&at.id, "stopped");
     }
     if let Some(stop) = locked(&server.stops).get(&at.id) {
         stop.notify_one();
@@ -295,7 +306,7 @@ pub async fn resume(State(server): State<Shared>, owner: Owner, at: At) -> Answe
             before.state.name()
         )));
     }
-    server.feeds.of(&at.id, &server.folder.job(&at.id)).tell_state("waiting", None);
+    server.tell_state(&at.id, "waiting");
     server.wake.notify_one();
     let job = find(&server, &owner, &at.id).await?;
     Ok((StatusCode::ACCEPTED, Json(view(&server, job).await?)).into_response())

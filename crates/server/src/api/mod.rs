@@ -68,6 +68,7 @@ fn documented() -> (Router<Shared>, Value) {
         .routes(routes!(results::read))
         .routes(routes!(results::candidates))
         .routes(routes!(results::adapter))
+        .routes(routes!(results::archive))
         .routes(routes!(results::file))
         .routes(routes!(about::models))
         .routes(routes!(about::devices))

@@ -3,6 +3,7 @@
 use crate::Shared;
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
+use crate::storage::Place;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
@@ -74,20 +75,32 @@ pub fn key_in(headers: &HeaderMap) -> Answer<Option<String>> {
     key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
 }
 
-/// A file of ours, with ranges and dates; `name` is what it is saved as.
+/// A file of ours, with ranges and dates; `save_as` is what it is saved as.
 ///
 /// # Errors
 /// 404 where it is not there.
-pub async fn send_file(path: &Path, name: &str, request: Request) -> Answer<Response> {
-    if !path.is_file() {
-        return Err(Problem::not_found("file"));
-    }
+pub async fn send_file(
+    server: &Shared,
+    place: &Place,
+    name: &str,
+    save_as: &str,
+    request: Request,
+) -> Answer<Response> {
+    let Some(file) = server.storage.file(place, name).await? else { return Err(Problem::not_found("file")) };
+    send_path(&file.path, save_as, request).await // open by then: a fetched file may go
+}
+
+/// The same of a file that is there.
+///
+/// # Errors
+/// The disk.
+pub async fn send_path(path: &Path, save_as: &str, request: Request) -> Answer<Response> {
     let answer = ServeFile::new(path).try_call(request).await?;
     let mut answer = answer.map(axum::body::Body::new);
     let kind = axum::http::HeaderValue::from_static(media_type(path));
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect();
+        save_as.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect();
     if let Ok(value) = format!("inline; filename=\"{plain}\"").parse() {
         answer.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }
@@ -103,6 +116,7 @@ fn media_type(path: &Path) -> &'static str {
         "tif" => "image/tiff",
         "bmp" => "image/bmp",
         "json" => "application/json",
+        "tar" => "application/x-tar",
         _ => "application/octet-stream",
     }
 }

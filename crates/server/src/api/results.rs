@@ -2,11 +2,12 @@
 
 use super::FileResponse;
 use super::jobs::find;
-use super::read::{At, send_file};
+use super::read::{At, send_file, send_path};
 use crate::Shared;
 use crate::access::Owner;
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
+use crate::storage::{Local, Place};
 use crate::store::{Job, JobState};
 use crate::worker::OUTPUT;
 use axum::Json;
@@ -14,7 +15,8 @@ use axum::extract::{Request, State};
 use realfill::pipeline::Report;
 use serde::Serialize;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use utoipa::ToSchema;
 
 /// Folders in a job's output whose files are results.
@@ -88,7 +90,7 @@ pub struct FileView {
 )]
 pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<Json<Results>> {
     let job = finished(&server, &owner, &at.id).await?;
-    results(&server, &job).map(Json)
+    results(&server, &job).await.map(Json)
 }
 
 /// Candidates of a job, best first
@@ -98,7 +100,7 @@ pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<
 )]
 pub async fn candidates(State(server): State<Shared>, owner: Owner, at: At) -> Answer<Json<Vec<CandidateView>>> {
     let job = finished(&server, &owner, &at.id).await?;
-    Ok(Json(results(&server, &job)?.candidates))
+    Ok(Json(results(&server, &job).await?.candidates))
 }
 
 /// Files of what a job has learnt about the scene
@@ -108,9 +110,46 @@ pub async fn candidates(State(server): State<Shared>, owner: Owner, at: At) -> A
 )]
 pub async fn adapter(State(server): State<Shared>, owner: Owner, at: At) -> Answer<Json<Vec<FileView>>> {
     let job = finished(&server, &owner, &at.id).await?;
-    let mut files = listed(&server, &job);
+    let mut files = listed(&server, &job).await?;
     files.retain(|file| file.name.starts_with("adapter/"));
     Ok(Json(files))
+}
+
+/// What a job has learnt about the scene as one file (tar)
+///
+/// Unpacked, its folder `adapter` is what `realfill sample --adapter` takes.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/adapter.tar", tag = "results", params(("id" = Id, Path)),
+    responses((status = 200, content_type = "application/x-tar", body = Vec<u8>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)),
+)]
+pub async fn archive(State(server): State<Shared>, owner: Owner, at: At, request: Request) -> Answer<FileResponse> {
+    let job = finished(&server, &owner, &at.id).await?;
+    let mut files = Vec::new();
+    for FileView { name, .. } in listed(&server, &job).await? {
+        if name.starts_with("adapter/")
+            && let Some(file) = server.storage.file(&Place::Job(job.id.clone()), &format!("{OUTPUT}/{name}")).await?
+        {
+            files.push((name, file));
+        }
+    }
+    if files.is_empty() {
+        return Err(Problem::not_found("adapter"));
+    }
+    let made = server.storage.folder.passing()?;
+    let path = made.path().join("adapter.tar");
+    let packing = path.clone();
+    tokio::task::spawn_blocking(move || packed(&packing, &files)).await.map_err(Problem::ours)??;
+    send_path(&path, "adapter.tar", request).await
+}
+
+/// Puts files into an archive; the same files give the same bytes.
+fn packed(path: &Path, files: &[(String, Local)]) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(File::create(path)?);
+    archive.mode(tar::HeaderMode::Deterministic);
+    for (name, file) in files {
+        archive.append_path_with_name(&file.path, name)?;
+    }
+    archive.finish()
 }
 
 /// One file of the results
@@ -123,10 +162,9 @@ pub async fn adapter(State(server): State<Shared>, owner: Owner, at: At) -> Answ
 )]
 pub async fn file(State(server): State<Shared>, owner: Owner, at: At, request: Request) -> Answer<FileResponse> {
     let job = finished(&server, &owner, &at.id).await?;
-    let known = listed(&server, &job).into_iter().find(|file| file.name == at.last);
+    let known = listed(&server, &job).await?.into_iter().find(|file| file.name == at.last);
     let name = known.ok_or_else(|| Problem::not_found("file among the results"))?.name;
-    let path = output(&server, &job).join(&name);
-    send_file(&path, &name.replace('/', "-"), request).await
+    send_file(&server, &Place::Job(job.id), &format!("{OUTPUT}/{name}"), &name.replace('/', "-"), request).await
 }
 
 async fn finished(server: &Shared, owner: &Owner, id: &Id) -> Answer<Job> {
@@ -137,15 +175,12 @@ async fn finished(server: &Shared, owner: &Owner, id: &Id) -> Answer<Job> {
     }
 }
 
-fn output(server: &Shared, job: &Job) -> PathBuf {
-    server.folder.job(&job.id).join(OUTPUT)
-}
-
-fn results(server: &Shared, job: &Job) -> Answer<Results> {
-    let text = std::fs::read(output(server, job).join("report.json"))?;
+async fn results(server: &Shared, job: &Job) -> Answer<Results> {
+    let report = server.storage.file(&Place::Job(job.id.clone()), &format!("{OUTPUT}/report.json")).await?;
+    let text = std::fs::read(report.ok_or_else(|| Problem::ours("a finished job without its report"))?.path)?;
     let value: Value = serde_json::from_slice(&text).map_err(Problem::ours)?;
     let report: Report = serde_json::from_value(value.clone()).map_err(Problem::ours)?;
-    let files = listed(server, job);
+    let files = listed(server, job).await?;
     let href = |start: &str| files.iter().find(|file| file.name.starts_with(start)).map(|file| file.href.clone());
     let completed = href("completed.").ok_or_else(|| Problem::ours("a finished job without its photo"))?;
     let candidates = (1..).zip(&report.candidates).map(|(rank, judged)| CandidateView {
@@ -165,33 +200,18 @@ fn results(server: &Shared, job: &Job) -> Answer<Results> {
 }
 
 /// Every result that is there, by name.
-fn listed(server: &Shared, job: &Job) -> Vec<FileView> {
-    let root = output(server, job);
-    let mut found = Vec::new();
-    walk(&root, "", 0, &mut found);
+async fn listed(server: &Shared, job: &Job) -> Answer<Vec<FileView>> {
     let is_result = |name: &str| match name.split_once('/') {
         None => FILES.contains(&name) || name.starts_with("completed."),
         Some((folder, _)) => FOLDERS.contains(&folder),
     };
-    found.retain(|(name, _)| is_result(name) && !name.ends_with(".tmp"));
-    found.sort();
+    let all = server.storage.files(&Place::Job(job.id.clone())).await?;
+    let output = format!("{OUTPUT}/");
+    let found = all.into_iter().filter_map(|(name, bytes)| Some((name.strip_prefix(&output)?.to_owned(), bytes)));
+    let found = found.filter(|(name, _)| is_result(name) && !name.ends_with(".tmp"));
     let view = |(name, bytes): (String, u64)| {
         let href = format!("/v1/jobs/{}/files/{}", job.id, name.replace('/', "%2F"));
         FileView { name, bytes, href }
     };
-    found.into_iter().map(view).collect()
-}
-
-/// Names and sizes of the files in a folder and those in it, two deep.
-fn walk(folder: &Path, before: &str, depth: usize, found: &mut Vec<(String, u64)>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let (Ok(about), Ok(name)) = (entry.metadata(), entry.file_name().into_string()) else { continue };
-        let name = format!("{before}{name}");
-        match about.is_dir() {
-            true if depth < 2 => walk(&entry.path(), &format!("{name}/"), depth + 1, found),
-            true => {}
-            false => found.push((name, about.len())),
-        }
-    }
+    Ok(found.map(view).collect())
 }

@@ -8,6 +8,7 @@ use crate::example;
 use crate::id::Id;
 use crate::pictures::{check, check_mask};
 use crate::problem::{Answer, Problem};
+use crate::storage::Place;
 use crate::store::{ScenePhoto, Seen, StoredScene, unix_now};
 use crate::upload::{Received, check_scene, receive, receive_scene};
 use axum::Json;
@@ -148,10 +149,11 @@ async fn keep(server: Shared, owner: Owner, key: Option<String>, received: Recei
     drop(permit);
     let name = received.name.clone().unwrap_or_else(|| photos[0].name.clone());
     let scene = StoredScene { id: Id::random(), owner: owner.0, name, created: unix_now(), has_hole, photos };
-    server.folder.keep(received.folder, &server.folder.scene(&scene.id))?;
-    let inserted = insert(&server, &scene, key, content).await;
+    let place = Place::Scene(scene.id.clone());
+    let files = server.storage.keep(received.folder, &place).await?;
+    let inserted = insert(&server, &scene, files, key, content).await;
     if inserted.as_ref().ok() != Some(&scene.id) {
-        server.folder.remove(&server.folder.scene(&scene.id))?;
+        server.storage.remove(&place).await?;
         let faster = find(&server, &Owner(scene.owner), &inserted?).await?;
         return Ok((StatusCode::CREATED, Json(SceneView::from(faster))).into_response());
     }
@@ -177,16 +179,22 @@ pub fn other_content() -> Problem {
 }
 
 /// Adds the row, unless the same request was faster with its key; returns whose row it is.
-async fn insert(server: &Shared, scene: &StoredScene, key: Option<String>, content: String) -> Answer<Id> {
+async fn insert(
+    server: &Shared,
+    scene: &StoredScene,
+    files: Option<String>,
+    key: Option<String>,
+    content: String,
+) -> Answer<Id> {
     let scene = scene.clone();
     let inserted = server.store.run(move |db| {
-        let change = db.transaction()?;
-        if let Some(faster) = Seen::claim(&change, &scene.owner, key.as_deref(), &content, &scene.id)? {
-            return Ok(faster);
-        }
-        scene.insert(&change)?;
-        change.commit()?;
-        Ok(scene.id)
+        db.together(|db| {
+            if let Some(faster) = Seen::claim(db, &scene.owner, key.as_deref(), &content, &scene.id)? {
+                return Ok(faster);
+            }
+            scene.insert(db, files.as_ref())?;
+            Ok(scene.id)
+        })
     });
     inserted.await
 }
@@ -231,7 +239,7 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
     let mut scene = find(&server, &owner, &at.id).await?;
     let limits = server.config.limits;
     check_length(request.headers(), limits.file_bytes)?;
-    let passing = server.folder.passing()?;
+    let passing = server.storage.folder.passing()?;
     let path = passing.path().join("mask");
     let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "the upload broke off");
     let pieces = request.into_body().into_data_stream().map(|piece| piece.map_err(broken));
@@ -247,7 +255,7 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
     let about = checking.await.map_err(Problem::ours)??;
     drop(permit);
     let file = format!("mask.{}", about.extension);
-    std::fs::rename(passing.path().join(&file), server.folder.scene(&scene.id).join(&file))?;
+    server.storage.put(&scene.id, &file, &passing.path().join(&file)).await?;
     scene.photos.retain(|photo| photo.role != "mask");
     scene.photos.insert(1, about);
     let (id, photos) = (scene.id.clone(), scene.photos.clone());
@@ -263,11 +271,11 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
 pub async fn remove_mask(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
     let scene = find(&server, &owner, &at.id).await?;
     let mask = scene.photo("mask").ok_or_else(|| Problem::not_found("mask"))?;
-    let file = server.folder.scene(&scene.id).join(format!("mask.{}", mask.extension));
+    let file = format!("mask.{}", mask.extension);
     let photos: Vec<ScenePhoto> = scene.photos.iter().filter(|photo| photo.role != "mask").cloned().collect();
     let id = scene.id.clone();
     server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
-    std::fs::remove_file(file)?;
+    server.storage.take(&scene.id, &file).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -280,8 +288,8 @@ pub async fn remove_mask(State(server): State<Shared>, owner: Owner, at: At) -> 
 pub async fn photo(State(server): State<Shared>, owner: Owner, at: At, request: Request) -> Answer<FileResponse> {
     let scene = find(&server, &owner, &at.id).await?;
     let photo = scene.photo(&at.last).ok_or_else(|| Problem::not_found("photo"))?;
-    let path = server.folder.scene(&scene.id).join(format!("{}.{}", photo.role, photo.extension));
-    send_file(&path, &photo.name, request).await
+    let file = format!("{}.{}", photo.role, photo.extension);
+    send_file(&server, &Place::Scene(at.id), &file, &photo.name, request).await
 }
 
 /// A picture of a scene as a small upright JPEG
@@ -296,5 +304,5 @@ pub async fn preview(State(server): State<Shared>, owner: Owner, at: At, request
     let scene = find(&server, &owner, &at.id).await?;
     let photo = scene.photo(&at.last).ok_or_else(|| Problem::not_found("photo"))?;
     let name = format!("preview-{}.jpg", photo.role);
-    send_file(&server.folder.scene(&scene.id).join(&name), &name, request).await
+    send_file(&server, &Place::Scene(at.id), &name, &name, request).await
 }

@@ -1,11 +1,11 @@
 //! The table of jobs, which is the queue. One worker takes a job at a time and holds it by a lease that it renews; a job
 //! whose lease ran out belongs to nobody and is taken again.
 
-use super::scenes::{id_in, ids};
-use super::unix_now;
+use super::db::{Db, Row, cells};
+use super::events::Events;
+use super::scenes::ids;
+use super::{StoreError, unix_now};
 use crate::id::Id;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -37,23 +37,15 @@ impl JobState {
         }
     }
 
+    fn of_name(name: &str) -> Result<Self, StoreError> {
+        let states = [Self::Waiting, Self::Running, Self::Stopped, Self::Done, Self::Failed];
+        let found = states.into_iter().find(|state| state.name() == name);
+        found.ok_or_else(|| StoreError::Content(format!("there is no state {name}")))
+    }
+
     /// Whether nothing happens with it any more, unless somebody asks for it.
     pub fn rests(self) -> bool {
         !matches!(self, Self::Waiting | Self::Running)
-    }
-}
-
-impl ToSql for JobState {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.name().into())
-    }
-}
-
-impl FromSql for JobState {
-    fn column_result(value: ValueRef) -> FromSqlResult<Self> {
-        let states = [Self::Waiting, Self::Running, Self::Stopped, Self::Done, Self::Failed];
-        let name = value.as_str()?;
-        states.into_iter().find(|state| state.name() == name).ok_or(FromSqlError::InvalidType)
     }
 }
 
@@ -70,6 +62,8 @@ pub struct NewJob {
     pub request: String,
     /// Higher comes first.
     pub priority: i64,
+    /// Its objects in a bucket, as JSON.
+    pub files: Option<String>,
 }
 
 /// A job's row.
@@ -93,6 +87,19 @@ pub struct Job {
     pub to_stop: bool,
     /// Why it failed.
     pub error: Option<String>,
+    /// How far it is, as JSON, where its worker tells it here.
+    pub standing: Option<String>,
+}
+
+/// What a worker tells with a sign of life.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Lines for who listens.
+    pub lines: Vec<String>,
+    /// How far the job is, as JSON.
+    pub standing: Option<String>,
+    /// Its objects in a bucket by now, as JSON.
+    pub files: Option<String>,
 }
 
 /// How a worker gives a job back.
@@ -113,143 +120,223 @@ pub enum Ending {
 /// Crashes after which a job is not taken again.
 const MOST_CRASHES: i64 = 3;
 
+/// What is read of a job.
+const COLUMNS: &str = "id, owner, scene, request, state, created, changed, to_stop, error, standing";
+
 impl Job {
     /// Puts a job into the queue.
-    pub fn insert(db: &Connection, new: &NewJob) -> rusqlite::Result<()> {
-        let now = unix_now();
+    pub fn insert(db: &mut Db, new: &NewJob) -> Result<(), StoreError> {
+        let (now, state) = (unix_now(), JobState::Waiting.name());
         db.execute(
-            "INSERT INTO jobs (id, owner, scene, request, state, priority, created, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            params![new.id.as_str(), new.owner, new.scene.as_str(), new.request, JobState::Waiting, new.priority, now, now],
+            "INSERT INTO jobs (id, owner, scene, request, state, priority, created, changed, files) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            cells![&new.id, &new.owner, &new.scene, &new.request, state, new.priority, now, now, new.files.as_ref()],
         )
         .map(|_| ())
     }
 
     /// The job of this name, if it is this owner's.
-    pub fn find(db: &Connection, owner: &str, id: &Id) -> rusqlite::Result<Option<Self>> {
-        db.query_row("SELECT * FROM jobs WHERE id = ? AND owner = ?", params![id.as_str(), owner], read).optional()
+    pub fn find(db: &mut Db, owner: &str, id: &Id) -> Result<Option<Self>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1 AND owner = ?2");
+        db.row(&query, cells![id, owner])?.as_ref().map(read).transpose()
     }
 
     /// An owner's jobs, of one scene or of all, the newest first.
-    pub fn list(db: &Connection, owner: &str, scene: Option<&Id>) -> rusqlite::Result<Vec<Self>> {
-        let query = "SELECT * FROM jobs WHERE owner = ?1 AND (?2 IS NULL OR scene = ?2) ORDER BY turn DESC LIMIT 1000";
-        db.prepare_cached(query)?.query_map(params![owner, scene.map(Id::as_str)], read)?.collect()
+    pub fn list(db: &mut Db, owner: &str, scene: Option<&Id>) -> Result<Vec<Self>, StoreError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE owner = ?1 AND (?2 = '' OR scene = ?2) ORDER BY turn DESC LIMIT 1000"
+        );
+        db.rows(&query, cells![owner, scene.map_or("", Id::as_str)])?.iter().map(read).collect()
     }
 
     /// How many of an owner's jobs wait or run.
-    pub fn count_busy(db: &Connection, owner: &str) -> rusqlite::Result<u64> {
-        let query = "SELECT count(*) FROM jobs WHERE owner = ? AND state IN ('waiting', 'running')";
-        db.query_row(query, [owner], |row| row.get(0))
+    pub fn count_busy(db: &mut Db, owner: &str) -> Result<u64, StoreError> {
+        let query = "SELECT count(*) AS n FROM jobs WHERE owner = ?1 AND state IN ('waiting', 'running')";
+        db.number(query, cells![owner])
     }
 
     /// How many jobs there are in each state, whoever's.
-    pub fn counts(db: &Connection) -> rusqlite::Result<Vec<(JobState, u64)>> {
-        let query = "SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state";
-        db.prepare_cached(query)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    pub fn counts(db: &mut Db) -> Result<Vec<(JobState, u64)>, StoreError> {
+        let rows = db.rows("SELECT state, count(*) AS n FROM jobs GROUP BY state ORDER BY state", &[])?;
+        rows.iter().map(|row| Ok((JobState::of_name(&row.text("state")?)?, row.int("n")?.unsigned_abs()))).collect()
     }
 
     /// How many waiting jobs come before this one.
-    pub fn ahead(db: &Connection, id: &Id) -> rusqlite::Result<u64> {
-        let query = "SELECT count(*) FROM jobs AS other, jobs AS this WHERE this.id = ? AND other.state IN ('waiting', 'running') \
+    pub fn ahead(db: &mut Db, id: &Id) -> Result<u64, StoreError> {
+        let query = "SELECT count(*) AS n FROM jobs AS other, jobs AS this WHERE this.id = ?1 \
+                     AND other.state IN ('waiting', 'running') \
                      AND (other.state = 'running' OR other.priority > this.priority \
                           OR (other.priority = this.priority AND other.turn < this.turn))";
-        db.query_row(query, [id.as_str()], |row| row.get(0))
+        db.number(query, cells![id])
     }
 
     /// Takes the next job for a worker: the waiting one of the highest priority that came first, or one whose worker let
-    /// its lease run out.
-    pub fn take(db: &Connection, worker: &str, lease_secs: i64) -> rusqlite::Result<Option<Self>> {
-        let now = unix_now();
-        let query = "UPDATE jobs SET state = 'running', worker = ?1, lease_until = ?2, changed = ?3, error = NULL \
-                     WHERE id = (SELECT id FROM jobs WHERE to_stop = 0 AND \
-                        (state = 'waiting' OR (state = 'running' AND lease_until < ?3)) ORDER BY priority DESC, turn LIMIT 1) \
-                     RETURNING *";
-        db.query_row(query, params![worker, now + lease_secs, now], read).optional()
+    /// its lease run out. Workers that ask at the same time get different ones.
+    pub fn take(db: &mut Db, worker: &str, lease_secs: i64) -> Result<Option<Self>, StoreError> {
+        let query = format!(
+            "UPDATE jobs SET state = 'running', worker = ?1, lease_until = now() + ?2, changed = now(), error = NULL, \
+             standing = NULL WHERE id = (SELECT id FROM jobs WHERE to_stop = 0 AND \
+                (state = 'waiting' OR (state = 'running' AND lease_until < now())) \
+                ORDER BY priority DESC, turn LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}"
+        );
+        db.together(|db| {
+            Self::settle_stopped(db)?;
+            let taken = db.row(&query, cells![worker, lease_secs])?.as_ref().map(read).transpose()?;
+            if let Some(job) = &taken {
+                Events::note_state(db, &job.id, JobState::Running.name(), None)?;
+            }
+            Ok(taken)
+        })
     }
 
-    /// Renews a worker's lease; `false` where the job is not its any more.
-    pub fn renew(db: &Connection, id: &Id, worker: &str, lease_secs: i64) -> rusqlite::Result<bool> {
-        let query = "UPDATE jobs SET lease_until = ? WHERE id = ? AND worker = ? AND state = 'running'";
-        db.execute(query, params![unix_now() + lease_secs, id.as_str(), worker]).map(|rows| rows == 1)
+    /// Stops the jobs that were asked to stop and whose worker died before it could.
+    fn settle_stopped(db: &mut Db) -> Result<(), StoreError> {
+        let query = "UPDATE jobs SET state = 'stopped', worker = NULL, lease_until = 0, to_stop = 0, changed = now() \
+                     WHERE id IN (SELECT id FROM jobs WHERE to_stop = 1 AND state = 'running' AND lease_until < now() \
+                        FOR UPDATE SKIP LOCKED) RETURNING id";
+        for row in db.rows(query, &[])? {
+            Events::note_state(db, &row.id("id")?, JobState::Stopped.name(), None)?;
+        }
+        Ok(())
+    }
+
+    /// Renews a worker's lease and notes what it tells: whether a stop is asked for; `None` where the job is not its any
+    /// more.
+    pub fn renew(db: &mut Db, id: &Id, worker: &str, lease_secs: i64, told: &Told) -> Result<Option<bool>, StoreError> {
+        let query = "UPDATE jobs SET lease_until = now() + ?1, standing = coalesce(?4, standing), \
+                     files = coalesce(?5, files) WHERE id = ?2 AND worker = ?3 AND state = 'running' RETURNING to_stop";
+        db.together(|db| {
+            let values = cells![lease_secs, id, worker, told.standing.as_ref(), told.files.as_ref()];
+            let Some(row) = db.row(query, values)? else { return Ok(None) };
+            Events::append(db, id, &told.lines)?;
+            Ok(Some(row.int("to_stop")? != 0))
+        })
     }
 
     /// Ends a worker's hold on a job; returns the state it is in then, `None` where it is not this worker's any more.
-    pub fn end(db: &mut Connection, id: &Id, worker: &str, ending: &Ending) -> rusqlite::Result<Option<JobState>> {
-        let change = db.transaction()?;
-        let held = "SELECT crashes, to_stop FROM jobs WHERE id = ? AND worker = ? AND state = 'running'";
-        let held =
-            change.query_row(held, params![id.as_str(), worker], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((crashes, to_stop)): Option<(i64, bool)> = held else { return Ok(None) };
-        let crashes = crashes + i64::from(matches!(ending, Ending::Crashed(_)));
-        let (state, error) = match ending {
-            Ending::Done => (JobState::Done, None),
-            Ending::Failed(why) => (JobState::Failed, Some(why)),
-            Ending::Crashed(why) if crashes >= MOST_CRASHES => (JobState::Failed, Some(why)),
-            Ending::Stopped => (JobState::Stopped, None),
-            Ending::Parked | Ending::Crashed(_) if to_stop => (JobState::Stopped, None),
-            Ending::Parked | Ending::Crashed(_) => (JobState::Waiting, None),
-        };
-        change.execute(
-            "UPDATE jobs SET state = ?, error = ?, crashes = ?, changed = ?, worker = NULL, lease_until = 0, to_stop = 0 WHERE id = ?",
-            params![state, error, crashes, unix_now(), id.as_str()],
-        )?;
-        change.commit()?;
-        Ok(Some(state))
+    pub fn end(
+        db: &mut Db,
+        id: &Id,
+        worker: &str,
+        ending: &Ending,
+        told: &Told,
+    ) -> Result<Option<JobState>, StoreError> {
+        db.together(|db| {
+            let held =
+                "SELECT crashes, to_stop FROM jobs WHERE id = ?1 AND worker = ?2 AND state = 'running' FOR UPDATE";
+            let Some(row) = db.row(held, cells![id, worker])? else { return Ok(None) };
+            let crashes = row.int("crashes")? + i64::from(matches!(ending, Ending::Crashed(_)));
+            let to_stop = row.int("to_stop")? != 0;
+            let (state, error) = match ending {
+                Ending::Done => (JobState::Done, None),
+                Ending::Failed(why) => (JobState::Failed, Some(why)),
+                Ending::Crashed(why) if crashes >= MOST_CRASHES => (JobState::Failed, Some(why)),
+                Ending::Stopped => (JobState::Stopped, None),
+                Ending::Parked | Ending::Crashed(_) if to_stop => (JobState::Stopped, None),
+                Ending::Parked | Ending::Crashed(_) => (JobState::Waiting, None),
+            };
+            let change = "UPDATE jobs SET state = ?1, error = ?2, crashes = ?3, changed = now(), worker = NULL, \
+                          lease_until = 0, to_stop = 0, standing = NULL, files = coalesce(?5, files) WHERE id = ?4";
+            db.execute(change, cells![state.name(), error, crashes, id, told.files.as_ref()])?;
+            if db.keeps_events {
+                Events::append(db, id, &told.lines)?;
+                Events::note_state(db, id, state.name(), ending.error())?;
+            }
+            Ok(Some(state))
+        })
     }
 
     /// Asks for a stop: a waiting job stops at once, a running one when its worker hears of it. Returns the state now.
-    pub fn stop(db: &mut Connection, id: &Id) -> rusqlite::Result<JobState> {
-        let change = db.transaction()?;
-        let now = unix_now();
-        change.execute("UPDATE jobs SET to_stop = 1 WHERE id = ? AND state = 'running'", [id.as_str()])?;
-        let waiting = "UPDATE jobs SET state = 'stopped', changed = ? WHERE id = ? AND state = 'waiting'";
-        change.execute(waiting, params![now, id.as_str()])?;
-        let state = change.query_row("SELECT state FROM jobs WHERE id = ?", [id.as_str()], |row| row.get(0))?;
-        change.commit()?;
-        Ok(state)
+    pub fn stop(db: &mut Db, id: &Id) -> Result<JobState, StoreError> {
+        db.together(|db| {
+            let row = db.row("SELECT state FROM jobs WHERE id = ?1 FOR UPDATE", cells![id])?;
+            let state = row.ok_or_else(|| StoreError::Content("the job is gone".into()))?.text("state")?;
+            let state = JobState::of_name(&state)?;
+            match state {
+                JobState::Running => {
+                    db.execute("UPDATE jobs SET to_stop = 1 WHERE id = ?1", cells![id])?;
+                    Ok(state)
+                }
+                JobState::Waiting => {
+                    db.execute("UPDATE jobs SET state = 'stopped', changed = now() WHERE id = ?1", cells![id])?;
+                    Events::note_state(db, id, JobState::Stopped.name(), None)?;
+                    Ok(JobState::Stopped)
+                }
+                _ => Ok(state),
+            }
+        })
     }
 
     /// Puts a stopped or failed job back into the queue; `false` where it is neither.
-    pub fn resume(db: &Connection, id: &Id) -> rusqlite::Result<bool> {
-        let query = "UPDATE jobs SET state = 'waiting', error = NULL, crashes = 0, changed = ? \
-                     WHERE id = ? AND state IN ('stopped', 'failed')";
-        db.execute(query, params![unix_now(), id.as_str()]).map(|rows| rows == 1)
+    pub fn resume(db: &mut Db, id: &Id) -> Result<bool, StoreError> {
+        let query = "UPDATE jobs SET state = 'waiting', error = NULL, crashes = 0, changed = now() \
+                     WHERE id = ?1 AND state IN ('stopped', 'failed')";
+        db.together(|db| {
+            let is_resumed = db.execute(query, cells![id])? == 1;
+            if is_resumed {
+                Events::note_state(db, id, JobState::Waiting.name(), None)?;
+            }
+            Ok(is_resumed)
+        })
     }
 
     /// Removes a job that does not run; `false` where it does.
-    pub fn remove(db: &mut Connection, id: &Id) -> rusqlite::Result<bool> {
-        let change = db.transaction()?;
-        let rows = change.execute("DELETE FROM jobs WHERE id = ? AND state <> 'running'", [id.as_str()])?;
-        if rows == 1 {
-            change.execute("DELETE FROM keys WHERE id = ?", [id.as_str()])?;
-        }
-        change.commit()?;
-        Ok(rows == 1)
+    pub fn remove(db: &mut Db, id: &Id) -> Result<bool, StoreError> {
+        db.together(|db| {
+            let is_removed = db.execute("DELETE FROM jobs WHERE id = ?1 AND state <> 'running'", cells![id])? == 1;
+            if is_removed {
+                db.execute("DELETE FROM keys WHERE id = ?1", cells![id])?;
+            }
+            Ok(is_removed)
+        })
     }
 
-    /// Gives back what workers of an ended process still hold. Only for the one process that has the data folder.
-    pub fn give_back_all(db: &Connection) -> rusqlite::Result<usize> {
+    /// Gives back what an ended process still holds: the worker of this name, or any where there can be no other.
+    pub fn give_back(db: &mut Db, worker: Option<&str>) -> Result<u64, StoreError> {
         let query = "UPDATE jobs SET state = CASE to_stop WHEN 1 THEN 'stopped' ELSE 'waiting' END, worker = NULL, \
-                     lease_until = 0, to_stop = 0, changed = ? WHERE state = 'running'";
-        db.execute(query, [unix_now()])
+                     lease_until = 0, to_stop = 0, standing = NULL, changed = now() \
+                     WHERE state = 'running' AND (?1 = '' OR worker = ?1) RETURNING id, state";
+        db.together(|db| {
+            let rows = db.rows(query, cells![worker.unwrap_or_default()])?;
+            for row in &rows {
+                Events::note_state(db, &row.id("id")?, &row.text("state")?, None)?;
+            }
+            Ok(rows.len() as u64)
+        })
+    }
+
+    /// The names of a job's objects in a bucket, as JSON.
+    pub fn files(db: &mut Db, id: &Id) -> Result<Option<String>, StoreError> {
+        db.row("SELECT files FROM jobs WHERE id = ?1", cells![id])?.map_or(Ok(None), |row| row.maybe("files"))
     }
 
     /// Every job's id, whoever's.
-    pub fn all(db: &Connection) -> rusqlite::Result<Vec<Id>> {
-        ids(db, "SELECT id FROM jobs WHERE ?1", true)
+    pub fn all(db: &mut Db) -> Result<Vec<Id>, StoreError> {
+        ids(db, "SELECT id FROM jobs", &[])
     }
 }
 
-fn read(row: &Row) -> rusqlite::Result<Job> {
-    let id = |name| id_in(row, row.as_ref().column_index(name)?);
+impl Ending {
+    /// Why, where it is for a reason.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(why) | Self::Crashed(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+fn read(row: &Row) -> Result<Job, StoreError> {
     Ok(Job {
-        id: id("id")?,
-        owner: row.get("owner")?,
-        scene: id("scene")?,
-        request: row.get("request")?,
-        state: row.get("state")?,
-        created: row.get("created")?,
-        changed: row.get("changed")?,
-        to_stop: row.get("to_stop")?,
-        error: row.get("error")?,
+        id: row.id("id")?,
+        owner: row.text("owner")?,
+        scene: row.id("scene")?,
+        request: row.text("request")?,
+        state: JobState::of_name(&row.text("state")?)?,
+        created: row.int("created")?,
+        changed: row.int("changed")?,
+        to_stop: row.int("to_stop")? != 0,
+        error: row.maybe("error")?,
+        standing: row.maybe("standing")?,
     })
 }

@@ -1,9 +1,8 @@
 //! `Idempotency-Key`: what a creation that is sent again has made already.
 
-use super::unix_now;
+use super::StoreError;
+use super::db::{Db, cells};
 use crate::id::Id;
-use crate::store::scenes::id_in;
-use rusqlite::{Connection, OptionalExtension, params};
 
 /// For how long a key is remembered.
 const REMEMBERED_SECS: i64 = 24 * 3600;
@@ -21,32 +20,31 @@ pub enum Seen {
 
 impl Seen {
     /// Looks a key up; `content` is a hash of what is to be created.
-    pub fn with(db: &Connection, owner: &str, key: &str, content: &str) -> rusqlite::Result<Self> {
-        db.execute("DELETE FROM keys WHERE created < ?", [unix_now() - REMEMBERED_SECS])?;
-        let query = "SELECT content, id FROM keys WHERE owner = ? AND key = ?";
-        let found: Option<(String, Id)> =
-            db.query_row(query, params![owner, key], |row| Ok((row.get(0)?, id_in(row, 1)?))).optional()?;
+    pub fn with(db: &mut Db, owner: &str, key: &str, content: &str) -> Result<Self, StoreError> {
+        db.execute("DELETE FROM keys WHERE created < now() - ?1", cells![REMEMBERED_SECS])?;
+        let found = db.row("SELECT content, id FROM keys WHERE owner = ?1 AND key = ?2", cells![owner, key])?;
         Ok(match found {
             None => Self::Never,
-            Some((known, id)) if known == content => Self::Same(id),
+            Some(row) if row.text("content")? == content => Self::Same(row.id("id")?),
             Some(_) => Self::Other,
         })
     }
 
     /// Remembers that a key makes `id`; returns what it has made already, where another request with it was faster.
     pub fn claim(
-        db: &Connection,
+        db: &mut Db,
         owner: &str,
         key: Option<&str>,
         content: &str,
         id: &Id,
-    ) -> rusqlite::Result<Option<Id>> {
+    ) -> Result<Option<Id>, StoreError> {
         let Some(key) = key else { return Ok(None) };
-        let query = "INSERT INTO keys (owner, key, content, id, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-        if db.execute(query, params![owner, key, content, id.as_str(), unix_now()])? == 1 {
+        let query =
+            "INSERT INTO keys (owner, key, content, id, created) VALUES (?1, ?2, ?3, ?4, now()) ON CONFLICT DO NOTHING";
+        if db.execute(query, cells![owner, key, content, id])? == 1 {
             return Ok(None);
         }
-        let made = "SELECT id FROM keys WHERE owner = ? AND key = ?";
-        db.query_row(made, params![owner, key], |row| id_in(row, 0)).map(Some)
+        let made = db.row("SELECT id FROM keys WHERE owner = ?1 AND key = ?2", cells![owner, key])?;
+        made.map(|row| row.id("id")).transpose()
     }
 }

@@ -1,60 +1,129 @@
-//! Scenes, jobs and who may see them, in one SQLite file. A job and its place in the queue are one row, so that creating,
-//! taking, stopping and ending a job are one transaction each.
+//! Scenes, jobs and who may see them, in one SQLite file or in a PostgreSQL database. A job and its place in the queue are
+//! one row, so that creating, taking, stopping and ending a job are one transaction each.
 
+mod db;
+mod events;
 mod jobs;
 mod keys;
+mod postgres;
 mod scenes;
+mod sqlite;
 #[cfg(test)]
 mod tests;
 
-pub use jobs::{Ending, Job, JobState, NewJob};
+pub use db::Db;
+pub use events::{Events, of_state, timed};
+pub use jobs::{Ending, Job, JobState, NewJob, Told};
 pub use keys::Seen;
 pub use scenes::{ScenePhoto, StoredScene};
 
 use crate::problem::Problem;
+use postgres::Postgres;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Tables; `jobs.turn` numbers the jobs in the order that they came in.
-const SCHEMA: &str = "
+/// The tables, one step a version; what was released once is not changed any more. `jobs.turn` numbers the jobs in the
+/// order that they came in. `files` names a scene's or job's objects in a bucket, `standing` says how far a job is; both, and
+/// `events`, are used where several processes share the work.
+const SCHEMA: [&str; 2] = [
+    "
 CREATE TABLE IF NOT EXISTS scenes (
-    id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL,
-    has_hole INTEGER NOT NULL, photos TEXT NOT NULL
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, created BIGINT NOT NULL, used BIGINT NOT NULL,
+    has_hole BIGINT NOT NULL, photos TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS jobs (
-    turn INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
+    turn BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
     scene TEXT NOT NULL REFERENCES scenes (id) ON DELETE CASCADE,
-    request TEXT NOT NULL, state TEXT NOT NULL, priority INTEGER NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL,
-    to_stop INTEGER NOT NULL DEFAULT 0, worker TEXT, lease_until INTEGER NOT NULL DEFAULT 0,
-    crashes INTEGER NOT NULL DEFAULT 0, error TEXT
+    request TEXT NOT NULL, state TEXT NOT NULL, priority BIGINT NOT NULL, created BIGINT NOT NULL, changed BIGINT NOT NULL,
+    to_stop BIGINT NOT NULL DEFAULT 0, worker TEXT, lease_until BIGINT NOT NULL DEFAULT 0,
+    crashes BIGINT NOT NULL DEFAULT 0, error TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (state, priority DESC, turn);
 CREATE INDEX IF NOT EXISTS jobs_by_scene ON jobs (scene);
 CREATE TABLE IF NOT EXISTS keys (
-    owner TEXT NOT NULL, key TEXT NOT NULL, content TEXT NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL,
+    owner TEXT NOT NULL, key TEXT NOT NULL, content TEXT NOT NULL, id TEXT NOT NULL, created BIGINT NOT NULL,
     PRIMARY KEY (owner, key)
 ) STRICT;
-";
+",
+    "
+ALTER TABLE scenes ADD COLUMN files TEXT;
+ALTER TABLE jobs ADD COLUMN files TEXT;
+ALTER TABLE jobs ADD COLUMN standing TEXT;
+CREATE TABLE events (
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, number BIGINT NOT NULL, line TEXT NOT NULL,
+    PRIMARY KEY (job, number)
+) STRICT;
+",
+];
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite says so.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL says so, or cannot be reached.
+    #[error("{}", in_full(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// No answer came.
+    #[error("it does not answer")]
+    Silent,
+    /// The URL or what belongs to it.
+    #[error("{0}")]
+    Url(String),
+    /// A row is not as we write it.
+    #[error("{0}")]
+    Content(String),
+    /// The tables are a later program's.
+    #[error("its tables are of version {found} and this program knows {known}; use the newer RealFill that made them")]
+    Newer {
+        /// The version that was found.
+        found: usize,
+        /// The newest version that is known.
+        known: usize,
+    },
+}
+
+/// An error with what caused it, in one line.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
+}
 
 /// The database. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Store(Arc<Mutex<Connection>>);
+#[derive(Clone)]
+pub struct Store {
+    kind: Arc<Kind>,
+    keeps_events: bool,
+}
+
+enum Kind {
+    Sqlite(Mutex<Connection>),
+    Postgres(Box<Postgres>),
+}
 
 impl Store {
-    /// Opens the file, and makes it if need be. Every commit is on the disk before it returns.
+    /// Opens a file for this process alone, and makes it if need be.
     ///
     /// # Errors
-    /// The file cannot be had or is no database.
-    pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.execute_batch(SCHEMA)?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+    /// The file cannot be had, is no database, or is a newer program's.
+    pub fn open(path: &Path, keeps_events: bool) -> Result<Self, StoreError> {
+        let kind = Arc::new(Kind::Sqlite(Mutex::new(sqlite::open(path)?)));
+        let store = Self { kind, keeps_events };
+        store.now(|db| db.migrate(&SCHEMA))?;
+        Ok(store)
+    }
+
+    /// Connects to the PostgreSQL database of a URL, and makes the tables if need be.
+    ///
+    /// # Errors
+    /// It cannot be reached, or its tables are a newer program's.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let store = Self { kind: Arc::new(Kind::Postgres(Box::new(Postgres::new(url)?))), keeps_events: true };
+        store.asked(|db| db.migrate(&SCHEMA)).await?;
+        Ok(store)
     }
 
     /// Does something with the database, off the threads that answer requests.
@@ -63,23 +132,44 @@ impl Store {
     /// What `work` returns.
     pub async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.asked(work).await.map_err(Problem::from)
+    }
+
+    /// The same with the database's own error.
+    ///
+    /// # Errors
+    /// What `work` returns.
+    pub async fn asked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let store = self.clone();
-        let done = tokio::task::spawn_blocking(move || store.now(work)).await;
-        done.map_err(Problem::ours)?.map_err(Problem::from)
+        tokio::task::spawn_blocking(move || store.now(work)).await.unwrap_or_else(|_| Err(StoreError::Silent))
     }
 
     /// The same at once, for callers that may wait.
     ///
     /// # Errors
     /// What `work` returns.
-    pub fn now<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn now<T>(&self, work: impl FnOnce(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &*self.kind {
+            Kind::Sqlite(connection) => {
+                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                work(&mut Db::new(&mut *connection, self.keeps_events))
+            }
+            Kind::Postgres(postgres) => postgres.with(|driver| work(&mut Db::new(driver, self.keeps_events))),
+        }
+    }
+
+    /// Whether events are kept in a table, for servers and workers in other processes.
+    pub fn keeps_events(&self) -> bool {
+        self.keeps_events
     }
 }
 
-/// Seconds since 1970.
+/// Seconds since 1970, by this machine's clock; leases go by the database's.
 pub fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
 }

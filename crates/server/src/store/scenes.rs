@@ -1,9 +1,8 @@
 //! The table of scenes.
 
-use super::unix_now;
+use super::StoreError;
+use super::db::{Cell, Db, Row, cells};
 use crate::id::Id;
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -49,101 +48,108 @@ impl StoredScene {
         self.photos.iter().find(|photo| photo.role == role)
     }
 
-    /// Adds it.
-    pub fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
+    /// Adds it; `files` names its objects in a bucket, as JSON.
+    pub fn insert(&self, db: &mut Db, files: Option<&String>) -> Result<(), StoreError> {
+        let photos = as_json(&self.photos)?;
         db.execute(
-            "INSERT INTO scenes (id, owner, name, created, used, has_hole, photos) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![
-                self.id.as_str(),
-                self.owner,
-                self.name,
-                self.created,
-                self.created,
-                self.has_hole,
-                as_json(&self.photos)?
-            ],
+            "INSERT INTO scenes (id, owner, name, created, used, has_hole, photos, files) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            cells![&self.id, &self.owner, &self.name, self.created, self.created, self.has_hole, photos, files],
         )
         .map(|_| ())
     }
 
     /// The scene of this name, if it is this owner's.
-    pub fn find(db: &Connection, owner: &str, id: &Id) -> rusqlite::Result<Option<Self>> {
-        db.query_row("SELECT * FROM scenes WHERE id = ? AND owner = ?", params![id.as_str(), owner], read).optional()
+    pub fn find(db: &mut Db, owner: &str, id: &Id) -> Result<Option<Self>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM scenes WHERE id = ?1 AND owner = ?2");
+        db.row(&query, cells![id, owner])?.as_ref().map(read).transpose()
     }
 
     /// All of an owner's, the newest first.
-    pub fn list(db: &Connection, owner: &str) -> rusqlite::Result<Vec<Self>> {
-        let mut query = db.prepare_cached("SELECT * FROM scenes WHERE owner = ? ORDER BY created DESC, id")?;
-        query.query_map([owner], read)?.collect()
+    pub fn list(db: &mut Db, owner: &str) -> Result<Vec<Self>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM scenes WHERE owner = ?1 ORDER BY created DESC, id");
+        db.rows(&query, cells![owner])?.iter().map(read).collect()
     }
 
     /// How many an owner has.
-    pub fn count(db: &Connection, owner: &str) -> rusqlite::Result<u64> {
-        db.query_row("SELECT count(*) FROM scenes WHERE owner = ?", [owner], |row| row.get(0))
+    pub fn count(db: &mut Db, owner: &str) -> Result<u64, StoreError> {
+        db.number("SELECT count(*) AS n FROM scenes WHERE owner = ?1", cells![owner])
     }
 
     /// Notes other pictures.
-    pub fn set_photos(db: &Connection, id: &Id, photos: &[ScenePhoto]) -> rusqlite::Result<()> {
+    pub fn set_photos(db: &mut Db, id: &Id, photos: &[ScenePhoto]) -> Result<(), StoreError> {
         let photos = as_json(&photos)?;
-        db.execute("UPDATE scenes SET photos = ?, used = ? WHERE id = ?", params![photos, unix_now(), id.as_str()])
-            .map(|_| ())
+        db.execute("UPDATE scenes SET photos = ?1, used = now() WHERE id = ?2", cells![photos, id]).map(|_| ())
+    }
+
+    /// The names of its objects in a bucket, as JSON.
+    pub fn files(db: &mut Db, id: &Id) -> Result<Option<String>, StoreError> {
+        db.row("SELECT files FROM scenes WHERE id = ?1", cells![id])?.map_or(Ok(None), |row| row.maybe("files"))
+    }
+
+    /// Changes the names of its objects, while nobody else does.
+    pub fn change_files<T>(
+        db: &mut Db,
+        id: &Id,
+        change: impl FnOnce(Option<String>) -> Result<(T, String), StoreError>,
+    ) -> Result<T, StoreError> {
+        db.together(|db| {
+            let row = db.row("SELECT files FROM scenes WHERE id = ?1 FOR UPDATE", cells![id])?;
+            let before = row.ok_or_else(|| StoreError::Content("the scene is gone".into()))?.maybe("files")?;
+            let (made, after) = change(before)?;
+            db.execute("UPDATE scenes SET files = ?1 WHERE id = ?2", cells![after, id])?;
+            Ok(made)
+        })
     }
 
     /// Removes it and its jobs, unless one of these runs; returns the jobs that went, `None` where one runs.
-    pub fn remove(db: &mut Connection, id: &Id) -> rusqlite::Result<Option<Vec<Id>>> {
-        let change = db.transaction()?;
-        let is_busy =
-            change.prepare("SELECT 1 FROM jobs WHERE scene = ? AND state = 'running'")?.exists([id.as_str()])?;
-        if is_busy {
-            return Ok(None);
-        }
-        let jobs = ids(&change, "SELECT id FROM jobs WHERE scene = ?", id.as_str())?;
-        let keys = "DELETE FROM keys WHERE id = ?1 OR id IN (SELECT id FROM jobs WHERE scene = ?1)";
-        change.execute(keys, [id.as_str()])?;
-        change.execute("DELETE FROM scenes WHERE id = ?", [id.as_str()])?;
-        change.commit()?;
-        Ok(Some(jobs))
+    pub fn remove(db: &mut Db, id: &Id) -> Result<Option<Vec<Id>>, StoreError> {
+        db.together(|db| {
+            let jobs = db.rows("SELECT id, state FROM jobs WHERE scene = ?1 FOR UPDATE", cells![id])?;
+            for job in &jobs {
+                if job.text("state")? == "running" {
+                    return Ok(None);
+                }
+            }
+            db.execute("DELETE FROM keys WHERE id = ?1 OR id IN (SELECT id FROM jobs WHERE scene = ?1)", cells![id])?;
+            db.execute("DELETE FROM scenes WHERE id = ?1", cells![id])?;
+            jobs.iter().map(|job| job.id("id")).collect::<Result<_, _>>().map(Some)
+        })
     }
 
     /// Scenes that nothing was done with since `before`, and that no job waits or runs for.
-    pub fn unused_since(db: &Connection, before: i64) -> rusqlite::Result<Vec<Id>> {
+    pub fn unused_since(db: &mut Db, before: i64) -> Result<Vec<Id>, StoreError> {
         let query = "SELECT id FROM scenes WHERE used < ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE scene = scenes.id \
                      AND (state IN ('waiting', 'running') OR changed >= ?1))";
-        ids(db, query, before)
+        ids(db, query, cells![before])
     }
 
     /// Every scene's id, whoever's.
-    pub fn all(db: &Connection) -> rusqlite::Result<Vec<Id>> {
-        ids(db, "SELECT id FROM scenes WHERE ?1", true)
+    pub fn all(db: &mut Db) -> Result<Vec<Id>, StoreError> {
+        ids(db, "SELECT id FROM scenes", &[])
     }
 }
 
-/// The ids that a query finds.
-pub(super) fn ids(db: &Connection, query: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<Vec<Id>> {
-    db.prepare(query)?.query_map([value], |row| id_in(row, 0))?.collect()
-}
+/// What is read of a scene.
+const COLUMNS: &str = "id, owner, name, created, has_hole, photos";
 
-/// An id in a column.
-pub(super) fn id_in(row: &Row, column: usize) -> rusqlite::Result<Id> {
-    let text: String = row.get(column)?;
-    Id::try_from(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+/// The ids that a query finds.
+pub(super) fn ids(db: &mut Db, query: &str, values: &[Cell]) -> Result<Vec<Id>, StoreError> {
+    db.rows(query, values)?.iter().map(|row| row.id("id")).collect()
 }
 
 /// A value as the JSON of a column.
-pub(super) fn as_json(value: &impl Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+fn as_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Content(error.to_string()))
 }
 
-fn read(row: &Row) -> rusqlite::Result<StoredScene> {
-    let photos: String = row.get("photos")?;
-    let column = row.as_ref().column_index("photos")?;
-    let wrong = |error: serde_json::Error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into());
+fn read(row: &Row) -> Result<StoredScene, StoreError> {
+    let photos = serde_json::from_str(&row.text("photos")?);
     Ok(StoredScene {
-        id: id_in(row, row.as_ref().column_index("id")?)?,
-        owner: row.get("owner")?,
-        name: row.get("name")?,
-        created: row.get("created")?,
-        has_hole: row.get("has_hole")?,
-        photos: serde_json::from_str(&photos).map_err(wrong)?,
+        id: row.id("id")?,
+        owner: row.text("owner")?,
+        name: row.text("name")?,
+        created: row.int("created")?,
+        has_hole: row.int("has_hole")? != 0,
+        photos: photos.map_err(|error| StoreError::Content(format!("photos: {error}")))?,
     })
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::id::Id;
 
 fn store() -> Store {
-    let store = Store::open(Path::new(":memory:")).unwrap();
+    let store = Store::open(Path::new(":memory:"), true).unwrap();
     store
         .now(|db| {
             let scene = StoredScene {
@@ -15,7 +15,7 @@ fn store() -> Store {
                 has_hole: false,
                 photos: Vec::new(),
             };
-            scene.insert(db)
+            scene.insert(db, None)
         })
         .unwrap();
     store
@@ -24,7 +24,7 @@ fn store() -> Store {
 fn put(store: &Store, priority: i64) -> Id {
     let scene = Id::parse(&"0".repeat(32)).unwrap();
     let id = Id::random();
-    let new = NewJob { id: id.clone(), owner: "a".into(), scene, request: "{}".into(), priority };
+    let new = NewJob { id: id.clone(), owner: "a".into(), scene, request: "{}".into(), priority, files: None };
     store.now(|db| Job::insert(db, &new)).unwrap();
     id
 }
@@ -34,7 +34,7 @@ fn take(store: &Store, worker: &str, lease_secs: i64) -> Option<Id> {
 }
 
 fn end(store: &Store, id: &Id, worker: &str, ending: Ending) -> Option<JobState> {
-    store.now(|db| Job::end(db, id, worker, &ending)).unwrap()
+    store.now(|db| Job::end(db, id, worker, &ending, &Told::default())).unwrap()
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn a_job_whose_lease_ran_out_goes_to_another_and_is_ended_by_that_one_alone() {
     let job = put(&store, 0);
     assert_eq!(take(&store, "dead", -1), Some(job.clone()));
     assert_eq!(take(&store, "alive", 60), Some(job.clone()));
-    assert!(!store.now(|db| Job::renew(db, &job, "dead", 60)).unwrap());
-    assert!(store.now(|db| Job::renew(db, &job, "alive", 60)).unwrap());
+    let renew = |worker| store.now(|db| Job::renew(db, &job, worker, 60, &Told::default())).unwrap();
+    assert_eq!((renew("dead"), renew("alive")), (None, Some(false)));
     assert_eq!(end(&store, &job, "dead", Ending::Done), None);
     assert_eq!(end(&store, &job, "alive", Ending::Done), Some(JobState::Done));
     assert_eq!(take(&store, "alive", 60), None);
@@ -67,7 +67,7 @@ fn a_stop_is_kept_over_the_end_of_the_process() {
     take(&store, "x", 60);
     assert_eq!(store.now(|db| Job::stop(db, &stopped)).unwrap(), JobState::Running);
     take(&store, "x", 60);
-    assert_eq!(store.now(|db| Job::give_back_all(db)).unwrap(), 2);
+    assert_eq!(store.now(|db| Job::give_back(db, None)).unwrap(), 2);
     assert_eq!(take(&store, "y", 60), Some(running));
     assert_eq!(take(&store, "y", 60), None);
     assert!(store.now(|db| Job::resume(db, &stopped)).unwrap());

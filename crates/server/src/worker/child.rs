@@ -4,7 +4,8 @@
 use crate::Shared;
 use crate::problem::{Answer, Problem};
 use crate::request::{JobRequest, StripName, offered};
-use crate::store::{Ending, Job, StoredScene};
+use crate::storage::Desk;
+use crate::store::{Ending, StoredScene};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::Path;
@@ -46,10 +47,9 @@ impl Child {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(server: &Shared, job: &Job, scene: &StoredScene) -> Answer<Self> {
-        let request: JobRequest = serde_json::from_str(&job.request).map_err(Problem::ours)?;
+    pub fn start(server: &Shared, desk: &Desk, scene: &StoredScene, request: &JobRequest) -> Answer<Self> {
         let mut process = Command::new(&server.config.program)
-            .args(arguments(server, job, scene, &request)?)
+            .args(arguments(server, desk, scene, request)?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -119,25 +119,24 @@ fn plain(sentence: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn arguments(server: &Shared, job: &Job, scene: &StoredScene, request: &JobRequest) -> Answer<Vec<OsString>> {
-    let (of_scene, of_job) = (server.folder.scene(&scene.id), server.folder.job(&job.id));
+fn arguments(server: &Shared, desk: &Desk, scene: &StoredScene, request: &JobRequest) -> Answer<Vec<OsString>> {
     let mut words = Words::default();
     words.flag("--json");
-    match &request.adapter_of {
+    match &desk.adapter {
         None => words.flag("fill").flag("--resume"),
-        Some(other) => words.flag("sample").option("--adapter", server.folder.job(other).join(OUTPUT).join("adapter")),
+        Some(other) => words.flag("sample").option("--adapter", other.join(OUTPUT).join("adapter")),
     };
     words.flag("--supervised").flag("--complete-all");
     for photo in &scene.photos {
-        let path = of_scene.join(format!("{}.{}", photo.role, photo.extension));
+        let path = desk.scene.join(format!("{}.{}", photo.role, photo.extension));
         match photo.role.as_str() {
             "mask" => &mut words,
             "target" => words.option("--target", path),
             _ => words.option("--reference", path),
         };
     }
-    hole(&mut words, scene, request, &of_job.join(MASK));
-    words.option("--output", of_job.join(OUTPUT)).option("--config", of_job.join(SETTINGS));
+    hole(&mut words, scene, request, &desk.job.join(MASK));
+    words.option("--output", desk.job.join(OUTPUT)).option("--config", desk.job.join(SETTINGS));
     words.option("--model", offered("model", request.model.as_deref(), &server.config.models)?);
     words.option("--device", offered("device", request.device.as_deref(), &server.config.devices)?);
     if let Some(format) = request.format {

@@ -1,7 +1,8 @@
 //! The worker: takes one job at a time, has it run by a process of its own, and gives it back with its results, for another
-//! try, or parked where the server ends.
+//! try, or parked where it ends itself.
 
 mod child;
+mod lease;
 
 pub use child::{MASK, OUTPUT, SETTINGS};
 
@@ -9,36 +10,38 @@ use crate::Shared;
 use crate::feed::{Feed, locked};
 use crate::id::Id;
 use crate::problem::Problem;
+use crate::request::JobRequest;
 use crate::store::{Ending, Job, StoredScene};
 use child::{Child, Heard};
+use lease::{Lease, Sign};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
-
-/// For how long a worker holds a job without a sign of life.
-const LEASE_SECS: i64 = 30;
-
-/// Between two signs of life.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a job that was asked to stop may take for its step; then it is ended, and goes on from its checkpoint later.
 const GRACE: Duration = Duration::from_secs(7);
 
-/// Time until the queue is looked at again where nobody said that there is something new (a lease that ran out).
+/// Time until the queue is looked at again where nobody said that there is something new.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The same where those who add jobs are other processes.
+const LOOK_EVERY_SHARED: Duration = Duration::from_secs(1);
+
+/// Pause where the database or the storage is away.
+const AWAY: Duration = Duration::from_secs(2);
 
 /// Takes jobs until the server ends.
 pub async fn work(server: Shared, mut ends: watch::Receiver<bool>) {
-    let worker = Id::random();
+    let look_every = if server.store.keeps_events() { LOOK_EVERY_SHARED } else { LOOK_EVERY };
     while !*ends.borrow() {
-        let name = worker.to_string();
-        match server.store.run(move |db| Job::take(db, &name, LEASE_SECS)).await {
-            Ok(Some(job)) => hold(&server, &worker, job, &mut ends).await,
+        let name = server.worker.to_string();
+        match server.store.run(move |db| Job::take(db, &name, lease::SECS)).await {
+            Ok(Some(job)) => hold(&server, job, &mut ends).await,
             Ok(None) | Err(_) => tokio::select! {
                 () = server.wake.notified() => {}
-                () = sleep(LOOK_EVERY) => {}
+                () = sleep(look_every) => {}
                 _ = ends.changed() => {}
             },
         }
@@ -46,44 +49,52 @@ pub async fn work(server: Shared, mut ends: watch::Receiver<bool>) {
 }
 
 /// Runs a job and gives it back.
-async fn hold(server: &Shared, worker: &Id, job: Job, ends: &mut watch::Receiver<bool>) {
+async fn hold(server: &Shared, job: Job, ends: &mut watch::Receiver<bool>) {
     server.metrics.jobs_taken.fetch_add(1, Relaxed);
     tracing::info!("job {} begins", job.id);
-    let feed = server.feeds.of(&job.id, &server.folder.job(&job.id));
-    feed.tell_state("running", None);
+    let feed = match server.store.keeps_events() {
+        true => Arc::new(Feed::default()), // its lines go with the signs of life
+        false => server.feeds.of(&job.id, &server.storage.folder.job(&job.id)),
+    };
+    if !server.store.keeps_events() {
+        feed.tell_state("running", None);
+    }
     let stop = Arc::new(Notify::new());
     locked(&server.stops).insert(job.id.clone(), stop.clone());
-    let run = Run { server, worker, job: &job, feed: &feed, stop: &stop };
-    let ending = run.to_its_end(ends).await;
+    let lease = Lease::begin(server.clone(), job.id.clone(), feed.clone());
+    let mut signs = lease.signs();
+    let mut run = Run { server, job: &job, feed: &feed, stop: &stop, lease: &lease, signs: &mut signs };
+    let ending = run.until_its_end(ends).await;
     locked(&server.stops).remove(&job.id);
-    match ending {
-        Some(ending) => give_back(server, worker, &job.id, &feed, ending).await,
-        None => tracing::warn!("job {} belongs to another worker now", job.id),
+    let state = match &ending {
+        Some(ending) => lease.end(ending).await,
+        None => None,
+    };
+    match (state, ending) {
+        (Some(state), Some(ending)) => told(server, &job.id, &feed, state.name(), &ending),
+        _ => tracing::warn!("job {} belongs to another worker now", job.id),
     }
 }
 
-/// Notes the ending. While the database is away the job stays held, and comes back when its lease has run out.
-async fn give_back(server: &Shared, worker: &Id, job: &Id, feed: &Feed, ending: Ending) {
+/// Tells what became of a job.
+fn told(server: &Shared, job: &Id, feed: &Feed, state: &str, ending: &Ending) {
     if matches!(ending, Ending::Crashed(_)) {
         server.metrics.jobs_crashed.fetch_add(1, Relaxed);
     }
-    let (id, name, noted) = (job.clone(), worker.to_string(), ending.clone());
-    let Ok(Some(state)) = server.store.run(move |db| Job::end(db, &id, &name, &noted)).await else { return };
-    let error = match &ending {
-        Ending::Failed(why) | Ending::Crashed(why) => Some(why.as_str()),
-        _ => None,
-    };
-    tracing::info!("job {job} is {}{}", state.name(), error.map_or(String::new(), |why| format!(": {why}")));
-    feed.tell_state(state.name(), error);
+    tracing::info!("job {job} is {state}{}", ending.error().map_or(String::new(), |why| format!(": {why}")));
+    if !server.store.keeps_events() {
+        feed.tell_state(state, ending.error());
+    }
 }
 
 /// A job under way.
 struct Run<'a> {
     server: &'a Shared,
-    worker: &'a Id,
     job: &'a Job,
     feed: &'a Feed,
     stop: &'a Notify,
+    lease: &'a Lease,
+    signs: &'a mut watch::Receiver<Sign>,
 }
 
 /// Who asked for a stop.
@@ -96,24 +107,31 @@ enum Asked {
 
 impl Run<'_> {
     /// `None` where another worker has the job by now.
-    async fn to_its_end(&self, ends: &mut watch::Receiver<bool>) -> Option<Ending> {
+    async fn until_its_end(&mut self, ends: &mut watch::Receiver<bool>) -> Option<Ending> {
         let started = match self.start().await {
             Ok(child) => child,
+            Err(problem) if problem.status == 503 => {
+                sleep(AWAY).await; // the next try may be another worker's
+                return Some(Ending::Parked);
+            }
             Err(problem) => return Some(Ending::Failed(problem.detail)),
         };
-        self.watch(started, ends).await
+        let ending = self.watch(started, ends).await?;
+        self.keep(ends).await.then_some(ending)
     }
 
     async fn start(&self) -> Result<Child, Problem> {
         let (owner, scene) = (self.job.owner.clone(), self.job.scene.clone());
         let scene = self.server.store.run(move |db| StoredScene::find(db, &owner, &scene)).await?;
         let scene = scene.ok_or_else(|| Problem::not_found("scene"))?;
-        Child::start(self.server, self.job, &scene)
+        let request: JobRequest = serde_json::from_str(&self.job.request).map_err(Problem::ours)?;
+        let desk = self.server.storage.desk(&scene.id, &self.job.id, request.adapter_of.as_ref()).await?;
+        let child = Child::start(self.server, &desk, &scene, &request)?;
+        self.lease.keep_files_of(desk);
+        Ok(child)
     }
 
-    async fn watch(&self, mut child: Child, ends: &mut watch::Receiver<bool>) -> Option<Ending> {
-        let mut heartbeat = interval(HEARTBEAT);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    async fn watch(&mut self, mut child: Child, ends: &mut watch::Receiver<bool>) -> Option<Ending> {
         let (mut asked, mut deadline) = (Asked::Nobody, Instant::now());
         loop {
             let is_asked = asked != Asked::Nobody;
@@ -125,10 +143,10 @@ impl Run<'_> {
                 () = self.stop.notified(), if !is_asked => Asked::Owner,
                 _ = ends.changed(), if !is_asked => Asked::Server,
                 () = sleep_until(deadline), if is_asked => { child.kill(); continue }
-                _ = heartbeat.tick() => match self.still_held().await {
-                    Some(true) if !is_asked => Asked::Owner,
-                    Some(_) => continue,
-                    None => { child.kill(); return None }
+                sign = lease::news(self.signs) => match sign {
+                    Sign::Stop if !is_asked => Asked::Owner,
+                    Sign::Lost => { child.kill(); return None }
+                    _ => continue,
                 },
             };
             (asked, deadline) = (now_asked, Instant::now() + GRACE);
@@ -137,15 +155,19 @@ impl Run<'_> {
         Some(child.ending(asked == Asked::Owner, asked == Asked::Server).await)
     }
 
-    /// Renews the lease: whether a stop is asked for, `None` where another worker has the job. A database that is away
-    /// is no reason to give up.
-    async fn still_held(&self) -> Option<bool> {
-        let (id, worker, owner) = (self.job.id.clone(), self.worker.to_string(), self.job.owner.clone());
-        let renewed = self.server.store.run(move |db| {
-            let held = Job::renew(db, &id, &worker, LEASE_SECS)?;
-            let to_stop = Job::find(db, &owner, &id)?.is_some_and(|job| job.to_stop);
-            Ok(held.then_some(to_stop))
-        });
-        renewed.await.unwrap_or(Some(false))
+    /// Sends what the process has left; `false` where another worker has the job by now, or the server ends before the
+    /// storage is back, so that another will do it.
+    async fn keep(&mut self, ends: &mut watch::Receiver<bool>) -> bool {
+        while let Err(problem) = self.lease.send_all().await {
+            tracing::warn!("the files of job {} are not stored yet: {}", self.job.id, problem.detail);
+            if *ends.borrow() || *self.signs.borrow() == Sign::Lost {
+                return false;
+            }
+            tokio::select! {
+                () = sleep(AWAY) => {}
+                _ = ends.changed() => {}
+            }
+        }
+        *self.signs.borrow() != Sign::Lost
     }
 }

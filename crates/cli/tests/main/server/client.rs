@@ -13,6 +13,54 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 const BOUNDARY: &str = "a-boundary-that-no-picture-has";
 
+/// A running `realfill worker`.
+pub struct Worker {
+    process: Child,
+}
+
+impl Worker {
+    /// Starts one and waits until it takes jobs.
+    pub fn start(data: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
+        let (process, _) = started("worker", data, options, variables, "takes jobs");
+        Self { process }
+    }
+
+    /// Ends it without a word.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Starts a command and waits for the line that says it is ready.
+fn started(command: &str, data: &Path, options: &[&str], variables: &[(&str, &str)], ready: &str) -> (Child, String) {
+    let mut process = Command::new(assert_cmd::cargo::cargo_bin("realfill"))
+        .args([command, "--data-dir"])
+        .arg(data)
+        .args(options)
+        .envs(variables.iter().copied())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut before = Vec::new();
+    let line = lines.find(|line| {
+        before.push(line.clone());
+        line.contains(ready)
+    });
+    let line = line.unwrap_or_else(|| panic!("the {command} does not start: {before:?}"));
+    let name = format!("{command} {}", process.id());
+    std::thread::spawn(move || lines.for_each(|line| println!("{name}: {line}")));
+    (process, line)
+}
+
 /// A running `realfill serve`.
 pub struct Server {
     process: Child,
@@ -49,17 +97,14 @@ impl Reply {
 impl Server {
     /// Starts one on a free port and waits until it says where it is.
     pub fn start(data: &Path, options: &[&str]) -> Self {
-        let mut process = Command::new(assert_cmd::cargo::cargo_bin("realfill"))
-            .args(["serve", "--port", "0", "--data-dir"])
-            .arg(data)
-            .args(options)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let line = lines.find_map(|line| line.ok().filter(|line| line.contains("http://"))).expect("it starts");
+        Self::start_with(data, options, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn start_with(data: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
+        let options = [&["--port", "0"], options].concat();
+        let (process, line) = started("serve", data, &options, variables, "is at http://");
         let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("server: {line}")));
         Self { process, address, token: None }
     }
 

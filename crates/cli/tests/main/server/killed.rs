@@ -9,10 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const ITERATIONS: usize = 6;
+/// Steps of the job.
+pub const ITERATIONS: usize = 6;
 
 /// The completed photo's pixels and the adapter of a job: the photo's credentials say when they were signed, so its file differs.
-fn made(server: &Server, job: &str) -> [Vec<u8>; 2] {
+pub fn made(server: &Server, job: &str) -> [Vec<u8>; 2] {
     let results = server.get(&format!("/v1/jobs/{job}/results")).json();
     let completed = server.get(results["completed"].as_str().unwrap_or_else(|| panic!("{results}"))).body;
     let pixels = Photo::from_bytes(&completed, "completed").expect("a picture").pixels.into_bytes();
@@ -20,7 +21,7 @@ fn made(server: &Server, job: &str) -> [Vec<u8>; 2] {
 }
 
 /// What a job makes that nothing interrupts.
-fn uninterrupted(folder: &Path) -> [Vec<u8>; 2] {
+pub fn uninterrupted(folder: &Path) -> [Vec<u8>; 2] {
     let server = Server::start(folder, &[]);
     let job = id(&server.post("/v1/jobs", &request(&scene(&server), ITERATIONS)));
     assert_eq!(server.rested(&job)["state"], "done");

@@ -1,10 +1,13 @@
 //! `realfill serve` from outside, over a real socket.
 #![cfg(unix)]
 
+mod bucket;
 mod client;
 mod killed;
+mod postgres;
 mod readme;
 mod refused;
+mod shared;
 mod whole;
 
 use crate::material::{SIZE, mask, photo};

@@ -44,6 +44,11 @@ fn a_scene_becomes_a_photo_and_more_candidates_come_from_what_was_learnt() {
     let adapter = server.get(&format!("/v1/jobs/{job}/adapter")).json();
     assert!(adapter.as_array().unwrap().iter().any(|file| file["name"] == "adapter/realfill.json"), "{adapter}");
 
+    let archive = server.get(&format!("/v1/jobs/{job}/adapter.tar"));
+    let holds = |name: &str| archive.body.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+    assert!(archive.head.contains("application/x-tar") && archive.body.len().is_multiple_of(512), "{}", archive.head);
+    assert!(holds("adapter/realfill.json") && holds("adapter/embedded.safetensors"));
+
     let mut more = request(&scene, 2);
     more["adapter_of"] = json!(job);
     more["settings"]["seed"] = json!(2);
