@@ -9,7 +9,7 @@ use crate::exemplar::{Exemplars, Source, exemplar_fill};
 use crate::fuse::{Canvas, Labels, Prepared, choose};
 use crate::geometry::{PairMatches, multi_view};
 use crate::matching::{Matcher, SiftMatcher, View};
-use crate::propose::{Proposal, ProposalKind, leave_out_streaks, single_reference_proposals};
+use crate::propose::{Proposal, ProposalKind, is_mostly_streaks, single_reference_proposals};
 use crate::pyramid::{push_pull, shrink_to};
 use crate::resize::{Filter, resize, resize_plane};
 use crate::warp::Places;
@@ -166,7 +166,7 @@ fn built(
         Some(found) => (found.proposals, Some(found.visibility)),
         None => (Vec::new(), None),
     };
-    proposals.iter_mut().for_each(leave_out_streaks);
+    proposals.retain(|p| !is_mostly_streaks(p));
     let size = target.dimensions();
     proposals.extend(single_reference_proposals(size, references, matches, visibility.as_ref()));
     on_progress("light and alignment", 0.6);

@@ -6,7 +6,7 @@ mod wild;
 
 pub use refine::refinement;
 pub use single::single_reference_proposals;
-pub use wild::leave_out_streaks;
+pub use wild::is_mostly_streaks;
 
 use crate::Plane;
 use crate::warp::Places;
