@@ -127,6 +127,9 @@ impl OutputArguments {
         if completion.report.config.guide {
             let map = Fidelity::picture(&completion.guide, &completion.mask);
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
+            let canvas = completion.report.size;
+            let fidelity = Fidelity::of(&completion.guide, &completion.mask, canvas, scene.frame);
+            write_json(&self.output.join("fidelity.json"), &fidelity)?;
         }
         write_sheet(&self.output, scene, completion)?;
         Ok(Written { saved, signer: signer? })
@@ -204,8 +207,12 @@ fn write_candidates(folder: &Path, candidates: &[Candidate]) -> Result<(), Failu
 /// # Errors
 /// [`Failure::Failed`].
 pub fn write_report(folder: &Path, report: &Report) -> Result<(), Failure> {
-    let text = serde_json::to_vec_pretty(report).or_failed()?;
-    write_whole(folder.join("report.json"), |file| file.write_all(&text)).or_failed()
+    write_json(&folder.join("report.json"), report)
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(value).or_failed()?;
+    write_whole(path, |file| file.write_all(&text)).or_failed()
 }
 
 fn write_sheet(folder: &Path, scene: &Scene, completion: &Completion) -> Result<(), Failure> {

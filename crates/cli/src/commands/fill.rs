@@ -26,8 +26,8 @@ Examples:
   realfill fill my-scene --config settings.toml --candidates 8 --resume
 
 The output folder holds completed.* (the photo), sheet.png (everything on one page), fidelity.png (which reference
-supports which part of the hole; orange-red is invented), candidates/, adapter/ (what was learnt about the scene) and
-report.json. A settings file has the names of report.json's `config`:
+supports which part of the hole; orange-red is invented), fidelity.json (the same for programs), candidates/, adapter/
+(what was learnt about the scene) and report.json. A settings file has the names of report.json's `config`:
   candidates = 8
   [tune]
   iterations = 300

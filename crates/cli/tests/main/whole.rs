@@ -110,6 +110,10 @@ fn a_guided_job_tells_how_much_is_supported() {
         .success()
         .stdout(contains("supported by the references"));
     assert!(folder.path().join("out/fidelity.png").is_file());
+    let fidelity = fs::read(folder.path().join("out/fidelity.json")).unwrap();
+    let fidelity: realfill::pipeline::Fidelity = serde_json::from_slice(&fidelity).unwrap();
+    let listed: f64 = fidelity.regions.iter().map(|region| region.share).sum();
+    assert!(listed > 0.9 && listed < 1.0 + 1e-9, "{listed}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The fidelity map: which filled pixels a reference supports, which one, and which are invented.
 
+use super::regions::{Region, regions};
+use image::math::Rect;
 use image::{Rgb, RgbImage};
 use realfill_vision::{Guide, Mask};
 use serde::{Deserialize, Serialize};
@@ -22,11 +24,14 @@ pub struct Fidelity {
     pub references: Vec<f64>,
     /// Mean trust in the hole.
     pub mean_trust: f64,
+    /// What stands behind each part of the hole, largest first; parts of less than 0.2 % of it are left out.
+    pub regions: Vec<Region>,
 }
 
 impl Fidelity {
-    /// Reads the shares off a guide for the hole it was made for.
-    pub fn of(guide: &Guide, mask: &Mask) -> Self {
+    /// Reads the shares off a guide for the hole it was made for, and the regions with their places in a photo of size `canvas`, of
+    /// which `frame` is kept.
+    pub fn of(guide: &Guide, mask: &Mask, canvas: (u32, u32), frame: Option<Rect>) -> Self {
         let pixels = guide.trust.as_raw().iter().zip(guide.source.as_raw()).zip(mask.holes());
         let hole: Vec<(f32, u8)> =
             pixels.filter(|(_, hole)| **hole).map(|((&trust, &source), _)| (trust, source)).collect();
@@ -40,7 +45,14 @@ impl Fidelity {
             invented_share: 1.0 - supported_share,
             references: (0..guide.references.len()).map(by).collect(),
             mean_trust: hole.iter().map(|&(trust, _)| f64::from(trust)).sum::<f64>() / hole.len().max(1) as f64,
+            regions: regions(guide, mask, canvas, frame),
         }
+    }
+
+    /// The reference that supports pixel `index` of a guide, from 1; none where it is invented.
+    pub(super) fn supporter(guide: &Guide, index: usize) -> Option<usize> {
+        let (source, trust) = (guide.source.as_raw()[index], guide.trust.as_raw()[index]);
+        (source > 0 && trust >= SUPPORTED).then_some(usize::from(source))
     }
 
     /// The map as a picture: the hole in its reference's hue, brighter with trust; orange-red where invented; the rest dark.
@@ -72,7 +84,7 @@ mod tests {
             guide.trust.put_pixel(x, 0, Luma([if x == 3 { 0.2 } else { 1.0 }]));
             guide.source.put_pixel(x, 0, Luma([1]));
         }
-        let fidelity = Fidelity::of(&guide, &Mask::new(4, 1, vec![false, false, true, true]));
+        let fidelity = Fidelity::of(&guide, &Mask::new(4, 1, vec![false, false, true, true]), (4, 1), None);
         assert_eq!((fidelity.supported_share, fidelity.references[0]), (0.5, 0.5));
     }
 }

@@ -115,7 +115,7 @@ impl Run<'_> {
         let mut report = self.report;
         report.time("composite", clock);
         report.influence = allowed;
-        report.supported_share = Fidelity::of(&guide, &self.working.mask).supported_share;
+        report.supported_share = Fidelity::of(&guide, &self.working.mask, report.size, None).supported_share;
         report.candidates = candidates.iter().map(Judgement::of).collect();
         Ok(Completion { photo, candidates, guide, mask: self.working.mask, report })
     }

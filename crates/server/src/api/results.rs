@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 const FOLDERS: [&str; 3] = ["candidates", "completions", "adapter"];
 
 /// Files at the top of a job's output that are results, beside `completed.*`.
-const FILES: [&str; 3] = ["fidelity.png", "sheet.png", "report.json"];
+const FILES: [&str; 4] = ["fidelity.png", "fidelity.json", "sheet.png", "report.json"];
 
 /// A finished job's results.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -35,7 +35,7 @@ pub struct Results {
     pub supported_share: f64,
     /// The candidates, best first.
     pub candidates: Vec<CandidateView>,
-    /// Every file: the completed photo, `fidelity.png`, `sheet.png`, `report.json`, and those of candidates, completions
+    /// Every file: the completed photo, `fidelity.png`, `fidelity.json`, `sheet.png`, `report.json`, and those of candidates, completions
     /// (the photo as every other candidate would complete it) and adapter.
     pub files: Vec<FileView>,
     /// All settings, seeds, versions, timings, losses and scores: `report.json`.
