@@ -127,9 +127,7 @@ impl OutputArguments {
         if completion.report.config.guide {
             let map = Fidelity::picture(&completion.guide, &completion.mask);
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
-            let canvas = completion.report.size;
-            let fidelity = Fidelity::of(&completion.guide, &completion.mask, canvas, scene.frame);
-            write_json(&self.output.join("fidelity.json"), &fidelity)?;
+            write_json(&self.output.join("fidelity.json"), &completion.fidelity)?;
         }
         write_sheet(&self.output, scene, completion)?;
         Ok(Written { saved, signer: signer? })

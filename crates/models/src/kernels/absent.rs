@@ -1,8 +1,7 @@
 //! Stand-ins for processors without kernels. [`are_on`](super::are_on) is false there, so nobody ever runs one.
 
-use super::Kernel;
+use super::{Convolution, Geglu, Heads, Kernel, LinearMap, LogSums, Norm};
 use crate::sd::Stored;
-use std::sync::Arc;
 
 const NEVER: &str = "kernels are off on this processor";
 
@@ -14,33 +13,6 @@ impl Frozen {
         Self
     }
 }
-
-#[derive(Debug, Clone)]
-pub(crate) struct LinearMap {
-    pub weights: Frozen,
-    pub bias: Option<Arc<Vec<f32>>>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Convolution {
-    pub weights: Frozen,
-    pub bias: Arc<Vec<f32>>,
-    pub size: usize,
-    pub stride: usize,
-    pub padding: usize,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Norm {
-    pub gamma: Arc<Vec<f32>>,
-    pub beta: Arc<Vec<f32>>,
-    pub groups: usize,
-    pub epsilon: f32,
-    pub silu: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Geglu;
 
 macro_rules! never {
     ($($kernel:ty),*) => {
@@ -57,17 +29,6 @@ macro_rules! never {
 }
 
 never!(LinearMap, Convolution, Norm, Geglu);
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Heads {
-    pub batch: usize,
-    pub tokens: usize,
-    pub others: usize,
-    pub heads: usize,
-    pub width: usize,
-}
-
-pub(crate) type LogSums = Vec<f32>;
 
 impl Heads {
     pub fn forward(&self, _: &[f32], _: &[f32], _: &[f32]) -> (Vec<f32>, LogSums) {

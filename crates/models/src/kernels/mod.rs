@@ -8,6 +8,7 @@
 mod absent;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod layers;
 mod ops;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,8 @@ use absent as kind;
 #[cfg(target_arch = "x86_64")]
 use avx512 as kind;
 
-pub(crate) use kind::{Convolution, Frozen, Geglu, LinearMap, Norm};
+pub(crate) use kind::Frozen;
+pub(crate) use layers::{Convolution, Geglu, Heads, LinearMap, LogSums, Norm};
 pub(crate) use ops::{apply, attend};
 
 use std::fmt::Debug;

@@ -1,7 +1,6 @@
 //! The kernels as operations of Burn, with their way back.
 
-use super::Kernel;
-use super::kind::{Heads, LogSums};
+use super::{Heads, Kernel, LogSums};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;

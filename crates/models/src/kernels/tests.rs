@@ -1,8 +1,7 @@
 //! Every kernel against Burn's own operations, forward and backward, over random shapes and values. Working memory starts as
 //! NaN in tests, so what is read before it is written shows.
 
-use super::kind::Heads;
-use super::{Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, apply, are_on, attend};
+use super::{Convolution, Frozen, Geglu, Heads, Kernel, LinearMap, Norm, apply, are_on, attend};
 use crate::attention::attend as plain_attend;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};

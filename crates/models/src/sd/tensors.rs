@@ -172,6 +172,7 @@ impl Stored {
     }
 
     /// How many.
+    #[cfg(target_arch = "x86_64")]
     pub fn len(&self) -> usize {
         match self {
             Self::F32(values) => values.len(),

@@ -32,19 +32,15 @@ impl Fidelity {
     /// Reads the shares off a guide for the hole it was made for, and the regions with their places in a photo of size `canvas`, of
     /// which `frame` is kept.
     pub fn of(guide: &Guide, mask: &Mask, canvas: (u32, u32), frame: Option<Rect>) -> Self {
-        let pixels = guide.trust.as_raw().iter().zip(guide.source.as_raw()).zip(mask.holes());
-        let hole: Vec<(f32, u8)> =
-            pixels.filter(|(_, hole)| **hole).map(|((&trust, &source), _)| (trust, source)).collect();
-        let share = |is: &dyn Fn(&(f32, u8)) -> bool| {
-            hole.iter().filter(|pixel| is(pixel)).count() as f64 / hole.len().max(1) as f64
-        };
-        let supported_share = share(&|&(trust, source)| source > 0 && trust >= SUPPORTED);
-        let by = |i: usize| share(&|&(trust, source)| usize::from(source) == i + 1 && trust >= SUPPORTED);
+        let hole: Vec<usize> = (0..mask.holes().len()).filter(|&i| mask.holes()[i]).collect();
+        let mean = |of: &dyn Fn(usize) -> f64| hole.iter().map(|&i| of(i)).sum::<f64>() / hole.len().max(1) as f64;
+        let share = |is: &dyn Fn(Option<usize>) -> bool| mean(&|i| f64::from(is(Self::supporter(guide, i))));
+        let supported_share = share(&|supporter| supporter.is_some());
         Self {
             supported_share,
             invented_share: 1.0 - supported_share,
-            references: (0..guide.references.len()).map(by).collect(),
-            mean_trust: hole.iter().map(|&(trust, _)| f64::from(trust)).sum::<f64>() / hole.len().max(1) as f64,
+            references: (1..=guide.references.len()).map(|i| share(&|supporter| supporter == Some(i))).collect(),
+            mean_trust: mean(&|i| f64::from(guide.trust.as_raw()[i])),
             regions: regions(guide, mask, canvas, frame),
         }
     }
@@ -61,11 +57,8 @@ impl Fidelity {
             if !mask.is_hole(x, y) {
                 return Rgb([24, 24, 24]);
             }
-            let (trust, source) = (guide.trust.get_pixel(x, y)[0], guide.source.get_pixel(x, y)[0]);
-            if source == 0 || trust < SUPPORTED {
-                return Rgb(INVENTED);
-            }
-            let hue = HUES[usize::from(source - 1) % HUES.len()];
+            let Some(reference) = Self::supporter(guide, (y * mask.width() + x) as usize) else { return Rgb(INVENTED) };
+            let (hue, trust) = (HUES[(reference - 1) % HUES.len()], guide.trust.get_pixel(x, y)[0]);
             Rgb(hue.map(|v| (f32::from(v) * (0.3 + 0.7 * trust)) as u8))
         })
     }

@@ -101,6 +101,8 @@ pub struct Completion {
     pub guide: Guide,
     /// The hole at the same size.
     pub mask: Mask,
+    /// What of the hole is supported, and by which reference.
+    pub fidelity: Fidelity,
     /// What was done and how it went.
     pub report: Report,
 }

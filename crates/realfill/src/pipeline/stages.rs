@@ -115,9 +115,10 @@ impl Run<'_> {
         let mut report = self.report;
         report.time("composite", clock);
         report.influence = allowed;
-        report.supported_share = Fidelity::of(&guide, &self.working.mask, report.size, None).supported_share;
+        let fidelity = Fidelity::of(&guide, &self.working.mask, report.size, self.scene.frame);
+        report.supported_share = fidelity.supported_share;
         report.candidates = candidates.iter().map(Judgement::of).collect();
-        Ok(Completion { photo, candidates, guide, mask: self.working.mask, report })
+        Ok(Completion { photo, candidates, guide, mask: self.working.mask, fidelity, report })
     }
 
     fn shows(&mut self, (seed, picture): &(u64, Rgb32FImage)) -> Result<(), FillError> {

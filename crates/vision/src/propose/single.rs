@@ -4,7 +4,7 @@
 //! the similarity of the same group are proposed as well; the known pixels around the hole decide between them later. The last
 //! proposal takes at each pixel the group whose matches are nearest.
 
-use super::wild::leave_out_wild;
+use super::wild::{is_slanted, leave_out_wild};
 use super::{Proposal, ProposalKind};
 use crate::Plane;
 use crate::geometry::{PairMatches, Visibility};
@@ -82,7 +82,7 @@ fn proposals_of(
     };
     let all: Vec<Proposal> = planes.iter().map(plane).collect();
     let nearest = (planes.len() > 1).then(|| nearest_plane(&all, &planes, pairs));
-    let simpler = simpler.iter().filter(|h| sane(h, picture) && !slanted(h)).map(|h| warped(h, &[]));
+    let simpler = simpler.iter().filter(|h| sane(h, picture) && !is_slanted(h)).map(|h| warped(h, &[]));
     all.into_iter().take(SIMPLER).chain(simpler).chain(nearest).collect()
 }
 
@@ -121,13 +121,6 @@ fn simpler_maps(pairs: &[PointPair], inliers: &[usize], options: &RobustOptions)
 fn sane(h: &Matrix3<f64>, picture: &Rgb32FImage) -> bool {
     let middle = h * Vector3::new(picture.width() as f64 / 2.0, picture.height() as f64 / 2.0, 1.0);
     h.fixed_view::<2, 2>(0, 0).determinant() > 1e-4 && middle.z > 0.0
-}
-
-/// Whether an affine map is slanted more than features are found again; few matches often say so, and are wrong.
-fn slanted(h: &Matrix3<f64>) -> bool {
-    const MOST: f64 = 3.0;
-    let stretch = h.fixed_view::<2, 2>(0, 0).into_owned().singular_values();
-    stretch.max() > MOST * stretch.min()
 }
 
 /// At each pixel the plane whose nearest match is closest.

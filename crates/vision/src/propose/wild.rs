@@ -31,6 +31,13 @@ pub(super) fn leave_out_wild(confidence: &mut Plane, target_from_reference: &Mat
     }
 }
 
+/// Whether an affine map is slanted more than features are found again; few matches often say so, and are wrong.
+pub(super) fn is_slanted(h: &Matrix3<f64>) -> bool {
+    const MOST: f64 = 3.0;
+    let stretch = h.fixed_view::<2, 2>(0, 0).into_owned().singular_values();
+    stretch.max() > MOST * stretch.min()
+}
+
 /// Whether most of a proposal is streaks: places that change much more slowly in some direction than elsewhere, or than crosswise. A camera
 /// that gives such a picture is wrong; a right one has streaks only where it looks along a surface.
 pub fn is_mostly_streaks(proposal: &Proposal) -> bool {

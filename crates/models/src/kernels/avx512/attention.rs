@@ -7,6 +7,7 @@
 use super::scratch::Scratch;
 use super::simd::{LANES, Numbers, View, copy, exp, turn};
 use super::tile::{COLUMNS, ROWS, Shared, Tile};
+use crate::kernels::{Heads, LogSums};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -15,19 +16,6 @@ const SPAN: usize = 12 * ROWS;
 
 /// Panels of 32 that share what is read of the others.
 const PANELS: usize = 2;
-
-/// Heads side by side: `[batch, tokens, heads * width]` queries on `[batch, others, heads * width]` keys and values.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Heads {
-    pub batch: usize,
-    pub tokens: usize,
-    pub others: usize,
-    pub heads: usize,
-    pub width: usize,
-}
-
-/// What the way back needs beside the output: the logarithm of each query's sum, `[batch, heads, tokens]`.
-pub(crate) type LogSums = Vec<f32>;
 
 impl Heads {
     fn scale(&self) -> f32 {

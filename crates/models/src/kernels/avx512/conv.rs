@@ -1,28 +1,15 @@
 //! Convolutions with frozen weights, and the gradient of their input.
 
-use super::frozen::Frozen;
 use super::product::{Panel, Start, product};
 use super::scratch::Scratch;
 use super::simd::{LANES, Numbers, View, copy, turn};
 use super::tile::{COLUMNS, ROWS};
 use super::winograd::{self, Plan};
-use crate::kernels::Kernel;
+use crate::kernels::{Convolution, Kernel};
 use rayon::prelude::*;
-use std::sync::Arc;
 
 /// Channels from which on the transforms of Winograd's method are worth their time.
 const MANY: usize = 16;
-
-/// A square convolution: 1x1, or 3x3 with any stride.
-#[derive(Debug, Clone)]
-pub(crate) struct Convolution {
-    /// `[filters, channels * size * size]`.
-    pub weights: Frozen,
-    pub bias: Arc<Vec<f32>>,
-    pub size: usize,
-    pub stride: usize,
-    pub padding: usize,
-}
 
 impl Kernel for Convolution {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {

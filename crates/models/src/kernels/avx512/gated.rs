@@ -2,13 +2,9 @@
 
 use super::norm::map;
 use super::simd::normal;
-use crate::kernels::Kernel;
+use crate::kernels::{Geglu, Kernel};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
-
-/// `[..., 2 * width]`, values before gates, to `[..., width]`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Geglu;
 
 impl Kernel for Geglu {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {

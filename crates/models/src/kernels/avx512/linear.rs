@@ -1,19 +1,9 @@
 //! Linear layers with frozen weights, and the gradient of their input.
 
-use super::frozen::Frozen;
 use super::product::{Panel, Start, product};
 use super::simd::{LANES, Numbers, View, copy, turn};
 use super::tile::{COLUMNS, ROWS};
-use crate::kernels::Kernel;
-use std::sync::Arc;
-
-/// `y = W x + b` for each row of the input.
-#[derive(Debug, Clone)]
-pub(crate) struct LinearMap {
-    /// `[out, in]`.
-    pub weights: Frozen,
-    pub bias: Option<Arc<Vec<f32>>>,
-}
+use crate::kernels::{Kernel, LinearMap};
 
 impl Kernel for LinearMap {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {

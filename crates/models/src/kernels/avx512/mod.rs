@@ -15,9 +15,4 @@ mod simd;
 mod tile;
 mod winograd;
 
-pub(crate) use attention::{Heads, LogSums};
-pub(crate) use conv::Convolution;
 pub(crate) use frozen::Frozen;
-pub(crate) use gated::Geglu;
-pub(crate) use linear::LinearMap;
-pub(crate) use norm::Norm;

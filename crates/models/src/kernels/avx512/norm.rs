@@ -1,21 +1,9 @@
 //! Group norm (Wu and He 2018), alone or with SiLU in the same pass, and the gradient of its input.
 
 use super::simd::{LANES, first, sigmoid};
-use crate::kernels::Kernel;
+use crate::kernels::{Kernel, Norm};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
-use std::sync::Arc;
-
-/// Group norm of `[batch, channels, ...]`.
-#[derive(Debug, Clone)]
-pub(crate) struct Norm {
-    pub gamma: Arc<Vec<f32>>,
-    pub beta: Arc<Vec<f32>>,
-    pub groups: usize,
-    pub epsilon: f32,
-    /// Whether SiLU follows.
-    pub silu: bool,
-}
 
 impl Kernel for Norm {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {

@@ -1,0 +1,53 @@
+//! What the kernels compute: layers with their frozen weights, and attention. How is for each kind of processor.
+
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only kernels read it"))]
+
+use super::Frozen;
+use std::sync::Arc;
+
+/// `y = W x + b` for each row of the input.
+#[derive(Debug, Clone)]
+pub(crate) struct LinearMap {
+    /// `[out, in]`.
+    pub weights: Frozen,
+    pub bias: Option<Arc<Vec<f32>>>,
+}
+
+/// A square convolution: 1x1, or 3x3 with any stride.
+#[derive(Debug, Clone)]
+pub(crate) struct Convolution {
+    /// `[filters, channels * size * size]`.
+    pub weights: Frozen,
+    pub bias: Arc<Vec<f32>>,
+    pub size: usize,
+    pub stride: usize,
+    pub padding: usize,
+}
+
+/// Group norm of `[batch, channels, ...]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Norm {
+    pub gamma: Arc<Vec<f32>>,
+    pub beta: Arc<Vec<f32>>,
+    pub groups: usize,
+    pub epsilon: f32,
+    /// Whether SiLU follows.
+    pub silu: bool,
+}
+
+/// `[..., 2 * width]`, values before gates, to `[..., width]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Geglu;
+
+/// Heads side by side: `[batch, tokens, heads * width]` queries on `[batch, others, heads * width]` keys and values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heads {
+    pub batch: usize,
+    pub tokens: usize,
+    pub others: usize,
+    pub heads: usize,
+    pub width: usize,
+}
+
+/// What the way back of attention needs beside the output: the logarithm of each query's sum, `[batch, heads, tokens]`.
+pub(crate) type LogSums = Vec<f32>;
