@@ -109,11 +109,12 @@ impl<'a> Sweeper<'a> {
                 self.compare(a, b, self.views.spread[j + 1][k + 1], &mut among);
             }
         }
+        let (with_first, among) = (with_first.means(), among.means());
         let joined = |i: usize| {
-            let matching = match (with_first.mean(i), among.mean(i)) {
-                (Some(a), Some(b)) => FIRST_SHARE * a + (1.0 - FIRST_SHARE) * b,
-                (Some(a), None) | (None, Some(a)) => a,
-                (None, None) => NEUTRAL,
+            let matching = match (with_first[i], among[i]) {
+                (a, b) if a.is_finite() && b.is_finite() => FIRST_SHARE * a + (1.0 - FIRST_SHARE) * b,
+                (a, b) if a.is_finite() || b.is_finite() => a.min(b),
+                _ => NEUTRAL,
             };
             let votes: f32 = pulled.iter().map(|p| p.votes.get(i).copied().unwrap_or(0.0)).sum();
             matching + votes / pulled.len() as f32
@@ -155,33 +156,27 @@ impl<'a> Sweeper<'a> {
 
     fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut BetterMean) {
         let products: Vec<f32> = a.values.iter().zip(&b.values).map(|(a, b)| a * b).collect();
-        let products = boxed(&products, self.grid.size);
-        for (i, product) in products.iter().enumerate() {
-            if a.seen[i] && b.seen[i] {
-                let (ma, mb) = (a.moments.mean[i], b.moments.mean[i]);
-                let cost =
-                    window_cost(product - ma * mb, a.moments.variance[i], b.moments.variance[i], ma - mb, spread);
-                out.add(i, cost);
-            }
-        }
+        let costs = window_costs(&boxed(&products, self.grid.size), &a.moments, &b.moments, spread);
+        out.add(costs, |i| a.seen[i] && b.seen[i]);
     }
 
     fn compare_with_first(&self, b: &Pulled, spread: f32, out: &mut BetterMean) {
+        let size = self.grid.size;
+        if self.views.holes[0].is_none() {
+            let products: Vec<f32> = b.values.iter().zip(self.grey.iter()).map(|(b, g)| b * g).collect();
+            let costs = window_costs(&boxed(&products, size), &self.first, &b.moments, spread);
+            return out.add(costs, |i| b.seen[i]);
+        }
         if self.known_share.iter().all(|&k| k <= 0.5) {
             return;
         }
-        let size = self.grid.size;
         let known: Vec<f32> = b.values.iter().zip(&self.known).map(|(b, k)| b * k).collect();
         let there = masked_moments(&known, &b.values, &self.known_share, size);
         let products: Vec<f32> = known.iter().zip(self.grey.iter()).map(|(b, g)| b * g).collect();
         let products = boxed(&products, size);
-        for (i, product) in products.iter().enumerate() {
-            if b.seen[i] && self.known[i] > 0.5 && self.known_share[i] > 0.5 {
-                let (ma, mb) = (self.first.mean[i], there.mean[i]);
-                let covariance = product / self.known_share[i] - ma * mb;
-                out.add(i, window_cost(covariance, self.first.variance[i], there.variance[i], ma - mb, spread));
-            }
-        }
+        let covariances: Vec<f32> = products.iter().zip(&self.known_share).map(|(p, share)| p / share).collect();
+        let costs = window_costs(&covariances, &self.first, &there, spread);
+        out.add(costs, |i| b.seen[i] && self.known[i] > 0.5 && self.known_share[i] > 0.5);
     }
 }
 
@@ -193,8 +188,21 @@ struct Pulled {
     moments: Moments,
 }
 
+/// The costs of pairs of windows from the means of their products and their moments.
+fn window_costs(products: &[f32], a: &Moments, b: &Moments, spread: f32) -> Vec<f32> {
+    let mut costs = vec![0.0; products.len()];
+    vectorised(|| {
+        let (means, variances) = (a.mean.iter().zip(&b.mean), a.variance.iter().zip(&b.variance));
+        let windows = products.iter().zip(means).zip(variances);
+        for (cost, ((product, (ma, mb)), (va, vb))) in costs.iter_mut().zip(windows) {
+            *cost = window_cost(product - ma * mb, *va, *vb, ma - mb, spread);
+        }
+    });
+    costs
+}
+
 /// The cost of one pair of windows: correlation, contrast and tone.
-#[inline]
+#[inline(always)]
 fn window_cost(covariance: f32, va: f32, vb: f32, tone: f32, spread: f32) -> f32 {
     let correlation = (covariance / ((va + NOISE) * (vb + NOISE)).sqrt()).max(0.0);
     let contrast = ((2.0 * covariance + CONTRAST_NOISE) / (va + vb + CONTRAST_NOISE)).max(0.0);
@@ -207,34 +215,44 @@ fn window_cost(covariance: f32, va: f32, vb: f32, tone: f32, spread: f32) -> f32
 struct BetterMean {
     most: usize,
     strict: bool,
-    values: Vec<f32>,
+    /// The smallest number of each pixel, the next one, and so on; infinite where there is none.
+    smallest: Vec<Vec<f32>>,
     counts: Vec<u8>,
 }
 
 impl BetterMean {
     fn new(pixels: usize, most: usize, strict: bool) -> Self {
-        Self { most, strict, values: vec![0.0; pixels * most], counts: vec![0; pixels] }
+        let kept = most.min(most / 2 + 1);
+        Self { most, strict, smallest: vec![vec![f32::INFINITY; pixels]; kept], counts: vec![0; pixels] }
     }
 
-    /// Inserts in ascending order.
-    #[inline]
-    fn add(&mut self, pixel: usize, value: f32) {
-        let row = &mut self.values[pixel * self.most..(pixel + 1) * self.most];
-        let mut at = self.counts[pixel] as usize;
-        while at > 0 && row[at - 1] > value {
-            row[at] = row[at - 1];
-            at -= 1;
+    /// One number for each pixel that counts: what it displaces among the smallest is handed on to the next.
+    fn add(&mut self, mut values: Vec<f32>, counts: impl Fn(usize) -> bool) {
+        for (i, (value, count)) in values.iter_mut().zip(&mut self.counts).enumerate() {
+            let there = counts(i);
+            *value = if there { *value } else { f32::INFINITY };
+            *count += u8::from(there);
         }
-        row[at] = value;
-        self.counts[pixel] += 1;
+        debug_assert!(self.counts.iter().all(|&count| usize::from(count) <= self.most));
+        vectorised(|| {
+            for plane in &mut self.smallest {
+                for (kept, value) in plane.iter_mut().zip(&mut values) {
+                    (*kept, *value) = (kept.min(*value), kept.max(*value));
+                }
+            }
+        });
     }
 
-    #[inline]
-    fn mean(&self, pixel: usize) -> Option<f32> {
-        let count = self.counts[pixel] as usize;
-        let better = if self.strict { (count / 2 + 1).min(count) } else { count.div_ceil(2) };
-        let row = &self.values[pixel * self.most..][..better];
-        (better > 0).then(|| row.iter().sum::<f32>() / better as f32)
+    /// The mean of each pixel's better ones, infinite where there is none.
+    fn means(&self) -> Vec<f32> {
+        let (mut sums, strict) = (vec![0.0; self.counts.len()], self.strict);
+        let better = |count: u8| if strict { (count / 2 + 1).min(count) } else { count.div_ceil(2) };
+        for (k, plane) in self.smallest.iter().enumerate() {
+            let rows = sums.iter_mut().zip(plane).zip(&self.counts);
+            rows.for_each(|((sum, value), &count)| *sum += if k < usize::from(better(count)) { *value } else { 0.0 });
+        }
+        let mean = |(sum, &count): (f32, &u8)| if count == 0 { f32::INFINITY } else { sum / f32::from(better(count)) };
+        sums.into_iter().zip(&self.counts).map(mean).collect()
     }
 }
 
@@ -360,9 +378,16 @@ mod tests {
 
     #[test]
     fn the_better_half_is_averaged() {
-        let mut mean = BetterMean::new(2, 5, false);
-        [0.9, 0.1, 0.5, 0.3, 0.8].into_iter().for_each(|v| mean.add(1, v));
-        assert!((mean.mean(1).unwrap() - 0.3).abs() < 1e-6 && mean.mean(0).is_none());
+        let mut numbers = [BetterMean::new(2, 5, false), BetterMean::new(2, 5, true)];
+        for value in [0.9, 0.1, 0.5, 0.3, 0.8] {
+            numbers.iter_mut().for_each(|numbers| numbers.add(vec![value; 2], |pixel| pixel == 1));
+        }
+        let means = numbers.map(|numbers| numbers.means());
+        assert!((means[0][1] - 0.3).abs() < 1e-6 && means[0][0].is_infinite(), "{means:?}");
+        assert!((means[1][1] - 0.3).abs() < 1e-6, "three of five either way: {means:?}");
+        let mut pair = BetterMean::new(1, 2, true);
+        [0.6, 0.2].into_iter().for_each(|value| pair.add(vec![value], |_| true));
+        assert!((pair.means()[0] - 0.4).abs() < 1e-6, "one more than half");
     }
 
     #[test]
