@@ -9,6 +9,7 @@ mod failure;
 mod interrupt;
 mod job;
 mod output;
+mod profile;
 mod progress;
 mod settings;
 mod source;

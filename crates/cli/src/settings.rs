@@ -7,6 +7,7 @@ mod flags;
 pub use flags::{GuideFlags, OutputSettings, SamplerFlags, TuneFlags};
 
 use anyhow::{Context, Result};
+use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use realfill::pipeline::FillConfig;
 use realfill::tuning::{Preset, TuneConfig};
@@ -27,8 +28,21 @@ pub struct Flags<'a> {
     pub sampler: Option<&'a SamplerFlags>,
 }
 
+/// Where the settings of tuning come from.
+#[derive(Clone, Debug, Args)]
+pub struct TuningArguments {
+    /// Named settings of tuning: quick, thorough, or paper (2000 steps of 16, as published) [default: quick]
+    #[arg(long, value_name = "NAME", value_parser = preset(), help_heading = "Tuning")]
+    pub preset: Option<Preset>,
+    /// Settings from a TOML file; flags win over it, it wins over the preset
+    #[arg(long, value_name = "FILE", help_heading = "Tuning")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub flags: TuneFlags,
+}
+
 /// Reads the name of a preset.
-pub fn preset() -> impl TypedValueParser<Value = Preset> {
+fn preset() -> impl TypedValueParser<Value = Preset> {
     PossibleValuesParser::new(["quick", "thorough", "paper"]).map(|name| match name.as_str() {
         "paper" => Preset::Paper,
         "thorough" => Preset::Thorough,

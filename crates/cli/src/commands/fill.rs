@@ -5,13 +5,12 @@ use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::interrupt;
 use crate::job::{Job, remove_checkpoints};
 use crate::output::{OutputArguments, Written};
+use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
-use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags, preset, resolve};
+use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuningArguments, resolve};
 use crate::source::{ModelArguments, SceneArguments};
 use realfill::pipeline::{Completion, FillConfig, fill};
-use realfill::tuning::Preset;
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::Instant;
 
 const AFTER_HELP: &str = "\
@@ -24,6 +23,7 @@ Examples:
   realfill fill my-scene --sign-cert chain.pem --sign-key key.pem
   realfill fill my-scene --model path/to/stable-diffusion-inpainting --preset paper --device vulkan
   realfill fill my-scene --config settings.toml --candidates 8 --resume
+  realfill fill my-scene --profile trace.json     where the time went, for ui.perfetto.dev
 
 The output folder holds completed.* (the photo), sheet.png (everything on one page), fidelity.png (which reference
 supports which part of the hole; orange-red is invented), fidelity.json (the same for programs), candidates/, adapter/
@@ -46,15 +46,11 @@ pub struct Arguments {
     #[arg(long, help_heading = "Output")]
     resume: bool,
     #[command(flatten)]
-    model: ModelArguments,
-    /// Named settings of tuning: quick, thorough, or paper (2000 steps of 16, as published) [default: quick]
-    #[arg(long, value_name = "NAME", value_parser = preset(), help_heading = "Tuning")]
-    preset: Option<Preset>,
-    /// Settings from a TOML file; flags win over it, it wins over the preset
-    #[arg(long, value_name = "FILE", help_heading = "Tuning")]
-    config: Option<PathBuf>,
+    profile: ProfileArguments,
     #[command(flatten)]
-    tune: TuneFlags,
+    model: ModelArguments,
+    #[command(flatten)]
+    tuning: TuningArguments,
     #[command(flatten)]
     guide: GuideFlags,
     #[command(flatten)]
@@ -68,16 +64,17 @@ impl Arguments {
         let flags = Flags {
             guide: Some(&self.guide),
             output: Some(&self.drawn),
-            tune: Some(&self.tune),
+            tune: Some(&self.tuning.flags),
             sampler: Some(&self.sampler),
         };
-        resolve(self.preset, self.config.as_ref(), &flags).or_bad_input()
+        resolve(self.tuning.preset, self.tuning.config.as_ref(), &flags).or_bad_input()
     }
 }
 
 /// Completes the photo.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
+    let _profile = arguments.profile.begin()?;
     let config = arguments.settings()?;
     let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;

@@ -5,6 +5,7 @@ use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput};
 use crate::interrupt;
 use crate::output::OutputArguments;
+use crate::profile::ProfileArguments;
 use crate::progress::Progress;
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, resolve};
 use crate::source::{ModelArguments, SceneArguments};
@@ -33,6 +34,8 @@ pub struct Arguments {
     #[command(flatten)]
     output: OutputArguments,
     #[command(flatten)]
+    profile: ProfileArguments,
+    #[command(flatten)]
     model: ModelArguments,
     /// The adapter/ folder that `tune` or `fill` wrote [default: none, the model as it is]
     #[arg(long, value_name = "DIR", help_heading = "Model")]
@@ -51,6 +54,7 @@ pub struct Arguments {
 /// Samples and completes the photo.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
+    let _profile = arguments.profile.begin()?;
     let flags = Flags {
         guide: Some(&arguments.guide),
         output: Some(&arguments.drawn),

@@ -5,12 +5,12 @@ use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::interrupt;
 use crate::job::{Job, remove_checkpoints};
 use crate::output::write_report;
+use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
-use crate::settings::{Flags, GuideFlags, TuneFlags, preset, resolve};
+use crate::settings::{Flags, GuideFlags, TuningArguments, resolve};
 use crate::source::{ModelArguments, SceneArguments};
 use anyhow::bail;
 use realfill::pipeline::{FillConfig, tune_scene};
-use realfill::tuning::Preset;
 use realfill_vision::save::check_output_folder;
 use serde_json::json;
 use std::path::PathBuf;
@@ -38,23 +38,19 @@ pub struct Arguments {
     #[arg(long, help_heading = "Output")]
     resume: bool,
     #[command(flatten)]
-    model: ModelArguments,
-    /// Named settings: quick, thorough, or paper (2000 steps of 16, as published) [default: quick]
-    #[arg(long, value_name = "NAME", value_parser = preset(), help_heading = "Tuning")]
-    preset: Option<Preset>,
-    /// Settings from a TOML file; flags win over it, it wins over the preset
-    #[arg(long, value_name = "FILE", help_heading = "Tuning")]
-    config: Option<PathBuf>,
+    profile: ProfileArguments,
     #[command(flatten)]
-    tune: TuneFlags,
+    model: ModelArguments,
+    #[command(flatten)]
+    tuning: TuningArguments,
     #[command(flatten)]
     guide: GuideFlags,
 }
 
 impl Arguments {
     fn settings(&self) -> anyhow::Result<FillConfig> {
-        let flags = Flags { guide: Some(&self.guide), tune: Some(&self.tune), ..Flags::default() };
-        let config = resolve(self.preset, self.config.as_ref(), &flags)?;
+        let flags = Flags { guide: Some(&self.guide), tune: Some(&self.tuning.flags), ..Flags::default() };
+        let config = resolve(self.tuning.preset, self.tuning.config.as_ref(), &flags)?;
         if config.tune.iterations == 0 {
             bail!("tune.iterations is 0, so there is nothing to tune; give at least 1");
         }
@@ -65,6 +61,7 @@ impl Arguments {
 /// Tunes and saves the adapter.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
+    let _profile = arguments.profile.begin()?;
     let (config, folder) = (arguments.settings().or_bad_input()?, arguments.output.as_path());
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;

@@ -96,10 +96,13 @@ fn tells_what_was_done(completed: &Path) {
 }
 
 #[test]
-fn a_guided_job_tells_how_much_is_supported() {
+fn a_guided_job_tells_how_much_is_supported_and_where_its_time_went() {
     let folder = scene();
+    let trace = folder.path().join("trace.json");
     realfill()
         .arg("fill")
+        .arg("--profile")
+        .arg(&trace)
         .arg(folder.path().join("scene"))
         .arg("--output")
         .arg(folder.path().join("out"))
@@ -114,6 +117,11 @@ fn a_guided_job_tells_how_much_is_supported() {
     let fidelity: realfill::pipeline::Fidelity = serde_json::from_slice(&fidelity).unwrap();
     let listed: f64 = fidelity.regions.iter().map(|region| region.share).sum();
     assert!(listed > 0.9 && listed < 1.0 + 1e-9, "{listed}");
+    let events: Vec<serde_json::Value> = serde_json::from_slice(&fs::read(trace).unwrap()).unwrap();
+    for stage in ["guide", "all_matches", "influence", "sample", "finish"] {
+        let marks: Vec<_> = events.iter().filter(|event| event["name"] == stage).map(|event| &event["ph"]).collect();
+        assert!(marks.contains(&&"B".into()) && marks.contains(&&"E".into()), "{stage}: {marks:?}");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
 
 /// Fills the photo's hole with a completed picture of the guide's size, its detail fetched from the photos; nothing else
 /// changes. `mask` is the hole at the guide's size.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
     let detail = Detail::new(completed, mask, &guide.origins, &scene.target, &scene.references);
     composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {

@@ -32,6 +32,7 @@ pub struct Candidate {
 }
 
 /// The candidates, best first; equal ones in the order of their seeds.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn rank(working: &Working, guide: &Guide, completed: impl Iterator<Item = (u64, Rgb32FImage)>) -> Vec<Candidate> {
     let ranker = Ranker::new(&working.target, &working.mask, &working.references);
     let completed: Vec<(u64, Rgb32FImage)> = completed.collect();

@@ -27,6 +27,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Where the references land in the target.
+    #[tracing::instrument(level = "info", skip_all)]
     pub fn guide(&mut self) -> Result<Guide, FillError> {
         let size = self.working.target.dimensions();
         if !self.config.guide {
@@ -45,6 +46,7 @@ impl Run<'_> {
     }
 
     /// The photos as pretended targets, guided by one another: what the model is tuned on, and measured on.
+    #[tracing::instrument(level = "info", skip_all)]
     pub fn photos(&mut self) -> Result<ScenePhotos, FillError> {
         let clock = Instant::now();
         let guided = self.config.guide && self.config.tune.guided_share > 0.0;
@@ -58,6 +60,7 @@ impl Run<'_> {
     }
 
     /// Tunes, going on from the newest checkpoint.
+    #[tracing::instrument(level = "info", skip_all)]
     pub fn tune(&mut self, model: &mut dyn Model, photos: &ScenePhotos) -> Result<(), FillError> {
         let clock = Instant::now();
         let config = &self.config.tune;
@@ -72,6 +75,7 @@ impl Run<'_> {
     }
 
     /// How far the model may move the guide, measured on the scene's photos.
+    #[tracing::instrument(level = "info", skip_all)]
     pub fn influence(&mut self, model: &dyn Model, photos: &ScenePhotos) -> Result<Influence, FillError> {
         let clock = Instant::now();
         self.begins("measure", photos.turns.len())?;
@@ -88,6 +92,7 @@ impl Run<'_> {
     }
 
     /// Candidates, the best of them, and the photo it makes.
+    #[tracing::instrument(level = "info", skip_all)]
     pub fn sample(
         mut self,
         guide: Guide,

@@ -51,6 +51,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Moves and lights one proposal; `None` where it shows too little of the known part.
+    #[tracing::instrument(name = "light and alignment", level = "info", skip_all)]
     pub fn new(index: usize, proposal: &Proposal, canvas: &Canvas) -> Option<Self> {
         let first = estimate(&proposal.colour, &proposal.confidence, &canvas.target, &canvas.mask, &canvas.distance)?;
         let toned = grey(&first.tone.apply(&proposal.colour));

@@ -50,6 +50,7 @@ pub struct DepthOptions {
 }
 
 /// Depth of the first view over the whole range of its points; `occluders` are the other views' surfaces where they are known. `None` where too few points are seen.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn coarse_depth(views: &Views, options: DepthOptions, occluders: &[Option<Occluder>]) -> Option<DepthMap> {
     let points = seen_points(views);
     let size = fitted(views.size(), options.side);
@@ -76,6 +77,7 @@ pub fn coarse_depth(views: &Views, options: DepthOptions, occluders: &[Option<Oc
 }
 
 /// Depth of the first view at up to `side` pixels, around a coarse one.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn refined_depth(views: &Views, coarse: &DepthMap, side: u32, occluders: &[Option<Occluder>]) -> DepthMap {
     let size = fitted(views.size(), side);
     let smooth = edge_preserving(&median_filter(&coarse.inverse), 3.0 * coarse.step);

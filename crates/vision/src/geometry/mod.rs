@@ -73,6 +73,7 @@ pub fn multi_view_proposals(
 }
 
 /// As [`multi_view_proposals`], with what they were made from. `None` where cameras or depth cannot be found.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn multi_view(
     target: &Rgb32FImage,
     mask: &Mask,

@@ -88,6 +88,7 @@ pub struct Projected {
 }
 
 /// Pulls view `view` (whose picture is `photo`, whose own depth is `own`) into the first view, whose depth is `depth` at its full size.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap, own: Option<&Occluder>) -> Projected {
     let (w, h) = views.size();
     let grid = RayGrid::new(&views.cameras[0], (w as usize, h as usize));

@@ -41,6 +41,7 @@ pub struct Reconstruction {
 }
 
 /// Reconstructs the photos of the given `sizes` from their matches. `None` when no pair of them carries a pose.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn reconstruct(pairs: &[PairMatches], sizes: &[(u32, u32)]) -> Option<Reconstruction> {
     let sides: Vec<f64> = sizes.iter().map(|s| s.0.max(s.1) as f64).collect();
     let pairs = verified(pairs, &sides);

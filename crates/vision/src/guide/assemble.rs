@@ -34,6 +34,7 @@ impl Pasted<'_> {
 }
 
 /// Pastes the chosen proposals at full size, heals their seams and the rim, and turns doubt (at any size) into trust.
+#[tracing::instrument(level = "info", skip_all)]
 pub(super) fn assembled(target: &Rgb32FImage, mask: &Mask, pasted: &Pasted, doubt: &Plane) -> Guide {
     let (w, h) = target.dimensions();
     let pictures = pasted.pictures((w, h));
