@@ -4,13 +4,15 @@ use super::guides::Guides;
 use super::{FillConfig, FillError};
 use crate::model::{Model, View};
 use crate::tuning::{ScenePhotos, Turn};
-use image::Rgb32FImage;
+use image::{Rgb, Rgb32FImage};
 use realfill_vision::guide::GuideOptions;
 use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
 use realfill_vision::{Guide, Mask, Scene};
 
 /// Longest side the guide is worked out at, in pixels.
 const GUIDE_PX: u32 = 1024;
+/// References that pretend to be the target, at most: each costs a guide of its own.
+const PRETENDERS: usize = 3;
 
 /// The scene's pictures, no larger than the guide needs them, and the size the model works at.
 #[derive(Clone, Debug)]
@@ -84,14 +86,19 @@ pub(super) fn scene_photos(
     let target = Turn { picture: view.picture, hole: view.mask, is_target: true, guide: None };
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_view_scale(reference)).collect();
+    let pretenders = guides.map_or(Vec::new(), |_| nearest_in_tone(&target, &pictures));
     let mut turns = vec![target];
+    let mut done = 0;
     for (i, picture) in pictures.iter().enumerate() {
-        if !on_progress(i as f32 / pictures.len() as f32) {
-            return Ok(None);
-        }
         let hole = working.mask.resized_max(picture.width(), picture.height());
         let guide = match guides {
-            Some(guides) if pictures.len() > 1 => Some(pretended(&pictures, i, &hole, guides)?),
+            Some(guides) if pictures.len() > 1 && pretenders.contains(&i) => {
+                if !on_progress(done as f32 / pretenders.len() as f32) {
+                    return Ok(None);
+                }
+                done += 1;
+                Some(pretended(&pictures, i, &hole, guides)?)
+            }
             _ => None,
         };
         turns.push(Turn { picture: picture.clone(), hole, is_target: false, guide });
@@ -99,7 +106,29 @@ pub(super) fn scene_photos(
     Ok(Some(ScenePhotos { turns }))
 }
 
+/// The references that pretend to be the target: the [`PRETENDERS`] whose mean colour is nearest to its known part's.
+fn nearest_in_tone(target: &Turn, pictures: &[Rgb32FImage]) -> Vec<usize> {
+    let known = target.picture.pixels().zip(target.hole.holes()).filter(|(_, hole)| !**hole).map(|(pixel, _)| pixel);
+    let wanted = mean_colour(known);
+    let apart = |picture: &Rgb32FImage| {
+        mean_colour(picture.pixels()).iter().zip(wanted).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+    };
+    let mut order: Vec<(f64, usize)> = pictures.iter().map(apart).zip(0..).collect();
+    order.sort_by(|a, b| a.0.total_cmp(&b.0));
+    order.into_iter().take(PRETENDERS).map(|(_, i)| i).collect()
+}
+
+fn mean_colour<'a>(pixels: impl Iterator<Item = &'a Rgb<f32>>) -> [f64; 3] {
+    let mut sums = [0.0; 4];
+    for pixel in pixels {
+        (0..3).for_each(|c| sums[c] += f64::from(pixel[c]));
+        sums[3] += 1.0;
+    }
+    std::array::from_fn(|c| sums[c] / f64::max(sums[3], 1.0))
+}
+
 /// The guide of reference `i` from the others, for a hole like the target's. A copy of it is not another: it would tell.
+#[tracing::instrument(level = "info", skip_all)]
 fn pretended(pictures: &[Rgb32FImage], i: usize, hole: &Mask, guides: &Guides) -> Result<Guide, FillError> {
     let build = || {
         let others: Vec<Rgb32FImage> = pictures.iter().filter(|picture| **picture != pictures[i]).cloned().collect();
@@ -124,6 +153,18 @@ fn view_size(size: (u32, u32), longest: u32, stride: u32) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_references_nearest_in_tone_pretend_whatever_their_order() {
+        let grey = |value: f32| Rgb32FImage::from_pixel(8, 8, Rgb([value; 3]));
+        let hole = Mask::from_fn(8, 8, |x, _| x < 4);
+        let picture = Rgb32FImage::from_fn(8, 8, |x, _| Rgb([if x < 4 { 1.0 } else { 0.3 }; 3]));
+        let target = Turn { picture, hole, is_target: true, guide: None };
+        let pictures = [1.0, 0.4, 0.9, 0.2, 0.3].map(grey);
+        assert_eq!(nearest_in_tone(&target, &pictures), [4, 1, 3]);
+        let turned: Vec<Rgb32FImage> = pictures.iter().rev().cloned().collect();
+        assert_eq!(nearest_in_tone(&target, &turned), [0, 3, 1]);
+    }
 
     #[test]
     fn views_fit_the_stride_and_the_longest_side() {
