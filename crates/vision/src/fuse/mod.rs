@@ -1,9 +1,11 @@
 //! One picture from many proposals: per pixel one of them, never a mean.
 
 mod costs;
+mod islands;
 mod prepare;
 mod trws;
 
+pub use islands::drop_islands;
 pub use prepare::{Canvas, Prepared};
 
 use crate::Plane;
@@ -40,6 +42,7 @@ impl Labels {
 
 /// Chooses among proposals and an invented picture, at the canvas' size. Pixels outside the hole and its rim carry the label of
 /// the nearest pixel that has one.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn choose(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FImage) -> Labels {
     let (w, h) = (canvas.mask.width() as usize, canvas.mask.height() as usize);
     let prepared = &prepared[..prepared.len().min(trws::MOST - 1)];

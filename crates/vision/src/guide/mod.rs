@@ -1,24 +1,24 @@
 //! What the references propose for each pixel of the target, and how far to trust it.
 
 mod assemble;
+mod contest;
 mod distinct;
 mod origins;
 mod upright;
 
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
-use crate::fuse::{Canvas, Labels, Prepared, choose};
+use crate::fuse::{Canvas, Labels, Prepared, choose, drop_islands};
 use crate::geometry::{PairMatches, multi_view};
 use crate::matching::{Matcher, SiftMatcher, View};
-use crate::propose::{Proposal, ProposalKind, is_mostly_streaks, single_reference_proposals};
+use crate::propose::{is_mostly_streaks, single_reference_proposals};
 use crate::pyramid::{push_pull, shrink_to};
 use crate::resize::{Filter, resize, resize_plane};
-use crate::warp::Places;
 use crate::{Mask, Plane};
 use assemble::{Pasted, assembled};
+use contest::best_prepared;
 use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb32FImage, imageops};
 use origins::Sources;
-use rayon::prelude::*;
 use upright::Turns;
 
 pub use origins::Origins;
@@ -174,7 +174,8 @@ fn built(
     let (prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
     on_progress("fusion", 0.9);
     let invented = continued(&canvas.target, &canvas.mask);
-    let labels = choose(&canvas, &prepared, &invented);
+    let mut labels = choose(&canvas, &prepared, &invented);
+    drop_islands(&mut labels, &canvas, &prepared.iter().map(|p| &p.colour).collect::<Vec<_>>());
     on_progress("invention", 0.95);
     let (invented, exemplar_sources) = exemplars(&canvas, &prepared, &labels, &invented);
     let full = labels.enlarged(&canvas, target.dimensions());
@@ -198,6 +199,7 @@ fn built(
     guide
 }
 
+#[tracing::instrument(level = "info", skip_all)]
 fn all_matches(target: &Rgb32FImage, mask: &Mask, references: &[Rgb32FImage]) -> Vec<PairMatches> {
     let mut views = vec![View { image: target, hole: Some(mask) }];
     views.extend(references.iter().map(|image| View { image, hole: None }));
@@ -216,39 +218,6 @@ fn working_canvas(target: &Rgb32FImage, mask: &Mask, side: u32) -> Canvas {
     Canvas::new(shrink_to(target, size.0, size.1), mask.resized_max(size.0, size.1))
 }
 
-/// The proposals that agree best with the known part, moved and lit; those from cameras always take part. All are ranked at a small
-/// size first. Also the references of which some proposal agrees at all.
-fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> (Vec<Prepared>, Vec<usize>) {
-    const INVENTED: f32 = 1.2;
-    /// Less agreeing texture than this is chance.
-    const AGREEING: f32 = 0.01;
-    const RANKED_AT: u32 = 320;
-    let small = working_canvas(&canvas.target, &canvas.mask, RANKED_AT);
-    let rank = |(i, p): (usize, &Proposal)| {
-        let lit = Prepared::lit_only(i, &resized(p, small.target.dimensions()), &small)?;
-        if lit.light.agreeing < AGREEING {
-            return None;
-        }
-        let bonus = if p.kind == ProposalKind::MultiView { 1.0 } else { 0.0 };
-        Some((lit.cost(&small.mask, INVENTED) - bonus, i))
-    };
-    let mut ranked: Vec<(f32, usize)> = proposals.par_iter().enumerate().filter_map(rank).collect();
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let agreeing = ranked.iter().map(|r| proposals[r.1].reference).collect();
-    ranked.truncate(most);
-    let prepare =
-        |&(_, i): &(f32, usize)| Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
-    (ranked.par_iter().filter_map(prepare).collect(), agreeing)
-}
-
-fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
-    if p.colour.dimensions() == (w, h) {
-        return p.clone();
-    }
-    let (colour, confidence) = (shrink_to(&p.colour, w, h), shrink_to(&p.confidence, w, h));
-    Proposal { colour, confidence, places: Places::default(), reference: p.reference, kind: p.kind }
-}
-
 /// The known colours, carried smoothly into the hole.
 fn continued(target: &Rgb32FImage, mask: &Mask) -> Rgb32FImage {
     let known = Plane::from_fn(mask.width(), mask.height(), |x, y| Luma([!mask.is_hole(x, y) as u8 as f32]));
@@ -256,6 +225,7 @@ fn continued(target: &Rgb32FImage, mask: &Mask) -> Rgb32FImage {
 }
 
 /// The pixels no proposal fills, from patches of all that is known or proposed; and which of `prepared` each source but the first is.
+#[tracing::instrument(level = "info", skip_all)]
 fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &Rgb32FImage) -> (Exemplars, Vec<usize>) {
     let (w, h) = canvas.target.dimensions();
     let free = prepared.len() as u8;

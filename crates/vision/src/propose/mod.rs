@@ -17,14 +17,10 @@ use image::Rgb32FImage;
 pub enum ProposalKind {
     /// Cameras and depth from all photos.
     MultiView,
-    /// One plane, or several, without cameras.
-    Planes,
-    /// A plane and parallax from a pair of references.
-    Parallax,
-    /// Dense alignment of one reference.
-    Flow,
-    /// Patches of the scene put together.
-    Exemplar,
+    /// One map of the whole reference: a homography, an affine map or a similarity.
+    Plane,
+    /// At each pixel the plane whose matches are nearest.
+    Mosaic,
 }
 
 /// A picture of the target as one source would have it. The known part is covered too where the source reaches, so that its agreement can

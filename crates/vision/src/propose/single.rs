@@ -22,6 +22,7 @@ const MIN_INLIERS: usize = 10;
 
 /// Proposals of every reference on its own. `matches` are as in [`crate::geometry::multi_view_proposals`]; `visibility`, where cameras are
 /// known, keeps what hides the continued plane from being pasted.
+#[tracing::instrument(level = "info", skip_all)]
 pub fn single_reference_proposals(
     size: (u32, u32),
     references: &[Rgb32FImage],
@@ -75,7 +76,7 @@ fn proposals_of(
         if let Some(visibility) = visibility {
             leave_out_hidden(&mut confidence, h, |at, there| visibility.hidden(reference, at, there));
         }
-        Proposal { colour: w.image, confidence, places: places_of(h, size), reference, kind: ProposalKind::Planes }
+        Proposal { colour: w.image, confidence, places: places_of(h, size), reference, kind: ProposalKind::Plane }
     };
     let plane = |(h, inliers): &(Matrix3<f64>, Vec<usize>)| {
         warped(h, &inliers.iter().map(|&i| pairs[i].to).collect::<Vec<_>>())
@@ -127,7 +128,7 @@ fn sane(h: &Matrix3<f64>, picture: &Rgb32FImage) -> bool {
 fn nearest_plane(warped: &[Proposal], planes: &[(Matrix3<f64>, Vec<usize>)], pairs: &[PointPair]) -> Proposal {
     const CELL: usize = 4;
     let (w, h) = warped[0].colour.dimensions();
-    let mut out = warped[0].clone();
+    let mut out = Proposal { kind: ProposalKind::Mosaic, ..warped[0].clone() };
     out.confidence = Plane::new(w, h);
     let seeds = |inliers: &Vec<usize>| inliers.iter().map(|&i| (pairs[i].to.x as f32, pairs[i].to.y as f32)).collect();
     let seeds: Vec<Vec<(f32, f32)>> = planes.iter().map(|(_, inliers)| seeds(inliers)).collect();
