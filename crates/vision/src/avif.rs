@@ -11,6 +11,7 @@ mod write;
 
 pub(crate) use write::{Description, encode};
 
+use crate::photo::MAX_MEGAPIXELS;
 use colours::{Colours, colours, profile};
 use container::{Container, Property};
 use image::metadata::Orientation;
@@ -37,6 +38,14 @@ pub enum AvifError {
     Encoder(String),
 }
 
+/// Larger pictures are refused before they are decoded, and so are such parts of one.
+const MOST_PIXELS: u64 = MAX_MEGAPIXELS * 1_000_000;
+
+/// The largest photo that is read has fewer in tiles of 256×256.
+const MOST_TILES: usize = 4096;
+
+const ABSURD: AvifError = AvifError::Broken("its size is absurd");
+
 /// A decoded file.
 pub(crate) struct Avif {
     /// 8 bits a channel, or 16 where there are more than 8; as stored.
@@ -59,6 +68,8 @@ pub(crate) fn size(file: &[u8]) -> Result<(u32, u32), AvifError> {
     container.size(container.primary)
 }
 
+const MISFIT_ALPHA: AvifError = AvifError::Broken("its alpha channel does not fit");
+
 /// Decodes the file's main picture.
 pub(crate) fn decode(file: &[u8]) -> Result<Avif, AvifError> {
     let container = Container::read(file)?;
@@ -67,7 +78,11 @@ pub(crate) fn decode(file: &[u8]) -> Result<Avif, AvifError> {
         return Err(AvifError::Unsupported("a crop that was left to the reader (clap)"));
     }
     let main = whole(&container, item)?;
-    let alpha = container.alpha_of(item).map(|alpha| whole(&container, alpha)).transpose()?;
+    let alpha = container.alpha_of(item);
+    if alpha.map(|alpha| container.size(alpha)).transpose()?.is_some_and(|size| size != main.size) {
+        return Err(MISFIT_ALPHA);
+    }
+    let alpha = alpha.map(|alpha| whole(&container, alpha)).transpose()?;
     if alpha.is_some() && container.is_premultiplied(item) {
         return Err(AvifError::Unsupported("colours that were multiplied by alpha"));
     }
@@ -132,7 +147,7 @@ fn whole(container: &Container, item: u32) -> Result<Whole, AvifError> {
 fn tile(container: &Container, item: u32) -> Result<Whole, AvifError> {
     let size = container.size(item)?;
     let most = u64::from(size.0) * u64::from(size.1);
-    let most = u32::try_from(most).map_err(|_| AvifError::Broken("its size is absurd"))?;
+    let most = u32::try_from(most).ok().filter(|most| u64::from(*most) <= MOST_PIXELS).ok_or(ABSURD)?;
     let picture = av1::decode(&container.content(item)?, most)?;
     if (picture.width, picture.height) != size {
         return Err(AvifError::Broken("its picture has another size than it says"));
@@ -159,12 +174,15 @@ fn grid(container: &Container, item: u32) -> Result<Whole, AvifError> {
     let (rows, columns, size) = read().ok_or(AvifError::Broken("its grid is damaged"))?;
     let tiles = container.parts(item, b"dimg");
     let wrong = AvifError::Broken("its grid's tiles do not fit");
+    let Some(&first) = tiles.first() else { return Err(wrong) };
+    let tile_size = container.size(first)?;
     if tiles.len() as u64 != rows * columns || size != container.size(item)? {
         return Err(wrong);
     }
+    check_tiles(tiles.len(), tile_size)?;
     let mut result: Option<Whole> = None;
     for (at, &part) in tiles.iter().enumerate() {
-        if container.kind(part) != *b"av01" {
+        if container.kind(part) != *b"av01" || container.size(part)? != tile_size {
             return Err(wrong);
         }
         let tile = tile(container, part)?;
@@ -178,6 +196,12 @@ fn grid(container: &Container, item: u32) -> Result<Whole, AvifError> {
         lay(&tile, whole, (left as usize, top as usize));
     }
     result.ok_or(wrong)
+}
+
+/// All tiles together may be little more than the picture, or a small file would be hours of work.
+fn check_tiles(count: usize, (width, height): (u32, u32)) -> Result<(), AvifError> {
+    let pixels = u128::from(width) * u128::from(height) * count as u128;
+    if count > MOST_TILES || pixels > 2 * u128::from(MOST_PIXELS) { Err(ABSURD) } else { Ok(()) }
 }
 
 fn empty(size: (u32, u32), tile: &Whole) -> Whole {
@@ -203,7 +227,7 @@ fn pixels(main: Whole, alpha: Option<Whole>) -> Result<DynamicImage, AvifError> 
     let (mut channels, mut values) = (main.colours.channels, main.colours.values);
     if let Some(alpha) = alpha {
         if alpha.size != main.size || alpha.colours.channels != 1 {
-            return Err(AvifError::Broken("its alpha channel does not fit"));
+            return Err(MISFIT_ALPHA);
         }
         let pairs = values.chunks_exact(channels).zip(&alpha.colours.values);
         values = pairs.flat_map(|(pixel, alpha)| pixel.iter().chain(std::iter::once(alpha)).copied()).collect();

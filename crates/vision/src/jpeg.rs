@@ -99,7 +99,7 @@ pub enum JpegError {
 
 impl Jpeg {
     /// The largest sampling factors.
-    fn most(&self) -> (u32, u32) {
+    pub(crate) fn most(&self) -> (u32, u32) {
         let most = |side: fn(&Component) -> u32| self.components.iter().map(side).max().unwrap_or(1);
         (most(|c| c.sampling.0), most(|c| c.sampling.1))
     }
@@ -129,7 +129,7 @@ impl Jpeg {
 impl Component {
     /// Blocks across and down that hold pixels of a picture of `width`×`height` whose largest factors are `most`: what
     /// a scan of this component alone has (T.81, A.2.2).
-    fn blocks_in_picture(&self, (width, height): (u32, u32), most: (u32, u32)) -> (usize, usize) {
+    pub(crate) fn blocks_in_picture(&self, (width, height): (u32, u32), most: (u32, u32)) -> (usize, usize) {
         let along = |pixels: u32, factor: u32, most: u32| (pixels * factor).div_ceil(most).div_ceil(8) as usize;
         (along(width, self.sampling.0, most.0), along(height, self.sampling.1, most.1))
     }

@@ -12,6 +12,8 @@ pub mod exemplar;
 pub mod features;
 pub mod flow;
 pub mod fuse;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod geometry;
 pub mod guide;
 mod jpeg;

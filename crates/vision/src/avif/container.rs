@@ -5,8 +5,11 @@ use super::boxes::{IsoBox, Numbers, boxes, find};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// More items than this are no photo. A grid of the largest photo that is read has far fewer.
+/// More items, or references between them, than this are no photo. A grid of the largest photo that is read has far fewer.
 const MOST_ITEMS: u64 = 4096;
+
+/// An item's properties are counted in one byte (ISO/IEC 23008-12, 9.3).
+const MOST_PROPERTIES: usize = 255;
 
 /// A file's items.
 pub(super) struct Container<'a> {
@@ -182,8 +185,11 @@ fn locations(content: &[u8], items: &mut HashMap<u32, Item>) -> Option<()> {
         let method = if version > 0 { numbers.next(2)? & 15 } else { 0 };
         numbers.next(2)?;
         let base = numbers.next(base)?;
-        let mut extents = Vec::new();
-        for _ in 0..numbers.next(2)? {
+        let (mut extents, count) = (Vec::new(), numbers.next(2)?);
+        if count > 1 && offset + length == 0 {
+            return None; // each would be all of the file, and take no bytes to say so
+        }
+        for _ in 0..count {
             if version > 0 {
                 numbers.next(index)?;
             }
@@ -205,7 +211,9 @@ fn associations(content: &[u8], items: &mut HashMap<u32, Item>) -> Option<()> {
         let id = numbers.next(if version < 1 { 2 } else { 4 })? as u32;
         for _ in 0..numbers.next(1)? {
             let place = (numbers.next(size)? & places) as usize;
-            items.entry(id).and_modify(|item| item.properties.push(place));
+            if let Some(item) = items.get_mut(&id).filter(|item| item.properties.len() < MOST_PROPERTIES) {
+                item.properties.push(place);
+            }
         }
     }
     Some(())
@@ -222,7 +230,7 @@ fn references(content: &[u8]) -> Vec<Reference> {
         let to = (0..count).map_while(|_| numbers.next(size).map(|id| id as u32)).collect();
         Some(Reference { kind: found.kind, from, to })
     };
-    boxes(numbers.0).filter_map(read).collect()
+    boxes(numbers.0).take(MOST_ITEMS as usize).filter_map(read).collect()
 }
 
 fn property(found: IsoBox<'_>) -> Property<'_> {

@@ -89,3 +89,34 @@ fn the_known_pixels_of_a_completed_avif_are_as_they_were() {
     };
     assert_eq!((differ(false), differ(true) > 0), (0, true));
 }
+
+#[test]
+fn parts_larger_than_the_picture_are_refused_before_they_are_decoded() {
+    let mut grid = include_bytes!("../photo/samples/grid.avif").to_vec();
+    let tiles = grid.windows(4).rposition(|window| window == b"ispe").unwrap() + 8;
+    for side in [64u32, 20_000, 65_535] {
+        grid[tiles..tiles + 8].copy_from_slice(&[side.to_be_bytes(), side.to_be_bytes()].concat());
+        assert_eq!(decode(&grid).err(), (side > 64).then_some(ABSURD), "{side}");
+    }
+    assert!(check_tiles(3000, (256, 256)).is_ok() && check_tiles(1, (14_000, 14_000)).is_ok());
+    assert_eq!(check_tiles(256, (14_000, 14_000)), Err(ABSURD));
+    assert_eq!(check_tiles(60_000, (1, 1)), Err(ABSURD));
+}
+
+#[test]
+fn places_that_take_no_bytes_to_say_are_refused() {
+    // Item 1 has 65535 places without offset and length; 4096 of such items would take 4 GB.
+    let location = [0x00, 0x00, 0, 1, 0, 1, 0, 0, 0xFF, 0xFF];
+    let entry = boxes::full(b"infe", 2, 0, &[&[0, 1, 0, 0], b"av01", &[0]]);
+    let file = boxes::full(
+        b"meta",
+        0,
+        0,
+        &[
+            &boxes::full(b"pitm", 0, 0, &[&[0, 1]]),
+            &boxes::full(b"iinf", 0, 0, &[&[0, 1], &entry]),
+            &boxes::full(b"iloc", 0, 0, &[&location]),
+        ],
+    );
+    assert_eq!(size(&file).err(), Some(AvifError::Broken("its list of items is damaged")));
+}

@@ -78,11 +78,14 @@ impl<'a> BitReader<'a> {
         Ok(())
     }
 
+    /// That no more bits were taken than there are.
+    pub(super) fn check(&self) -> Result<(), JpegError> {
+        if self.invented > self.count { Err(JpegError::Broken("a scan is cut short")) } else { Ok(()) }
+    }
+
     /// Where the marker begins that ends the data.
     pub(super) fn end(&mut self) -> Result<usize, JpegError> {
-        if self.invented > self.count {
-            return Err(JpegError::Broken("a scan is cut short"));
-        }
+        self.check()?;
         let mut at = self.at;
         while !matches!(self.data.get(at..at + 2), Some([0xFF, 1..=0xFE]) | None) {
             at += 1;

@@ -2,11 +2,15 @@
 
 use super::bits::BitReader;
 use super::blocks::each_block;
-use super::huffman::Decoder;
+use super::huffman::{Codes, Decoder};
 use super::markers::{self, Scan, Tables};
 use super::{Block, Jpeg, JpegError, Segment, ZIGZAG};
 
 const NO_TABLE: JpegError = JpegError::Broken("a table is missing");
+
+/// Encoders write about ten. Each can cost as much time as the whole picture in a few bytes, so the decoder of `image` takes no
+/// more than this either.
+const MOST_SCANS: usize = 100;
 
 /// Reads a JPEG's coefficients and segments. What follows the end of the image is left out.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Jpeg, JpegError> {
@@ -22,13 +26,17 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Jpeg, JpegError> {
             _ => before_scan(marker, data, &mut tables, &mut segments)?,
         }
     };
-    let (mut seen, mut late) = (vec![false; numbers.len()], Vec::new());
+    let (mut seen, mut late, mut scans) = (vec![false; numbers.len()], Vec::new(), 0);
     loop {
         let (marker, data, next) = markers::next(bytes, at)?;
         at = next;
         match marker {
             0xD9 => break,
             0xDA => {
+                scans += 1;
+                if scans > MOST_SCANS {
+                    return Err(JpegError::Unsupported("more than 100 times scanned"));
+                }
                 let scan = markers::scan(data, &jpeg)?;
                 for &(index, ..) in &scan.parts {
                     if !std::mem::replace(&mut seen[index], true) {
@@ -85,21 +93,23 @@ fn before_scan(marker: u8, data: &[u8], tables: &mut Tables, segments: &mut Vec<
 /// Decodes one scan into the picture; where the marker behind it begins.
 fn read_scan(jpeg: &mut Jpeg, tables: &Tables, scan: &Scan, bytes: &[u8], at: usize) -> Result<usize, JpegError> {
     let components: Vec<usize> = scan.parts.iter().map(|part| part.0).collect();
+    let decoders = scan.parts.iter().map(|&(_, dc, ac)| Ok((decoder(&tables.dc[dc])?, decoder(&tables.ac[ac])?)));
+    let decoders: Vec<_> = decoders.collect::<Result<_, JpegError>>()?;
     let mut all: Vec<Vec<Block>> =
         components.iter().map(|&index| std::mem::take(&mut jpeg.components[index].blocks)).collect();
     let mut state = State { bits: BitReader::new(bytes, at), before: [0; 4], run: 0 };
     let mut mcus = 0;
     each_block(jpeg, &components, |part, index, first| {
         if first {
+            state.bits.check()?;
             if tables.restart > 0 && mcus > 0 && mcus % tables.restart == 0 {
                 state.bits.restart()?;
                 (state.before, state.run) = ([0; 4], 0);
             }
             mcus += 1;
         }
-        let (_, dc, ac) = scan.parts[part];
         let block = &mut all[part][index];
-        let (dc, ac) = (tables.dc[dc].as_ref(), tables.ac[ac].as_ref());
+        let (dc, ac) = (decoders[part].0.as_ref(), decoders[part].1.as_ref());
         match (jpeg.progressive, scan.band.0, scan.high) {
             (false, ..) => state.whole(block, part, dc.ok_or(NO_TABLE)?, ac.ok_or(NO_TABLE)?),
             (true, 0, 0) => state.dc_first(block, part, dc.ok_or(NO_TABLE)?, scan.low),
@@ -113,6 +123,11 @@ fn read_scan(jpeg: &mut Jpeg, tables: &Tables, scan: &Scan, bytes: &[u8], at: us
     })?;
     components.iter().zip(all).for_each(|(&index, blocks)| jpeg.components[index].blocks = blocks);
     state.bits.end()
+}
+
+/// Made for each scan anew: a file may set tables that it never uses, and one takes as much room as a small picture.
+fn decoder(codes: &Option<Codes>) -> Result<Option<Decoder>, JpegError> {
+    codes.as_ref().map(Decoder::new).transpose()
 }
 
 struct State<'a> {

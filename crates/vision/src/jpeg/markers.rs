@@ -1,6 +1,6 @@
 //! Marker segments: tables, frame and scan headers (T.81, annex B).
 
-use super::huffman::{Codes, Decoder};
+use super::huffman::Codes;
 use super::{Component, Jpeg, JpegError, Segment, ZIGZAG};
 use crate::photo::MAX_MEGAPIXELS;
 
@@ -8,8 +8,8 @@ use crate::photo::MAX_MEGAPIXELS;
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) quantisation: [Option<[u16; 64]>; 4],
-    pub(super) dc: [Option<Decoder>; 4],
-    pub(super) ac: [Option<Decoder>; 4],
+    pub(super) dc: [Option<Codes>; 4],
+    pub(super) ac: [Option<Codes>; 4],
     /// MCUs between restart markers; 0 for none.
     pub(super) restart: usize,
 }
@@ -75,7 +75,7 @@ impl Tables {
             let total: usize = counts.iter().map(|count| usize::from(*count)).sum();
             let symbols = rest.get(16..16 + total).ok_or(SHORT)?.to_vec();
             let class = if head >> 4 == 0 { &mut self.dc } else { &mut self.ac };
-            *class.get_mut(usize::from(head & 15)).ok_or(SHORT)? = Some(Decoder::new(&Codes { counts, symbols })?);
+            *class.get_mut(usize::from(head & 15)).ok_or(SHORT)? = Some(Codes { counts, symbols });
             data = &rest[16 + total..];
         }
         Ok(())

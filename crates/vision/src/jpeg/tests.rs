@@ -235,3 +235,13 @@ fn the_best_huffman_table_is_a_prefix_code_within_16_bits() {
         }
     }
 }
+
+#[test]
+fn a_file_of_endless_scans_is_refused() {
+    let bytes = file!("ragged-grey").1;
+    let start = bytes.windows(2).position(|marker| marker == [0xFF, 0xDA]).unwrap();
+    let (head, scan) = bytes[..bytes.len() - 2].split_at(start);
+    let repeated = |times: usize| decode(&[head, &scan.repeat(times), &[0xFF, 0xD9]].concat());
+    assert!(repeated(1).is_ok() && repeated(100).is_ok());
+    assert_eq!(repeated(101).err(), Some(JpegError::Unsupported("more than 100 times scanned")));
+}

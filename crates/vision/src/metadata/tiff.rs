@@ -93,6 +93,7 @@ impl Raw {
         self.get32(4).map(|at| at as usize)
     }
 
+    /// A directory whose entries are all there.
     pub(super) fn directory(&self, at: usize) -> Option<Directory> {
         let count = usize::from(self.get16(at)?);
         if at < 8 || count > MOST_ENTRIES {
@@ -100,6 +101,7 @@ impl Raw {
         }
         let entries = (0..count).map(|i| {
             let at = at + 2 + 12 * i;
+            self.bytes.get(at..at + 12)?;
             Some(Entry { at, tag: self.get16(at)?, kind: self.get16(at + 2)?, count: self.get32(at + 4)? })
         });
         Some(Directory { at, entries: entries.collect::<Option<_>>()? })

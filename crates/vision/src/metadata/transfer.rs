@@ -17,8 +17,13 @@ enum Value {
     Directory(Vec<Field>),
 }
 
-/// Tags whose value is the place of another directory: EXIF, GPS, interoperability.
-const DIRECTORIES: [u16; 3] = [0x8769, 0x8825, 0xA005];
+const EXIF: u16 = 0x8769;
+
+/// Tags of a first directory whose value is the place of another one: EXIF's, GPS's.
+const IN_FIRST: [u16; 2] = [EXIF, 0x8825];
+
+/// The same of EXIF's: interoperability's. A directory that leads back to itself is not followed, then.
+const IN_EXIF: [u16; 1] = [0xA005];
 
 /// Tags of a first directory that describe the photo and not the way its pixels are stored: document name,
 /// description, make, model, resolution, software, date, artist, host, rating, copyright, Windows' fields, and the
@@ -34,16 +39,26 @@ const RESOLUTION: [u16; 3] = [0x11A, 0x11B, 0x128];
 const XMP: u16 = 700;
 const PHOTOSHOP: u16 = 0x8649;
 
-fn fields(raw: &Raw, at: usize, deep: bool) -> Option<Vec<Field>> {
+/// The first directory's fields, with those of `directories` below it.
+fn fields(raw: &Raw, directories: &[u16]) -> Option<Vec<Field>> {
+    // Honest values seldom share a place. Damaged ones could all be the whole file.
+    let mut room = 2 * raw.bytes.len();
+    fields_at(raw, raw.first()?, directories, &mut room)
+}
+
+fn fields_at(raw: &Raw, at: usize, directories: &[u16], room: &mut usize) -> Option<Vec<Field>> {
     let directory = raw.directory(at)?;
+    *room = room.checked_sub(12 * directory.entries.len())?;
     let field = |entry: &Entry| {
         let (tag, kind, count) = (entry.tag, entry.kind, entry.count);
-        if deep && DIRECTORIES.contains(&tag) {
-            // Two levels: EXIF's own interoperability directory has none below.
-            let inner = fields(raw, raw.number(entry)? as usize, tag == DIRECTORIES[0])?;
+        if directories.contains(&tag) {
+            let below: &[u16] = if tag == EXIF { &IN_EXIF } else { &[] };
+            let inner = fields_at(raw, raw.number(entry)? as usize, below, room)?;
             return Some(Field { tag, kind: 4, count: 1, value: Value::Directory(inner) });
         }
-        let mut bytes = raw.bytes[raw.value_range(entry)?].to_vec();
+        let range = raw.value_range(entry)?;
+        *room = room.checked_sub(range.len())?;
+        let mut bytes = raw.bytes[range].to_vec();
         if !raw.little {
             let unit = match kind {
                 5 | 10 => 4,
@@ -89,7 +104,7 @@ fn align(bytes: &mut Vec<u8>) {
 /// An EXIF block of what a TIFF file says about its photo; makers' notes that point elsewhere lose what they point to.
 pub(crate) fn described_by(file: &[u8]) -> Option<Vec<u8>> {
     let raw = Raw::read(file.to_vec())?;
-    let mut kept = fields(&raw, raw.first()?, true)?;
+    let mut kept = fields(&raw, &IN_FIRST)?;
     kept.retain(|field| DESCRIBING.contains(&field.tag));
     if kept.iter().all(|field| RESOLUTION.contains(&field.tag)) {
         return None;
@@ -126,9 +141,9 @@ pub(crate) fn describe(file: Vec<u8>, exif: Option<&[u8]>, xmp: Option<&[u8]>, p
 fn describe_little(file: &[u8], exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Option<Vec<u8>> {
     let raw =
         Raw::read(file.to_vec()).filter(|raw| raw.little && u32::try_from(raw.bytes.len() + (64 << 20)).is_ok())?;
-    let mut own = fields(&raw, raw.first()?, false)?;
+    let mut own = fields(&raw, &[])?;
     let block = exif.and_then(|block| Raw::read(block.to_vec()));
-    let said = block.and_then(|block| fields(&block, block.first()?, true)).unwrap_or_default();
+    let said = block.and_then(|block| fields(&block, &IN_FIRST)).unwrap_or_default();
     let plain = |tag: u16, kind: u16, value: &[u8]| Field {
         tag,
         kind,

@@ -50,7 +50,7 @@ impl Photo {
         Ok(Saved { path, notes })
     }
 
-    fn completed(
+    pub(crate) fn completed(
         &self,
         mask: &Mask,
         wanted: Wanted,

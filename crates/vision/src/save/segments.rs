@@ -20,6 +20,9 @@ const PHOTOSHOP_NAME: &[u8] = b"Photoshop 3.0\0";
 /// What fits into a segment beside its length.
 const MOST: usize = 65_533;
 
+/// A profile's parts are counted in one byte (ICC.1:2022, B.4).
+const MOST_PARTS: usize = 255;
+
 /// A JFIF header up to its thumbnail's size.
 const JFIF_HEAD: usize = 12;
 
@@ -59,7 +62,12 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: bool, notes: &m
     add(XMP_NAME, &photo.xmp, "the XMP packet");
     let photoshop = photo.iptc.iter().flat_map(|block| block.chunks(MOST - PHOTOSHOP_NAME.len()));
     first.extend(photoshop.map(|part| Segment { marker: PHOTOSHOP, data: [PHOTOSHOP_NAME, part].concat() }));
-    first.extend(photo.icc.iter().flat_map(|icc| profile(icc)));
+    match photo.icc.as_deref().map(profile) {
+        Some(segments) if segments.len() > MOST_PARTS => {
+            notes.push("the colour profile is too long for a JPEG and left out".into());
+        }
+        segments => first.extend(segments.into_iter().flatten()),
+    }
     first.append(&mut last);
     first
 }
@@ -79,9 +87,12 @@ fn begins_credentials(segment: &Segment) -> bool {
 /// A profile in as many segments as it needs (ICC.1:2022, B.4).
 fn profile(icc: &[u8]) -> Vec<Segment> {
     let parts: Vec<&[u8]> = icc.chunks(MOST - ICC_NAME.len() - 2).collect();
-    let numbered = (1u8..).zip(&parts);
+    let numbered = (1usize..).zip(&parts);
     numbered
-        .map(|(number, part)| Segment { marker: APP2, data: [ICC_NAME, &[number, parts.len() as u8], *part].concat() })
+        .map(|(number, part)| Segment {
+            marker: APP2,
+            data: [ICC_NAME, &[number as u8, parts.len() as u8], *part].concat(),
+        })
         .collect()
 }
 

@@ -243,3 +243,15 @@ fn lossless_formats_keep_known_pixels_with_16_bits_and_alpha() {
         assert!(both.into_iter().all(|((a, b), hole)| *hole || a == b), "{extension}: {:?}", pixels.color());
     }
 }
+
+#[test]
+fn a_profile_too_long_for_a_jpeg_is_left_out_and_told() {
+    let profile = |length: usize| [&[0; 16][..], b"RGB ", &vec![7; length]].concat();
+    for (length, parts) in [(70_000, 2), (17 << 20, 0)] {
+        let photo = Photo { icc: Some(profile(length)), ..Photo::from_pixels(gradient()) };
+        let mut notes = Vec::new();
+        let written = encode::encode(&photo, ImageFormat::Jpeg, &mut notes).unwrap();
+        let found = crate::jpeg::segments(&written).iter().filter(|s| s.data.starts_with(b"ICC_PROFILE")).count();
+        assert_eq!((found, notes.len()), (parts, usize::from(parts == 0)), "{notes:?}");
+    }
+}
