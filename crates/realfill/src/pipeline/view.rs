@@ -115,6 +115,7 @@ fn nearest_in_tone(target: &Turn, pictures: &[Rgb32FImage]) -> Vec<usize> {
     };
     let mut order: Vec<(f64, usize)> = pictures.iter().map(apart).zip(0..).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
+    order.dedup_by(|a, b| pictures[a.1] == pictures[b.1]); // a photo given twice takes one turn
     order.into_iter().take(PRETENDERS).map(|(_, i)| i).collect()
 }
 
@@ -164,6 +165,7 @@ mod tests {
         assert_eq!(nearest_in_tone(&target, &pictures), [4, 1, 3]);
         let turned: Vec<Rgb32FImage> = pictures.iter().rev().cloned().collect();
         assert_eq!(nearest_in_tone(&target, &turned), [0, 3, 1]);
+        assert_eq!(nearest_in_tone(&target, &[0.4, 0.3, 0.3, 0.9, 1.0].map(grey)), [1, 0, 3], "a double takes no turn");
     }
 
     #[test]
