@@ -100,10 +100,10 @@ impl Results {
     /// Counts errors by trust, at the guide's size.
     fn add_trust(&mut self, scene: &Scene, done: &Completion) {
         let Some(truth) = &scene.truth else { return };
-        let (width, height) = done.guide.trust.dimensions();
+        let (width, height) = done.guide().trust.dimensions();
         let at_guide = |picture| quantise(&resize(&picture, width, height, Filter::Area));
         let (result, truth) = (at_guide(done.photo.to_rgb32f()), at_guide(truth.to_rgb32f()));
-        self.trust.add(&result, &truth, &done.guide.trust, &done.mask);
+        self.trust.add(&result, &truth, &done.guide().trust, &done.mask);
     }
 }
 
@@ -172,7 +172,7 @@ fn settings(variant: Variant, arguments: &Arguments) -> FillConfig {
 }
 
 fn save_sheet(scene: &Scene, done: &Completion, out: &Path) -> Result<()> {
-    let guide = Tile::new(&done.guide.colour, "guide");
+    let guide = Tile::new(&done.guide().colour, "guide");
     let others = done.candidates.iter().skip(1);
     let tiles: Vec<Tile> =
         std::iter::once(guide).chain(others.map(|c| Tile::new(&c.picture, format!("seed {}", c.seed)))).collect();
@@ -186,7 +186,7 @@ fn judged(scene: &Scene, done: &Completion, config: &FillConfig, secs: f64) -> R
     let (result, target) = (rgb(&done.photo), rgb(&scene.target));
     let truth = scene.truth.as_ref().map(rgb);
     let psnr = |candidate: &Candidate| {
-        let photo = finish(scene, &candidate.picture, &done.guide, &done.mask, config);
+        let photo = finish(scene, &candidate.picture, &candidate.guide, &done.mask, config);
         truth.as_ref().map(|truth| hole_psnr(&rgb(&photo), truth, &scene.mask))
     };
     Row {

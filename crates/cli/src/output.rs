@@ -125,7 +125,7 @@ impl OutputArguments {
         write_candidates(&self.output.join("candidates"), &completion.candidates)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
-            let map = Fidelity::picture(&completion.guide, &completion.mask);
+            let map = Fidelity::picture(completion.guide(), &completion.mask);
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
             write_json(&self.output.join("fidelity.json"), &completion.fidelity)?;
         }
@@ -166,7 +166,7 @@ impl OutputArguments {
         emptied(&folder)?;
         for (rank, candidate) in completion.candidates.iter().enumerate().skip(1) {
             let photo =
-                finish(scene, &candidate.picture, &completion.guide, &completion.mask, &completion.report.config);
+                finish(scene, &candidate.picture, &candidate.guide, &completion.mask, &completion.report.config);
             let stem = folder.join(format!("{:03}-{}", rank + 1, candidate.seed));
             self.save_photo(scene, &photo, &completion.report, identity, &stem)?.1?;
         }

@@ -75,6 +75,11 @@ pub trait Model {
     /// Longest side of a view that is learnt, and drawn first, as a whole.
     fn whole_px(&self) -> u32;
 
+    /// Without a guide, every how many steps whole views are learnt and not crops; at least 1.
+    fn whole_every(&self) -> usize {
+        2
+    }
+
     /// Longest side of the view it works at by default, in pixels.
     fn view_px(&self) -> u32;
 

@@ -87,6 +87,11 @@ impl Model for EmbeddedModel {
         sampling::COARSE_PX
     }
 
+    /// Without a guide all content comes from the whole view, which is drawn first.
+    fn whole_every(&self) -> usize {
+        1
+    }
+
     fn view_px(&self) -> u32 {
         512
     }

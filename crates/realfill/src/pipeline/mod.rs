@@ -2,6 +2,7 @@
 //! so that a job can stop after any of them and go on later.
 
 mod config;
+mod drawn;
 mod fidelity;
 mod finish;
 mod guides;
@@ -97,14 +98,19 @@ pub struct Completion {
     pub photo: Photo,
     /// All candidates, best first.
     pub candidates: Vec<Candidate>,
-    /// What the references proposed, at working size.
-    pub guide: Guide,
-    /// The hole at the same size.
+    /// The hole at working size.
     pub mask: Mask,
     /// What of the hole is supported, and by which reference.
     pub fidelity: Fidelity,
     /// What was done and how it went.
     pub report: Report,
+}
+
+impl Completion {
+    /// What the references proposed to the best candidate, at working size.
+    pub fn guide(&self) -> &Guide {
+        &self.candidates[0].guide
+    }
 }
 
 /// Does the whole job: guide, tuning, sampling, ranking, composite. Intermediate files go to `folder`.
@@ -121,9 +127,9 @@ pub fn fill(
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
     let mut run = begun(scene, model, config, folder, on_event);
-    let guide = run.guide()?;
+    let guides = run.guides()?;
     let influence = learnt(&mut run, model)?;
-    run.sample(guide, model, influence)
+    run.sample(guides, model, influence)
 }
 
 /// Tunes on the scene and saves the adapter, nothing else.
@@ -155,8 +161,8 @@ pub fn sample_scene(
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
     let mut run = Run { guides: Guides::not_kept(), ..begun(scene, model, config, folder, on_event) };
-    let guide = run.guide()?;
-    run.sample(guide, model, influence.or(model.influence()))
+    let guides = run.guides()?;
+    run.sample(guides, model, influence.or(model.influence()))
 }
 
 fn begun<'a>(

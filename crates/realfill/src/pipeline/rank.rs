@@ -6,6 +6,7 @@ use image::Rgb32FImage;
 use rayon::prelude::*;
 use realfill_vision::rank::{RankParts, Ranker};
 use realfill_vision::{Guide, Mask};
+use std::sync::Arc;
 
 /// What each part counts in the score. Between candidates that differ little the guide decides, which is the only part that
 /// told the better one from the worse on evaluation scenes; correspondences and the seam decide between candidates that
@@ -22,6 +23,8 @@ pub struct Candidate {
     pub seed: u64,
     /// The completed picture, colours 0 to 1.
     pub picture: Rgb32FImage,
+    /// The guide it was made with.
+    pub guide: Arc<Guide>,
     /// What it was judged by.
     pub parts: RankParts,
     /// Root mean square distance in the hole from the mean of all candidates, in colour values of 0 to 1. The one nearest
@@ -31,16 +34,21 @@ pub struct Candidate {
     pub score: f64,
 }
 
-/// The candidates, best first; equal ones in the order of their seeds.
+/// The completed pictures with their seeds and guides as candidates, best first; equal ones in the order of their seeds. All are compared
+/// with `likeliest`, the guide that takes the likeliest labels.
 #[tracing::instrument(level = "info", skip_all)]
-pub fn rank(working: &Working, guide: &Guide, completed: impl Iterator<Item = (u64, Rgb32FImage)>) -> Vec<Candidate> {
+pub fn rank(
+    working: &Working,
+    likeliest: &Guide,
+    completed: impl Iterator<Item = (u64, Arc<Guide>, Rgb32FImage)>,
+) -> Vec<Candidate> {
     let ranker = Ranker::new(&working.target, &working.mask, &working.references);
-    let completed: Vec<(u64, Rgb32FImage)> = completed.collect();
-    let mean = mean_of(completed.iter().map(|(_, picture)| picture));
-    let judge = |(seed, picture): (u64, Rgb32FImage)| {
-        let parts = ranker.parts(&picture, guide);
+    let completed: Vec<_> = completed.collect();
+    let mean = mean_of(completed.iter().map(|(_, _, picture)| picture));
+    let judge = |(seed, guide, picture): (u64, Arc<Guide>, Rgb32FImage)| {
+        let parts = ranker.parts(&picture, likeliest);
         let apart = distance(&picture, &mean, &working.mask);
-        Candidate { seed, picture, parts, apart, score: score(&parts, apart) }
+        Candidate { seed, picture, guide, parts, apart, score: score(&parts, apart) }
     };
     let mut candidates: Vec<Candidate> = completed.into_par_iter().map(judge).collect();
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));

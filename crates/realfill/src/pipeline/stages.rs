@@ -1,9 +1,12 @@
 //! The stages of a job, each noting in the report how long it took.
 
+use super::drawn::{DrawnGuides, name_of};
 use super::guides::Guides;
 use super::influence::measured;
 use super::view::scene_photos;
-use super::{Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank};
+use super::{
+    Candidate, Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
+};
 use crate::adapter::AdapterCard;
 use crate::model::{Influence, Model};
 use crate::training::checkpoint::Checkpoints;
@@ -26,23 +29,26 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Where the references land in the target.
+    /// Where the references land in the target, by the likeliest labels and by those of the candidates.
     #[tracing::instrument(level = "info", skip_all)]
-    pub fn guide(&mut self) -> Result<Guide, FillError> {
+    pub fn guides(&mut self) -> Result<DrawnGuides, FillError> {
         let size = self.working.target.dimensions();
         if !self.config.guide {
-            return Ok(Guide::empty(size.0, size.1));
+            return Ok(DrawnGuides::new(vec![Guide::empty(size.0, size.1)], &[]));
         }
+        let draws = DrawnGuides::draws(&self.config.seeds());
         let clock = Instant::now();
         let mut go_on = self.begins("guide", 100).is_ok();
         let mut on_share = |_: &str, share: f32| go_on &= (self.on_event)(Event::share(share));
-        let guide = self.guides.get_or("target", size, || self.working.guide(&mut on_share))?;
-        for (i, reference) in guide.references.iter().enumerate() {
+        let names: Vec<String> = draws.iter().map(name_of).collect();
+        let guides = self.guides.get_all_or(&names, size, || self.working.guides(&draws, &mut on_share))?;
+        let guides = DrawnGuides::new(guides, &draws);
+        for (i, reference) in guides.likeliest().references.iter().enumerate() {
             go_on &= (self.on_event)(Event::Note { text: format!("reference {}: {reference}", i + 1) });
         }
-        go_on &= (self.on_event)(Event::Preview { seed: None, picture: guide.colour.clone() });
+        go_on &= (self.on_event)(Event::Preview { seed: None, picture: guides.likeliest().colour.clone() });
         self.report.time("guide", clock);
-        if go_on { Ok(guide) } else { Err(self.stopped()) }
+        if go_on { Ok(guides) } else { Err(self.stopped()) }
     }
 
     /// The photos as pretended targets, guided by one another: what the model is tuned on, and measured on.
@@ -95,39 +101,41 @@ impl Run<'_> {
     #[tracing::instrument(level = "info", skip_all)]
     pub fn sample(
         mut self,
-        guide: Guide,
+        guides: DrawnGuides,
         model: &dyn Model,
         influence: Option<Influence>,
     ) -> Result<Completion, FillError> {
         let clock = Instant::now();
-        let (view, seeds, sampler) = (self.working.view(&guide), self.config.seeds(), self.config.sampler_of(model));
+        let (seeds, sampler) = (self.config.seeds(), self.config.sampler_of(model));
         self.begins("sample", seeds.len() * sampler.steps)?;
         let allowed = influence.unwrap_or(Influence::NONE).times(self.config.model_weight);
         let mut completed = Vec::with_capacity(seeds.len());
         for (i, &seed) in seeds.iter().enumerate() {
             let mut on_step = |step, _| (self.on_event)(Event::Progress { step: i * sampler.steps + step, loss: None });
-            let pictures = model.draw(&view, &[seed], &sampler, &mut on_step)?;
-            let drawn = pictures.iter().map(|picture| (seed, complete(&guide, picture, allowed, self.config)));
-            completed.extend(drawn);
-            self.shows(&completed[i])?;
+            let guide = guides.of_seed(seed);
+            let pictures = model.draw(&self.working.view(guide), &[seed], &sampler, &mut on_step)?;
+            let picture = complete(guide, &pictures[0], allowed, self.config);
+            self.shows(seed, &picture)?;
+            completed.push((seed, guide.clone(), picture));
         }
         self.report.time("sample", clock);
 
         let clock = Instant::now();
         self.begins("composite", 1)?;
-        let candidates = rank(&self.working, &guide, completed.into_iter());
-        let photo = finish(self.scene, &candidates[0].picture, &guide, &self.working.mask, self.config);
+        let candidates = rank(&self.working, guides.likeliest(), completed.into_iter());
+        let Candidate { picture, guide, .. } = &candidates[0];
+        let photo = finish(self.scene, picture, guide, &self.working.mask, self.config);
         let mut report = self.report;
         report.time("composite", clock);
         report.influence = allowed;
-        let fidelity = Fidelity::of(&guide, &self.working.mask, report.size, self.scene.frame);
+        let fidelity = Fidelity::of(guide, &self.working.mask, report.size, self.scene.frame);
         report.supported_share = fidelity.supported_share;
         report.candidates = candidates.iter().map(Judgement::of).collect();
-        Ok(Completion { photo, candidates, guide, mask: self.working.mask, fidelity, report })
+        Ok(Completion { photo, candidates, mask: self.working.mask, fidelity, report })
     }
 
-    fn shows(&mut self, (seed, picture): &(u64, Rgb32FImage)) -> Result<(), FillError> {
-        let go_on = (self.on_event)(Event::Preview { seed: Some(*seed), picture: picture.clone() });
+    fn shows(&mut self, seed: u64, picture: &Rgb32FImage) -> Result<(), FillError> {
+        let go_on = (self.on_event)(Event::Preview { seed: Some(seed), picture: picture.clone() });
         if go_on { Ok(()) } else { Err(self.stopped()) }
     }
 

@@ -5,7 +5,7 @@ use super::{FillConfig, FillError};
 use crate::model::{Model, View};
 use crate::tuning::{ScenePhotos, Turn};
 use image::{Rgb, Rgb32FImage};
-use realfill_vision::guide::GuideOptions;
+use realfill_vision::guide::{Draw, GuideOptions};
 use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
 use realfill_vision::{Guide, Mask, Scene};
 
@@ -49,9 +49,10 @@ impl Working {
         }
     }
 
-    /// Where the references land in the target, at the target's working size. `on_stage` hears what is being done.
-    pub fn guide(&self, on_stage: &mut dyn FnMut(&str, f32)) -> Guide {
-        Guide::build(&self.target, &self.mask, &self.references, &GuideOptions::default(), on_stage)
+    /// Where the references land in the target, at the target's working size, once for each of `draws`. `on_stage` hears what is being
+    /// done.
+    pub fn guides(&self, draws: &[Draw], on_stage: &mut dyn FnMut(&str, f32)) -> Vec<Guide> {
+        Guide::build_drawn(&self.target, &self.mask, &self.references, &GuideOptions::default(), draws, on_stage)
     }
 
     /// A reference at the model's scale.

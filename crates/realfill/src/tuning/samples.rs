@@ -36,6 +36,8 @@ pub struct Sides {
     pub crop: u32,
     /// Longest side of a whole view.
     pub whole: u32,
+    /// Without a guide, every how many steps whole views are learnt.
+    pub whole_every: usize,
     /// Sides are multiples of this.
     pub stride: u32,
     /// Steps that learn from a sample before another is drawn in its place.
@@ -45,7 +47,13 @@ pub struct Sides {
 impl Sides {
     /// Those of a model.
     pub fn of(model: &dyn Model) -> Self {
-        Self { crop: model.crop_px(), whole: model.whole_px(), stride: model.stride(), reuse: model.sample_reuse() }
+        Self {
+            crop: model.crop_px(),
+            whole: model.whole_px(),
+            whole_every: model.whole_every(),
+            stride: model.stride(),
+            reuse: model.sample_reuse(),
+        }
     }
 }
 
@@ -62,7 +70,7 @@ impl ScenePhotos {
     pub fn samples(&self, config: &TuneConfig, sides: Sides, step: usize) -> Vec<Sample> {
         let Sides { crop: side, stride, .. } = sides;
         let is_guided = self.turns.iter().any(|turn| turn.guide.is_some());
-        if !is_guided && step.is_multiple_of(2) {
+        if !is_guided && step.is_multiple_of(sides.whole_every) {
             return self.whole_views(config, sides, step);
         }
         let smallest = self.turns.iter().map(|t| t.picture.width().min(t.picture.height())).min().unwrap_or(side);

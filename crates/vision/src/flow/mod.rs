@@ -10,7 +10,9 @@ mod patches;
 mod pixels;
 mod variational;
 
-pub use consistency::forward_backward_error;
+pub(crate) use pixels::gradients;
+
+use consistency::forward_backward_error;
 
 use crate::Plane;
 use crate::pyramid::{pyramid, resize_bilinear};
@@ -138,6 +140,20 @@ pub fn dense_flow(input: &FlowInput, options: &FlowOptions) -> Flow {
         flow = refine(level, densify(level, &patches, &flow), options);
     }
     flow.resized(width, height)
+}
+
+/// The flow between two pictures whose pixels are believed that far, and how far each pixel ends from itself after going there and back,
+/// in pixels (infinite where it leaves the second picture): above about 1.5 px it is hidden or was mistaken.
+pub fn checked_flow(
+    (from, from_weight): (&Plane, &Plane),
+    (to, to_weight): (&Plane, &Plane),
+    options: &FlowOptions,
+) -> (Flow, Plane) {
+    let input = |from, to, a, b| FlowInput { from, to, from_weight: Some(a), to_weight: Some(b), initial: None };
+    let there = dense_flow(&input(from, to, from_weight, to_weight), options);
+    let back = dense_flow(&input(to, from, to_weight, from_weight), options);
+    let error = forward_backward_error(&there, &back);
+    (there, error)
 }
 
 /// Coarsest side at which 8×8 patches still tell places apart.

@@ -5,7 +5,7 @@ use crate::pyramid::picture;
 use rayon::prelude::*;
 
 /// Central differences across and down, one-sided halves at the edges.
-pub(super) fn gradients(image: &Plane) -> (Plane, Plane) {
+pub(crate) fn gradients(image: &Plane) -> (Plane, Plane) {
     let (w, h) = (image.width() as usize, image.height() as usize);
     let (mut gx, mut gy) = (vec![0.0; image.len()], vec![0.0; image.len()]);
     gx.par_chunks_mut(w).zip(gy.par_chunks_mut(w)).enumerate().for_each(|(y, (gx, gy))| {

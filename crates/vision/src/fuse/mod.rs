@@ -1,10 +1,12 @@
 //! One picture from many proposals: per pixel one of them, never a mean.
 
 mod costs;
+mod draw;
 mod islands;
 mod prepare;
 mod trws;
 
+pub use draw::Draw;
 pub use islands::drop_islands;
 pub use prepare::{Canvas, Prepared};
 
@@ -40,34 +42,53 @@ impl Labels {
     }
 }
 
-/// Chooses among proposals and an invented picture, at the canvas' size. Pixels outside the hole and its rim carry the label of
-/// the nearest pixel that has one.
-#[tracing::instrument(level = "info", skip_all)]
-pub fn choose(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FImage) -> Labels {
-    let (w, h) = (canvas.mask.width() as usize, canvas.mask.height() as usize);
-    let prepared = &prepared[..prepared.len().min(trws::MOST - 1)];
-    let Costs { unary, doubts } = costs(canvas, prepared, invented);
-    let picture = |p: &Rgb32FImage| p.pixels().map(|p| p.0).collect::<Vec<_>>();
-    let mut colours: Vec<_> = prepared.iter().map(|p| picture(&p.colour)).collect();
-    colours.push(picture(invented));
-    let active: Vec<bool> = canvas.distance.iter().map(|d| *d <= RIM).collect();
-    let labels = colours.len();
-    let grid = Grid {
-        width: w,
-        height: h,
-        labels,
-        active: &active,
-        unary: &unary,
-        colours: &colours,
-        seam: SEAM,
-        change: CHANGE,
-    };
-    let chosen = grid.solve(ROUNDS);
-    let doubt = Plane::from_fn(w as u32, h as u32, |x, y| {
-        let i = y as usize * w + x as usize;
-        Luma([if active[i] { doubts[i * labels + chosen[i] as usize] } else { 0.0 }])
-    });
-    Labels { labels: spread(chosen, &active, w), doubt }
+/// The choice among proposals and an invented picture, at the canvas' size.
+pub struct Choice {
+    size: (usize, usize),
+    /// The hole and its rim.
+    active: Vec<bool>,
+    costs: Costs,
+    /// The proposals' pictures and, last, the invented one.
+    colours: Vec<Vec<[f32; 3]>>,
+}
+
+impl Choice {
+    /// Works out what each choice costs.
+    #[tracing::instrument(name = "costs", level = "info", skip_all)]
+    pub fn new(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FImage) -> Self {
+        let prepared = &prepared[..prepared.len().min(trws::MOST - 1)];
+        let picture = |p: &Rgb32FImage| p.pixels().map(|p| p.0).collect::<Vec<_>>();
+        let mut colours: Vec<_> = prepared.iter().map(|p| picture(&p.colour)).collect();
+        colours.push(picture(invented));
+        Self {
+            size: (canvas.mask.width() as usize, canvas.mask.height() as usize),
+            active: canvas.distance.iter().map(|d| *d <= RIM).collect(),
+            costs: costs(canvas, prepared, invented),
+            colours,
+        }
+    }
+
+    /// Labels for all pixels; those outside the hole and its rim carry the label of the nearest pixel that has one.
+    #[tracing::instrument(name = "choose", level = "info", skip_all)]
+    pub fn labels(&self, draw: Draw) -> Labels {
+        let ((w, h), labels) = (self.size, self.colours.len());
+        let grid = Grid {
+            width: w,
+            height: h,
+            labels,
+            active: &self.active,
+            unary: &draw.disturbed(&self.costs.unary, self.size),
+            colours: &self.colours,
+            seam: SEAM,
+            change: CHANGE,
+        };
+        let chosen = grid.solve(ROUNDS);
+        let doubt = Plane::from_fn(w as u32, h as u32, |x, y| {
+            let i = y as usize * w + x as usize;
+            Luma([if self.active[i] { self.costs.doubts[i * labels + chosen[i] as usize] } else { 0.0 }])
+        });
+        Labels { labels: spread(chosen, &self.active, w), doubt }
+    }
 }
 
 /// Carries labels outwards from the active pixels, two sweeps.

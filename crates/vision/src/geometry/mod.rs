@@ -14,6 +14,7 @@ mod planes;
 mod project;
 mod range;
 mod rays;
+mod realign;
 mod reconstruct;
 mod resection;
 mod sgm;
@@ -37,6 +38,7 @@ use depth::{DepthOptions, coarse_depth, refined_depth};
 use image::Rgb32FImage;
 use occluder::Occluder;
 use rayon::prelude::*;
+use realign::realigned;
 use views::Views;
 
 /// Working sizes and depth counts: the target's first sweep, the references' own sweep, and the target's second.
@@ -85,18 +87,20 @@ pub fn multi_view(
     }
     let photos: Vec<&Rgb32FImage> = std::iter::once(target).chain(references).collect();
     let sizes: Vec<_> = photos.iter().map(|p| p.dimensions()).collect();
-    let reconstruction = reconstruct(matches, &sizes)?;
+    let mut reconstruction = reconstruct(matches, &sizes)?;
     let target_points = reconstruction.points.iter().filter(|p| p.seen.iter().any(|s| s.0 == 0)).count();
     let placed = reconstruction.cameras.iter().flatten().count();
     if reconstruction.cameras[0].is_none() || placed < 3 || target_points < FEWEST_POINTS {
         return None;
     }
-    let (views, photo_of) = Views::new(&photos, mask, &reconstruction);
-    let own = |view: usize| {
-        let depth = coarse_depth(&views.seen_from(view), REFERENCE, &[])?;
-        Some(Occluder::new(&depth, views.cameras[view].size))
-    };
-    let own: Vec<Option<Occluder>> = (1..photo_of.len()).into_par_iter().map(own).collect();
+    let (mut views, photo_of) = Views::new(&photos, mask, &reconstruction);
+    let mut own = surfaces(&views);
+    let placed: Vec<&Rgb32FImage> = photo_of.iter().map(|&photo| photos[photo]).collect();
+    if let Some(corrected) = realigned(&views, &placed, &own) {
+        reconstruction.take(corrected, &photo_of);
+        views = Views::new(&photos, mask, &reconstruction).0;
+        own = surfaces(&views);
+    }
     let coarse = coarse_depth(&views, TARGET, &own)?;
     let depth = refined_depth(&views, &coarse, FINE_SIDE, &own).resized(target.dimensions());
     let sure = (target_points as f32 / SURE_POINTS).min(1.0);
@@ -120,6 +124,15 @@ pub fn multi_view(
     let surfaces = (1..photos.len()).map(surface).collect();
     let visibility = Visibility::new(views.cameras[0].clone(), surfaces);
     Some(MultiView { reconstruction, depth, proposals, visibility })
+}
+
+/// The references' own surfaces.
+fn surfaces(views: &Views) -> Vec<Option<Occluder>> {
+    let own = |view: usize| {
+        let depth = coarse_depth(&views.seen_from(view), REFERENCE, &[])?;
+        Some(Occluder::new(&depth, views.cameras[view].size))
+    };
+    (1..views.cameras.len()).into_par_iter().map(own).collect()
 }
 
 #[cfg(test)]

@@ -40,6 +40,14 @@ pub struct Reconstruction {
     pub rms_px: f64,
 }
 
+impl Reconstruction {
+    /// Takes corrected cameras, of the photos in `photo_of`, and where all points are with them.
+    pub(super) fn take(&mut self, (cameras, positions): (Vec<Camera>, Vec<Vector3<f64>>), photo_of: &[usize]) {
+        photo_of.iter().zip(cameras).for_each(|(&photo, camera)| self.cameras[photo] = Some(camera));
+        self.points.iter_mut().zip(positions).for_each(|(point, position)| point.position = position);
+    }
+}
+
 /// Reconstructs the photos of the given `sizes` from their matches. `None` when no pair of them carries a pose.
 #[tracing::instrument(level = "info", skip_all)]
 pub fn reconstruct(pairs: &[PairMatches], sizes: &[(u32, u32)]) -> Option<Reconstruction> {

@@ -9,7 +9,7 @@ use image::Rgb32FImage;
 use nalgebra::{Vector2, Vector3};
 
 /// Grey values are on the scale 0 to 255 here, as the constants of the cost are.
-const GREY_SCALE: f32 = 255.0;
+pub(super) const GREY_SCALE: f32 = 255.0;
 /// Bounds of the spread between two photos' tones; the middle one stands where too few points are shared.
 const SPREAD: [f32; 3] = [5.0, 25.0, 40.0];
 /// Levels of a grey pyramid.
@@ -134,7 +134,7 @@ fn shared(a: &[f32], b: &[f32]) -> Vec<(f32, f32)> {
 }
 
 /// Gain and offset from the second value of each pair to the first; `None` for fewer than eight.
-fn tone(pairs: &[(f32, f32)]) -> Option<(f32, f32)> {
+pub(super) fn tone(pairs: &[(f32, f32)]) -> Option<(f32, f32)> {
     if pairs.len() < 8 {
         return None;
     }

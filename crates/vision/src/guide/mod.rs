@@ -7,10 +7,10 @@ mod origins;
 mod upright;
 
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
-use crate::fuse::{Canvas, Labels, Prepared, choose, drop_islands};
+use crate::fuse::{Canvas, Choice, Labels, Prepared, drop_islands};
 use crate::geometry::{PairMatches, multi_view};
 use crate::matching::{Matcher, SiftMatcher, View};
-use crate::propose::{is_mostly_streaks, single_reference_proposals};
+use crate::propose::{Proposal, is_mostly_streaks, single_reference_proposals};
 use crate::pyramid::{push_pull, shrink_to};
 use crate::resize::{Filter, resize, resize_plane};
 use crate::{Mask, Plane};
@@ -21,6 +21,7 @@ use image::{GrayImage, Luma, Rgb32FImage, imageops};
 use origins::Sources;
 use upright::Turns;
 
+pub use crate::fuse::Draw;
 pub use origins::Origins;
 
 /// Proposed colours with trust, at the target's size. Known pixels carry the target's own colours at trust 1.
@@ -111,56 +112,72 @@ impl Guide {
         options: &GuideOptions,
         on_progress: &mut dyn FnMut(&str, f32),
     ) -> Self {
+        Self::build_drawn(target, mask, references, options, &[Draw::Likeliest], on_progress).remove(0)
+    }
+
+    /// As [`Guide::build`], once for each of `draws`: guides that differ in what they show where the references leave a choice.
+    pub fn build_drawn(
+        target: &Rgb32FImage,
+        mask: &Mask,
+        references: &[Rgb32FImage],
+        options: &GuideOptions,
+        draws: &[Draw],
+        on_progress: &mut dyn FnMut(&str, f32),
+    ) -> Vec<Self> {
         let distinct = Distinct::of(references);
         let kept: Vec<Rgb32FImage> = distinct.kept.iter().map(|&i| references[i].clone()).collect();
-        let mut guide = stood_up(target, mask, kept, options, on_progress);
-        guide.source.iter_mut().filter(|s| **s > 0).for_each(|s| *s = distinct.kept[*s as usize - 1] as u8 + 1);
-        let of_references = guide.origins.photo.iter_mut().filter(|photo| **photo > 1);
+        let mut guides = stood_up(target, mask, kept, options, draws, on_progress);
+        guides.iter_mut().for_each(|guide| guide.as_given(&distinct));
+        guides
+    }
+
+    /// References by their numbers among all that were given.
+    fn as_given(&mut self, distinct: &Distinct) {
+        self.source.iter_mut().filter(|s| **s > 0).for_each(|s| *s = distinct.kept[*s as usize - 1] as u8 + 1);
+        let of_references = self.origins.photo.iter_mut().filter(|photo| **photo > 1);
         of_references.for_each(|photo| *photo = distinct.kept[*photo as usize - 2] as u8 + 2);
-        let summary = |photo: usize| {
-            let other = distinct.stands_for[photo];
-            ReferenceSummary {
-                same_as: (other != photo).then_some(other),
-                ..guide.references[distinct.place(photo)].clone()
-            }
+        let summary = |(photo, &other): (usize, &usize)| ReferenceSummary {
+            same_as: (other != photo).then_some(other),
+            ..self.references[distinct.place(photo)].clone()
         };
-        guide.references = (0..references.len()).map(summary).collect();
-        guide
+        self.references = distinct.stands_for.iter().enumerate().map(summary).collect();
     }
 }
 
-/// The guide from references of which no two are the same; those that lie on their side are stood up first.
+/// The guides from references of which no two are the same; those that lie on their side are stood up first.
 fn stood_up(
     target: &Rgb32FImage,
     mask: &Mask,
     mut references: Vec<Rgb32FImage>,
     options: &GuideOptions,
+    draws: &[Draw],
     on_progress: &mut dyn FnMut(&str, f32),
-) -> Guide {
+) -> Vec<Guide> {
     on_progress("matching", 0.0);
     let target = &continued(target, mask); // what the hole happens to contain decides nothing
     let mut matches = all_matches(target, mask, &references);
     let turns = Turns::of(&matches, references.len());
     if turns.iter().all(|t| t.none()) {
-        return built(target, mask, &references, &matches, options, on_progress);
+        return built(target, mask, &references, &matches, options, draws, on_progress);
     }
     references.iter_mut().zip(&turns).filter(|(_, t)| !t.none()).for_each(|(photo, t)| *photo = t.undone(photo));
     on_progress("matching", 0.15);
     matches = all_matches(target, mask, &references);
-    let mut guide = built(target, mask, &references, &matches, options, on_progress);
-    upright::as_given(&mut guide.origins, &turns);
-    guide
+    let mut guides = built(target, mask, &references, &matches, options, draws, on_progress);
+    guides.iter_mut().for_each(|guide| upright::as_given(&mut guide.origins, &turns));
+    guides
 }
 
-/// The guide from upright references and their matches.
+/// The guides from upright references and their matches.
 fn built(
     target: &Rgb32FImage,
     mask: &Mask,
     references: &[Rgb32FImage],
     matches: &[PairMatches],
     options: &GuideOptions,
+    draws: &[Draw],
     on_progress: &mut dyn FnMut(&str, f32),
-) -> Guide {
+) -> Vec<Guide> {
     on_progress("geometry", 0.3);
     let (mut proposals, visibility) = match multi_view(target, mask, references, matches) {
         Some(found) => (found.proposals, Some(found.visibility)),
@@ -172,31 +189,57 @@ fn built(
     on_progress("light and alignment", 0.6);
     let canvas = working_canvas(target, mask, options.working_side);
     let (prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
-    on_progress("fusion", 0.9);
-    let invented = continued(&canvas.target, &canvas.mask);
-    let mut labels = choose(&canvas, &prepared, &invented);
-    drop_islands(&mut labels, &canvas, &prepared.iter().map(|p| &p.colour).collect::<Vec<_>>());
-    on_progress("invention", 0.95);
-    let (invented, exemplar_sources) = exemplars(&canvas, &prepared, &labels, &invented);
-    let full = labels.enlarged(&canvas, target.dimensions());
-    let pasted = Pasted { proposals: &proposals, prepared: &prepared, labels: &full, invented: &invented.colour };
-    let mut guide = assembled(target, mask, &pasted, &labels.doubt);
-    let sizes: Vec<(u32, u32)> = references.iter().map(|r| r.dimensions()).collect();
-    guide.origins = Sources {
-        target: target.dimensions(),
-        references: &sizes,
-        mask,
-        proposals: &proposals,
-        prepared: &prepared,
-        labels: &full,
-        canvas: &canvas,
-        invented: &invented,
-        exemplar_sources: &exemplar_sources,
-    }
-    .origins();
-    guide.references = summaries(&guide, mask, matches, &agreeing, references.len());
+    let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, agreeing };
+    let smooth = continued(&fusion.canvas.target, &fusion.canvas.mask);
+    let choice = Choice::new(&fusion.canvas, &fusion.prepared, &smooth);
+    let mut fused = |(i, &draw): (usize, &Draw)| {
+        on_progress("fusion", 0.9 + 0.1 * i as f32 / draws.len() as f32);
+        fusion.guide(choice.labels(draw), &smooth)
+    };
+    let guides = draws.iter().enumerate().map(&mut fused).collect();
     on_progress("fusion", 1.0);
-    guide
+    guides
+}
+
+/// All that a guide is made of but the choice.
+struct Fusion<'a> {
+    target: &'a Rgb32FImage,
+    mask: &'a Mask,
+    references: &'a [Rgb32FImage],
+    matches: &'a [PairMatches],
+    proposals: Vec<Proposal>,
+    canvas: Canvas,
+    prepared: Vec<Prepared>,
+    /// References that show something of the known part.
+    agreeing: Vec<usize>,
+}
+
+impl Fusion<'_> {
+    /// The guide that some labels make; `smooth` is the known part carried into the hole.
+    fn guide(&self, mut labels: Labels, smooth: &Rgb32FImage) -> Guide {
+        drop_islands(&mut labels, &self.canvas, &self.prepared.iter().map(|p| &p.colour).collect::<Vec<_>>());
+        let (invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth);
+        let size = self.target.dimensions();
+        let full = labels.enlarged(&self.canvas, size);
+        let (proposals, prepared) = (&self.proposals, &self.prepared);
+        let pasted = Pasted { proposals, prepared, labels: &full, invented: &invented.colour };
+        let mut guide = assembled(self.target, self.mask, &pasted, &labels.doubt);
+        let sizes: Vec<(u32, u32)> = self.references.iter().map(|r| r.dimensions()).collect();
+        guide.origins = Sources {
+            target: size,
+            references: &sizes,
+            mask: self.mask,
+            proposals,
+            prepared,
+            labels: &full,
+            canvas: &self.canvas,
+            invented: &invented,
+            exemplar_sources: &exemplar_sources,
+        }
+        .origins();
+        guide.references = summaries(&guide, self.mask, self.matches, &self.agreeing, self.references.len());
+        guide
+    }
 }
 
 #[tracing::instrument(level = "info", skip_all)]

@@ -1,6 +1,6 @@
 //! Moves a proposal so that it meets the target's known pixels around the hole, and carries the motion into the hole.
 
-use crate::flow::{Flow, FlowInput, FlowOptions, dense_flow, forward_backward_error};
+use crate::flow::{Flow, FlowOptions, checked_flow};
 use crate::light::blurred_within;
 use crate::pyramid::{gaussian_blur, push_pull};
 use crate::{Mask, Plane};
@@ -26,10 +26,7 @@ pub fn refinement(
     let near = |x, y| distance.get_pixel(x, y)[0] < 0.2 * side;
     let known = Plane::from_fn(w, h, |x, y| Luma([(!mask.is_hole(x, y) && near(x, y)) as u8 as f32]));
     let options = FlowOptions { finest_level: 1, ..Default::default() };
-    let input = |from, to, a, b| FlowInput { from, to, from_weight: Some(a), to_weight: Some(b), initial: None };
-    let there = dense_flow(&input(target, proposal, &known, confidence), &options);
-    let back = dense_flow(&input(proposal, target, confidence, &known), &options);
-    let error = forward_backward_error(&there, &back);
+    let (there, error) = checked_flow((target, &known), (proposal, confidence), &options);
     let texture = local_contrast(target, &known);
     let weight = Plane::from_fn(w, h, |x, y| {
         let at = |p: &Plane| p.get_pixel(x, y)[0];

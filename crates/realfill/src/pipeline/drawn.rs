@@ -1,0 +1,63 @@
+//! The guides of a job's candidates: candidates differ in what they show where the references leave a choice.
+
+use realfill_vision::Guide;
+use realfill_vision::guide::Draw;
+use std::sync::Arc;
+
+/// One guide for each draw; the first takes the likeliest labels.
+pub(super) struct DrawnGuides(Vec<(Draw, Arc<Guide>)>);
+
+impl DrawnGuides {
+    /// What to draw for the candidates of these seeds.
+    pub fn draws(seeds: &[u64]) -> Vec<Draw> {
+        let mut draws = vec![Draw::Likeliest];
+        for draw in seeds.iter().map(|&seed| Draw::of_seed(seed)) {
+            if !draws.contains(&draw) {
+                draws.push(draw);
+            }
+        }
+        draws
+    }
+
+    /// The guides in the order of their draws; one alone stands for all.
+    pub fn new(guides: Vec<Guide>, draws: &[Draw]) -> Self {
+        let draws = draws.iter().copied().chain(std::iter::once(Draw::Likeliest));
+        Self(draws.zip(guides.into_iter().map(Arc::new)).collect())
+    }
+
+    /// The one of the likeliest labels.
+    pub fn likeliest(&self) -> &Arc<Guide> {
+        &self.0[0].1
+    }
+
+    /// The one of a candidate.
+    pub fn of_seed(&self, seed: u64) -> &Arc<Guide> {
+        let wanted = Draw::of_seed(seed);
+        self.0.iter().find(|(draw, _)| *draw == wanted).map_or(self.likeliest(), |(_, guide)| guide)
+    }
+}
+
+/// What a guide is kept as.
+pub(super) fn name_of(draw: &Draw) -> String {
+    match draw {
+        Draw::Likeliest => "target".into(),
+        Draw::Seeded(seed) => format!("target-{seed}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_candidate_gets_the_guide_of_its_seed_whatever_the_others_are() {
+        let draws = DrawnGuides::draws(&[3, 4, 5, 8]);
+        assert_eq!(draws, [Draw::Likeliest, Draw::Seeded(3), Draw::Seeded(5)]);
+        let sizes = [4, 5, 6];
+        let guides = DrawnGuides::new(sizes.map(|side| Guide::empty(side, side)).to_vec(), &draws);
+        let width = |seed| guides.of_seed(seed).colour.width();
+        assert_eq!([3, 4, 5, 8].map(width), [5, 4, 6, 4]);
+        let alone = DrawnGuides::new(vec![Guide::empty(7, 7)], &[]);
+        assert_eq!(alone.of_seed(3).colour.width(), 7);
+    }
+}
