@@ -48,7 +48,7 @@ impl From<StoredScene> for SceneView {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its description is used")]
 pub struct SceneForm {
-    /// The photo to complete: JPEG, PNG, WebP, TIFF or BMP.
+    /// The photo to complete: JPEG, PNG, WebP, TIFF, AVIF, JPEG XL or BMP.
     #[schema(value_type = String, format = Binary)]
     target: Vec<u8>,
     /// What is missing: white = fill, at the target's size. May be sent later, or left out where the photo is widened or
