@@ -63,23 +63,27 @@ pub fn check_mask(mask: &Photo, target: &ScenePhoto) -> Answer<()> {
     Mask::from_photo(mask, &target).map(|_| ()).map_err(|error| Problem::unusable(error.to_string()))
 }
 
-/// Writes a picture small enough for the page, beside the original.
+/// Writes a picture small enough for the page, beside the original; like that, it is not flushed to the disk by itself.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_preview(checked: &Checked, folder: &Path) -> Answer<()> {
     let role = &checked.about.role;
     let most = if role == "target" { TARGET_PREVIEW_PX } else { REFERENCE_PREVIEW_PX };
-    let whole = checked.photo.to_rgb32f();
-    let (width, height) = whole.dimensions();
-    let scale = (f64::from(most) / f64::from(width.max(height))).min(1.0);
+    let (width, height) = (checked.photo.width(), checked.photo.height());
+    let scale = f64::from(most) / f64::from(width.max(height));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
-    let small = quantise(&resize(&whole, side(width), side(height), Filter::Area));
+    let small = match scale < 1.0 {
+        true => quantise(&resize(&checked.photo.to_rgb32f(), side(width), side(height), Filter::Area)),
+        false => checked.photo.pixels.to_rgb8(),
+    };
     let small = Photo {
         icc: checked.photo.icc.clone().filter(|_| checked.photo.pixels.color().has_color()),
         ..Photo::from_pixels(small)
     };
-    small.save(folder.join(format!("preview-{role}.jpg"))).map_err(Problem::ours)
+    let path = folder.join(format!("preview-{role}.jpg"));
+    let bytes = small.encoded(&path).map_err(Problem::ours)?;
+    Ok(fs::write(path, bytes)?)
 }
 
 /// The last part of a name from outside, without what could confuse: a name for people, never a path.
