@@ -58,6 +58,12 @@ impl Bucket {
         Ok(Self { store: Arc::new(store), prefix: Key::from(prefix) })
     }
 
+    /// All of a store, for tests.
+    #[cfg(test)]
+    pub fn of(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, prefix: Key::default() }
+    }
+
     /// Whether it answers, and lets us read.
     ///
     /// # Errors

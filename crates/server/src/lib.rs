@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod bucket;
 mod config;
+mod decoding;
 mod drain;
 mod example;
 mod feed;
@@ -17,10 +18,13 @@ mod listen;
 mod metrics;
 mod page;
 mod pictures;
+mod priority;
 mod problem;
 mod request;
 mod storage;
 mod store;
+#[cfg(test)]
+mod test_server;
 mod upload;
 mod worker;
 
@@ -44,13 +48,6 @@ use store::{Job, Store, StoreError, StoredScene, unix_now};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 
-/// Pictures that are decoded at a time: each may take its megapixels times 12 bytes.
-const DECODERS: usize = 2;
-
-/// How far threads give way to the job: with 10 they get a tenth of what it gets where both want all.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
-
 /// Between two looks for scenes that were kept long enough.
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
@@ -67,7 +64,8 @@ struct Server {
     wake: Notify,
     /// Jobs that run here, and how to tell each to stop.
     stops: Mutex<HashMap<Id, Arc<Notify>>>,
-    decoding: Semaphore,
+    /// Places for pictures to be decoded.
+    decoding: Arc<Semaphore>,
     /// Whether the server is to end.
     ends: watch::Receiver<bool>,
     /// The name under which jobs are held, and what keeps others from having it.
@@ -102,7 +100,7 @@ impl Server {
             metrics: Metrics::default(),
             wake: Notify::new(),
             stops: Mutex::default(),
-            decoding: Semaphore::new(DECODERS),
+            decoding: Arc::new(Semaphore::new(decoding::PLACES)),
             ends,
             worker,
             _worker_lock: lock,
@@ -219,15 +217,9 @@ pub fn work(config: Config, on_ready: impl FnOnce()) -> Result<(), ServeError> {
     })
 }
 
-/// Lets the job's process have the processor first: threads that answer, decode and store are served after it. The first thread
-/// stays as it is, and starts that process.
-fn give_way() {
-    #[cfg(target_os = "linux")] // where a thread has a niceness of its own
-    let _ = rustix::process::nice(NICENESS);
-}
-
 fn in_runtime(work: impl Future<Output = Result<(), ServeError>>) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(give_way).build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(priority::giving_way()).build()?;
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(Duration::from_secs(1));
     done

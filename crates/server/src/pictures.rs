@@ -4,11 +4,10 @@
 use crate::config::Limits;
 use crate::problem::{Answer, Problem};
 use crate::store::ScenePhoto;
-use image::{DynamicImage, ImageReader};
+use image::DynamicImage;
 use realfill_vision::resize::{Filter, quantise, resize};
 use realfill_vision::{Mask, Photo};
 use std::fs;
-use std::io::BufReader;
 use std::path::Path;
 
 /// Longest side of the preview that masks are painted on, in pixels.
@@ -30,8 +29,8 @@ pub struct Checked {
 /// # Errors
 /// 413 for too many megapixels, 422 for what is no picture, broken, or in another format; the sentence is the command line's.
 pub fn check(file: &Path, role: &str, name: &str, limits: &Limits) -> Answer<Checked> {
-    check_megapixels(file, name, limits)?;
     let content = fs::read(file)?;
+    check_megapixels(&content, name, limits)?;
     let photo = Photo::from_bytes(&content, name).map_err(|error| Problem::unusable(error.to_string()))?;
     let extension = photo.extension().to_owned();
     fs::rename(file, file.with_file_name(format!("{role}.{extension}")))?;
@@ -40,9 +39,9 @@ pub fn check(file: &Path, role: &str, name: &str, limits: &Limits) -> Answer<Che
     Ok(Checked { about, photo })
 }
 
-fn check_megapixels(file: &Path, name: &str, limits: &Limits) -> Answer<()> {
-    let reader = ImageReader::new(BufReader::new(fs::File::open(file)?)).with_guessed_format()?;
-    let Ok((width, height)) = reader.into_dimensions() else { return Ok(()) }; // decoding says what is wrong
+fn check_megapixels(content: &[u8], name: &str, limits: &Limits) -> Answer<()> {
+    let size = Photo::declared_size(content, name);
+    let (width, height) = size.map_err(|error| Problem::unusable(error.to_string()))?;
     let pixels = u64::from(width) * u64::from(height);
     if pixels <= limits.megapixels * 1_000_000 {
         return Ok(());
@@ -64,23 +63,27 @@ pub fn check_mask(mask: &Photo, target: &ScenePhoto) -> Answer<()> {
     Mask::from_photo(mask, &target).map(|_| ()).map_err(|error| Problem::unusable(error.to_string()))
 }
 
-/// Writes a picture small enough for the page, beside the original.
+/// Writes a picture small enough for the page, beside the original; like that, it is not flushed to the disk by itself.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_preview(checked: &Checked, folder: &Path) -> Answer<()> {
     let role = &checked.about.role;
     let most = if role == "target" { TARGET_PREVIEW_PX } else { REFERENCE_PREVIEW_PX };
-    let whole = checked.photo.to_rgb32f();
-    let (width, height) = whole.dimensions();
-    let scale = (f64::from(most) / f64::from(width.max(height))).min(1.0);
+    let (width, height) = (checked.photo.width(), checked.photo.height());
+    let scale = f64::from(most) / f64::from(width.max(height));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
-    let small = quantise(&resize(&whole, side(width), side(height), Filter::Area));
+    let small = match scale < 1.0 {
+        true => quantise(&resize(&checked.photo.to_rgb32f(), side(width), side(height), Filter::Area)),
+        false => checked.photo.pixels.to_rgb8(),
+    };
     let small = Photo {
         icc: checked.photo.icc.clone().filter(|_| checked.photo.pixels.color().has_color()),
         ..Photo::from_pixels(small)
     };
-    small.save(folder.join(format!("preview-{role}.jpg"))).map_err(Problem::ours)
+    let path = folder.join(format!("preview-{role}.jpg"));
+    let bytes = small.encoded(&path).map_err(Problem::ours)?;
+    Ok(fs::write(path, bytes)?)
 }
 
 /// The last part of a name from outside, without what could confuse: a name for people, never a path.

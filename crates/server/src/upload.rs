@@ -214,29 +214,8 @@ pub fn check_scene(received: &Received, server: &Shared) -> Answer<(Vec<ScenePho
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Server;
-    use crate::config::{Config, Limits};
+    use crate::test_server::server;
     use futures_util::stream::{iter, pending};
-    use std::sync::Arc;
-    use std::time::Duration;
-    use tokio::sync::watch;
-
-    async fn server(root: &Path) -> Shared {
-        let config = Config {
-            address: ([127, 0, 0, 1], 0).into(),
-            data_folder: root.join("data"),
-            queue: None,
-            storage: None,
-            tokens: Vec::new(),
-            hosts: Vec::new(),
-            program: root.join("none"),
-            models: Vec::new(),
-            devices: Vec::new(),
-            limits: Limits { idle: Duration::from_millis(20), ..Limits::default() },
-            keep: None,
-        };
-        Arc::new(Server::open(config, watch::channel(false).1).await.unwrap())
-    }
 
     async fn refusal(pieces: impl Stream<Item = Answer<Bytes>>) -> Problem {
         let root = tempfile::tempdir().unwrap();

@@ -44,6 +44,9 @@ const MOST_PIXELS: u64 = MAX_MEGAPIXELS * 1_000_000;
 /// The largest photo that is read has fewer in tiles of 256×256.
 const MOST_TILES: usize = 4096;
 
+/// What tiles may have beside twice the picture, for small pictures in large tiles: 2000×2000.
+const SPARE_PIXELS: u64 = MOST_PIXELS / 50;
+
 const ABSURD: AvifError = AvifError::Broken("its size is absurd");
 
 /// A decoded file.
@@ -179,7 +182,7 @@ fn grid(container: &Container, item: u32) -> Result<Whole, AvifError> {
     if tiles.len() as u64 != rows * columns || size != container.size(item)? {
         return Err(wrong);
     }
-    check_tiles(tiles.len(), tile_size)?;
+    check_tiles(tiles.len(), tile_size, size)?;
     let mut result: Option<Whole> = None;
     for (at, &part) in tiles.iter().enumerate() {
         if container.kind(part) != *b"av01" || container.size(part)? != tile_size {
@@ -198,10 +201,12 @@ fn grid(container: &Container, item: u32) -> Result<Whole, AvifError> {
     result.ok_or(wrong)
 }
 
-/// All tiles together may be little more than the picture, or a small file would be hours of work.
-fn check_tiles(count: usize, (width, height): (u32, u32)) -> Result<(), AvifError> {
+/// All tiles together may be little more than the picture, or a small file would be hours of work, and the declared size no
+/// measure of it.
+fn check_tiles(count: usize, (width, height): (u32, u32), picture: (u32, u32)) -> Result<(), AvifError> {
     let pixels = u128::from(width) * u128::from(height) * count as u128;
-    if count > MOST_TILES || pixels > 2 * u128::from(MOST_PIXELS) { Err(ABSURD) } else { Ok(()) }
+    let most = 2 * u128::from(picture.0) * u128::from(picture.1) + u128::from(SPARE_PIXELS);
+    if count > MOST_TILES || pixels > most { Err(ABSURD) } else { Ok(()) }
 }
 
 fn empty(size: (u32, u32), tile: &Whole) -> Whole {

@@ -120,6 +120,16 @@ impl Photo {
         decode::decode(bytes, path.as_ref())
     }
 
+    /// Width and height in pixels that a file's content declares, as stored (a photo that lies on its side is not turned), in
+    /// every format that is read; nothing is decoded, so that a size that is too large can be refused first. `path` is what
+    /// messages call it and is not opened.
+    ///
+    /// # Errors
+    /// As [`Photo::open`], but for [`PhotoError::TooLarge`], and a file that is damaged behind its declaration.
+    pub fn declared_size(bytes: &[u8], path: impl AsRef<Path>) -> Result<(u32, u32), PhotoError> {
+        decode::declared_size(bytes, path.as_ref())
+    }
+
     /// A photo made in memory.
     pub fn from_pixels(pixels: impl Into<DynamicImage>) -> Self {
         let pixels = pixels.into();

@@ -77,13 +77,21 @@ impl Photo {
     /// # Errors
     /// An extension of another format, a picture the format cannot hold, or a file that cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), SaveError> {
+        let bytes = self.encoded(&path)?;
+        write_whole(path, |file| file.write_all(&bytes))
+    }
+
+    /// What [`Photo::save`] would write, in memory; the path is not touched.
+    ///
+    /// # Errors
+    /// As [`Photo::save`].
+    pub fn encoded(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, SaveError> {
         let path = path.as_ref();
         let format = self.format_for(path)?;
-        let bytes = encode::encode(self, format, &mut Vec::new()).map_err(|error| {
+        encode::encode(self, format, &mut Vec::new()).map_err(|error| {
             let reason = error.to_string();
             SaveError::Encode { path: path.to_owned(), format, reason }
-        })?;
-        write_whole(path, |file| file.write_all(&bytes))
+        })
     }
 
     /// The extension, without dot, of a result that keeps this photo's format; `png` for a picture made in memory.

@@ -4,6 +4,7 @@ use super::FileResponse;
 use super::read::{At, key_in, send_file};
 use crate::Shared;
 use crate::access::Owner;
+use crate::decoding::decode;
 use crate::example;
 use crate::id::Id;
 use crate::pictures::{check, check_mask};
@@ -48,7 +49,7 @@ impl From<StoredScene> for SceneView {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its description is used")]
 pub struct SceneForm {
-    /// The photo to complete: JPEG, PNG, WebP, TIFF or BMP.
+    /// The photo to complete: JPEG, PNG, WebP, TIFF, AVIF, JPEG XL or BMP.
     #[schema(value_type = String, format = Binary)]
     target: Vec<u8>,
     /// What is missing: white = fill, at the target's size. May be sent later, or left out where the photo is widened or
@@ -142,11 +143,9 @@ async fn keep(server: Shared, owner: Owner, key: Option<String>, received: Recei
     if let Some(scene) = seen(&server, &owner, key.as_deref(), &content).await? {
         return Ok((StatusCode::CREATED, Json(SceneView::from(scene))).into_response());
     }
-    let permit = server.decoding.acquire().await.map_err(Problem::ours)?;
     let shared = server.clone();
-    let checking = tokio::task::spawn_blocking(move || check_scene(&received, &shared).map(|found| (received, found)));
-    let (received, (photos, has_hole)) = checking.await.map_err(Problem::ours)??;
-    drop(permit);
+    let checking = decode(&server, move || check_scene(&received, &shared).map(|found| (received, found)));
+    let (received, (photos, has_hole)) = checking.await?;
     let name = received.name.clone().unwrap_or_else(|| photos[0].name.clone());
     let scene = StoredScene { id: Id::random(), owner: owner.0, name, created: unix_now(), has_hole, photos };
     let place = Place::Scene(scene.id.clone());
@@ -247,13 +246,11 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
     let receiving = receive(pieces, &path, "the mask", limits.file_bytes, &mut hash, &server);
     tokio::time::timeout(limits.upload, receiving).await.map_err(|_| crate::upload::too_slow())??;
     let target = scene.photo("target").cloned().ok_or_else(|| Problem::ours("a scene without a target"))?;
-    let permit = server.decoding.acquire().await.map_err(Problem::ours)?;
-    let checking = tokio::task::spawn_blocking(move || {
+    let checking = decode(&server, move || {
         let checked = check(&path, "mask", "the mask", &limits)?;
         check_mask(&checked.photo, &target).map(|()| checked.about)
     });
-    let about = checking.await.map_err(Problem::ours)??;
-    drop(permit);
+    let about = checking.await?;
     let file = format!("mask.{}", about.extension);
     server.storage.put(&scene.id, &file, &passing.path().join(&file)).await?;
     scene.photos.retain(|photo| photo.role != "mask");

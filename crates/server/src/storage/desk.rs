@@ -1,18 +1,16 @@
 //! A worker's files of one job. In the data folder it works in place. From a bucket it fetches them into a folder of its own,
-//! and sends back what is new: always a state that was whole at one moment, so that another worker can go on from it.
+//! and sends back what is new: always a state that was whole at one moment, so that another worker can go on from it. That state
+//! is frozen first, so that sending may take longer than the job takes to replace it.
 
-use super::{Listing, Object, Place, files_in};
+use super::frozen::{Frozen, Mark, mark};
+use super::{Listing, Object, Place};
 use crate::bucket::Bucket;
-use crate::problem::Answer;
+use crate::problem::{Answer, Problem};
 use crate::worker::OUTPUT;
 use std::collections::{BTreeMap, HashSet};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use tempfile::TempDir;
-
-/// Looks at a folder that changes all the time before it is left for later.
-const TRIES: usize = 5;
+use tokio::task::spawn_blocking;
 
 /// The files.
 #[derive(Debug)]
@@ -37,11 +35,8 @@ struct Remote {
     noted: HashSet<String>,
     /// Objects that no state needs any more, once the newest is noted.
     unneeded: Vec<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
-
-/// How a file is told from a later one of its name.
-type Mark = (u64, Option<SystemTime>);
 
 impl Desk {
     /// In the data folder.
@@ -58,7 +53,7 @@ impl Desk {
         std::fs::create_dir(&scene)?;
         std::fs::create_dir_all(job.join(OUTPUT))?;
         let (sent, noted, unneeded) = Default::default();
-        let remote = Remote { bucket, place, sent, noted, unneeded, _folder: folder };
+        let remote = Remote { bucket, place, sent, noted, unneeded, folder };
         Ok(Self { scene, job, adapter: None, remote: Some(remote) })
     }
 
@@ -98,24 +93,18 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends what is new. Returns a state that was whole at one moment; `None` where the files are in place anyway, where
-    /// nothing has changed, or where everything changes too fast.
+    /// Sends what is new. Returns a state that was whole at one moment; `None` where the files are in place anyway, or where
+    /// nothing has changed.
     ///
     /// # Errors
     /// The disk, or 503; what was sent already is not sent again.
     pub async fn send(&mut self) -> Answer<Option<Listing>> {
         let Some(remote) = &mut self.remote else { return Ok(None) };
-        let mut seen = marks(&self.job);
-        for _ in 0..TRIES {
-            let is_whole = remote.send(&self.job, &seen).await?;
-            let now = marks(&self.job);
-            if is_whole && now == seen {
-                let listing = remote.settle(&seen);
-                return Ok((remote.names() != remote.noted).then_some(listing));
-            }
-            seen = now;
-        }
-        Ok(None)
+        let (job, beside) = (self.job.clone(), remote.folder.path().to_owned());
+        let frozen = spawn_blocking(move || Frozen::of(&job, &beside)).await.map_err(Problem::ours)??;
+        remote.send(&frozen).await?;
+        let listing = remote.settle(&frozen);
+        Ok((remote.names() != remote.noted).then_some(listing))
     }
 
     /// To be called when the database knows the state that was sent last: removes the objects that it does not need.
@@ -132,31 +121,24 @@ impl Remote {
         self.sent.values().map(|(_, object)| object.key.clone()).collect()
     }
 
-    /// Sends the files that are not as they were; `false` where one is gone by now.
-    async fn send(&mut self, folder: &Path, seen: &BTreeMap<String, Mark>) -> Answer<bool> {
-        for (name, wanted) in seen {
-            if self.sent.get(name).is_some_and(|(mark, _)| mark == wanted) {
+    /// Sends the files that are not as they were.
+    async fn send(&mut self, frozen: &Frozen) -> Answer<()> {
+        for (name, mark) in &frozen.marks {
+            if self.sent.get(name).is_some_and(|(sent, _)| sent == mark) {
                 continue;
             }
-            let mut file = match tokio::fs::File::open(folder.join(name)).await {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                Err(error) => return Err(error.into()),
-            };
-            let about = file.metadata().await?;
             let key = self.place.new_key();
-            let bytes = self.bucket.put(&key, &mut file).await?;
-            let sent = ((about.len(), about.modified().ok()), Object { key, bytes });
-            if let Some((_, old)) = self.sent.insert(name.clone(), sent) {
+            let bytes = self.bucket.put(&key, &mut tokio::fs::File::open(frozen.path(name)).await?).await?;
+            if let Some((_, old)) = self.sent.insert(name.clone(), (*mark, Object { key, bytes })) {
                 self.unneeded.push(old.key);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// The state that was seen; files that are gone are forgotten.
-    fn settle(&mut self, seen: &BTreeMap<String, Mark>) -> Listing {
-        let gone: Vec<String> = self.sent.keys().filter(|name| !seen.contains_key(*name)).cloned().collect();
+    /// The state that was sent; files that are gone are forgotten.
+    fn settle(&mut self, frozen: &Frozen) -> Listing {
+        let gone: Vec<String> = self.sent.keys().filter(|name| !frozen.marks.contains_key(*name)).cloned().collect();
         self.unneeded.extend(gone.iter().filter_map(|name| self.sent.remove(name)).map(|(_, object)| object.key));
         self.sent.iter().map(|(name, (_, object))| (name.clone(), object.clone())).collect()
     }
@@ -178,14 +160,92 @@ async fn fetch(
     Ok(())
 }
 
-fn mark(path: &Path) -> io::Result<Mark> {
-    let about = std::fs::metadata(path)?;
-    Ok((about.len(), about.modified().ok()))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use object_store::memory::InMemory;
+    use object_store::throttle::{ThrottleConfig, ThrottledStore};
+    use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    use std::time::Duration;
 
-/// The files of a job that are worth sending, and how they are now.
-fn marks(job: &Path) -> BTreeMap<String, Mark> {
-    let is_work = |name: &str| !name.ends_with(".lock") && !name.split('/').any(|part| part.ends_with(".tmp"));
-    let names = files_in(job).into_iter().map(|(name, _)| name).filter(|name| is_work(name));
-    names.filter_map(|name| Some((name.clone(), mark(&job.join(&name)).ok()?))).collect()
+    /// The files of a checkpoint.
+    const PARTS: [&str; 3] = ["optimizer.bpk", "state.json", "weights.bpk"];
+
+    /// What the bucket takes for each file; the checkpoints come a hundred times as fast.
+    const SLOW: Duration = Duration::from_millis(200);
+
+    /// A file beside the checkpoints that is replaced before each: it tells the number of the one to come.
+    const NEXT: &str = "out/next.json";
+
+    fn write(path: &Path, number: u64) {
+        let temporary = path.with_extension("tmp");
+        fs::write(&temporary, number.to_string()).unwrap();
+        fs::rename(&temporary, path).unwrap();
+    }
+
+    /// Replaces the checkpoint as `realfill::training::checkpoint` does.
+    fn write_checkpoint(job: &Path, number: u64) {
+        let folder = job.join("out/checkpoints");
+        let (part, whole) = (folder.join("writing.tmp"), |number: u64| folder.join(format!("step-{number:08}")));
+        write(&job.join(NEXT), number);
+        fs::create_dir_all(&part).unwrap();
+        PARTS.iter().for_each(|name| fs::write(part.join(name), number.to_string()).unwrap());
+        fs::rename(&part, whole(number)).unwrap();
+        let _ = fs::remove_dir_all(whole(number - 1));
+    }
+
+    /// The numbers in the files of a state, each read from the bucket.
+    async fn numbers(bucket: &Bucket, listing: &Listing, into: &Path) -> BTreeMap<String, u64> {
+        let mut numbers = BTreeMap::new();
+        for (name, object) in listing {
+            bucket.get(&object.key, into).await.unwrap();
+            numbers.insert(name.clone(), fs::read_to_string(into).unwrap().parse().unwrap());
+        }
+        numbers
+    }
+
+    /// Checks that there was a moment at which the job's files had these numbers.
+    fn belong_together(numbers: &BTreeMap<String, u64>) {
+        let newest = numbers.keys().rfind(|name| name.contains("/step-")).expect("a checkpoint");
+        let number = numbers[newest];
+        let folder = format!("out/checkpoints/step-{number:08}");
+        for part in PARTS {
+            assert_eq!(numbers.get(&format!("{folder}/{part}")), Some(&number), "{part} of {folder}: {numbers:?}");
+        }
+        let next = numbers[NEXT];
+        assert!(next == number || next == number + 1, "the checkpoint is of another moment: {numbers:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn checkpoints_that_are_replaced_faster_than_they_are_sent_are_noted_whole() {
+        let config = ThrottleConfig { wait_put_per_call: SLOW, ..ThrottleConfig::default() };
+        let bucket = Bucket::of(Arc::new(ThrottledStore::new(InMemory::new(), config)));
+        let root = TempDir::new().unwrap();
+        let folder = TempDir::new_in(root.path()).unwrap();
+        let mut desk = Desk::fetched(bucket.clone(), Place::Job(Id::random()), folder).unwrap();
+        let written = Arc::new(AtomicU64::new(1));
+        let (job, count) = (desk.job.clone(), written.clone());
+        write_checkpoint(&job, 1);
+        let writer = std::thread::spawn(move || {
+            while Arc::strong_count(&count) > 1 {
+                std::thread::sleep(SLOW / 100);
+                write_checkpoint(&job, count.fetch_add(1, SeqCst) + 1);
+            }
+        });
+        for _ in 0..3 {
+            let before = written.load(SeqCst);
+            let listing = desk.send().await.unwrap().expect("there is something new");
+            assert!(written.load(SeqCst) > before + 10, "the bucket was not slow");
+            belong_together(&numbers(&bucket, &listing, &root.path().join("read")).await);
+            desk.noted().await;
+        }
+        drop(written);
+        writer.join().unwrap();
+        desk.send().await.unwrap().expect("the last checkpoint");
+        desk.noted().await;
+        assert_eq!(desk.send().await.unwrap(), None, "nothing has changed");
+    }
 }

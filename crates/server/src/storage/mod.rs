@@ -2,6 +2,7 @@
 //! the database says which objects make them up and whoever needs a file fetches it.
 
 mod desk;
+mod frozen;
 
 pub use desk::Desk;
 

@@ -5,6 +5,7 @@ mod db;
 mod events;
 mod jobs;
 mod keys;
+mod line;
 mod postgres;
 mod scenes;
 mod sqlite;
@@ -18,6 +19,7 @@ pub use keys::Seen;
 pub use scenes::{ScenePhoto, StoredScene};
 
 use crate::problem::Problem;
+use line::Line;
 use postgres::Postgres;
 use rusqlite::Connection;
 use std::path::Path;
@@ -100,7 +102,7 @@ pub struct Store {
 }
 
 enum Kind {
-    Sqlite(Mutex<Connection>),
+    Sqlite(Mutex<Connection>, Line),
     Postgres(Box<Postgres>),
 }
 
@@ -110,7 +112,8 @@ impl Store {
     /// # Errors
     /// The file cannot be had, is no database, or is a newer program's.
     pub fn open(path: &Path, keeps_events: bool) -> Result<Self, StoreError> {
-        let kind = Arc::new(Kind::Sqlite(Mutex::new(sqlite::open(path)?)));
+        let line = Line::begin().map_err(|error| StoreError::Content(format!("no thread for it: {error}")))?;
+        let kind = Arc::new(Kind::Sqlite(Mutex::new(sqlite::open(path)?), line));
         let store = Self { kind, keeps_events };
         store.now(|db| db.migrate(&SCHEMA))?;
         Ok(store)
@@ -146,7 +149,12 @@ impl Store {
         work: impl FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.now(work)).await.unwrap_or_else(|_| Err(StoreError::Silent))
+        let asking = move || store.now(work);
+        let answer = match &*self.kind {
+            Kind::Sqlite(_, line) => line.ask(asking).await,
+            Kind::Postgres(_) => tokio::task::spawn_blocking(asking).await.ok(),
+        };
+        answer.unwrap_or(Err(StoreError::Silent))
     }
 
     /// The same at once, for callers that may wait.
@@ -155,7 +163,7 @@ impl Store {
     /// What `work` returns.
     pub fn now<T>(&self, work: impl FnOnce(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &*self.kind {
-            Kind::Sqlite(connection) => {
+            Kind::Sqlite(connection, _) => {
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
                 work(&mut Db::new(&mut *connection, self.keeps_events))
             }

@@ -98,9 +98,12 @@ fn parts_larger_than_the_picture_are_refused_before_they_are_decoded() {
         grid[tiles..tiles + 8].copy_from_slice(&[side.to_be_bytes(), side.to_be_bytes()].concat());
         assert_eq!(decode(&grid).err(), (side > 64).then_some(ABSURD), "{side}");
     }
-    assert!(check_tiles(3000, (256, 256)).is_ok() && check_tiles(1, (14_000, 14_000)).is_ok());
-    assert_eq!(check_tiles(256, (14_000, 14_000)), Err(ABSURD));
-    assert_eq!(check_tiles(60_000, (1, 1)), Err(ABSURD));
+    let large = (14_000, 14_000);
+    assert!(check_tiles(3000, (256, 256), large).is_ok() && check_tiles(1, large, large).is_ok());
+    assert!(check_tiles(1, (2000, 2000), (64, 64)).is_ok());
+    assert_eq!(check_tiles(1, large, (64, 64)), Err(ABSURD), "64×64 would cost as much as 14000×14000");
+    assert_eq!(check_tiles(256, large, large), Err(ABSURD));
+    assert_eq!(check_tiles(60_000, (1, 1), large), Err(ABSURD));
 }
 
 #[test]

@@ -41,6 +41,18 @@ enum Kind {
     JpegXl,
 }
 
+/// The size in pixels that a file declares, as stored; nothing is decoded.
+pub(super) fn declared_size(bytes: &[u8], path: &Path) -> Result<(u32, u32), PhotoError> {
+    match recognise(bytes, path)? {
+        Kind::Known(ImageFormat::Avif) => avif::size(bytes).map_err(|error| broken_avif(path, &error)),
+        Kind::Known(format) => match open_decoder(bytes, format) {
+            Ok(decoder) => Ok(decoder.dimensions()),
+            Err(error) => Err(broken(path, format!("{format:?}"), explain(&error))),
+        },
+        Kind::JpegXl => open_jpeg_xl(bytes, path).map(|decoder| decoder.dimensions()),
+    }
+}
+
 /// What a file holds, as stored.
 struct Content {
     pixels: DynamicImage,
@@ -108,17 +120,17 @@ fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, P
 
 /// The container says how the picture is to be turned; what EXIF says of that does not count (ISO/IEC 23000-22, 7.3.6.7).
 fn of_avif(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
-    let broken = |error: avif::AvifError| broken(path, "AVIF".into(), error.to_string());
-    let stored_size = avif::size(bytes).map_err(broken)?;
+    let stored_size = declared_size(bytes, path)?;
     check_size(stored_size, path)?;
-    let avif::Avif { pixels, orientation, icc, exif, xmp } = avif::decode(bytes).map_err(broken)?;
+    let decoded = avif::decode(bytes).map_err(|error| broken_avif(path, &error))?;
+    let avif::Avif { pixels, orientation, icc, exif, xmp } = decoded;
     Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc: None })
 }
 
 /// The decoder turns the picture as the file says; what EXIF says of that does not count (ISO/IEC 18181-2, B.6).
 fn of_jpeg_xl(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
-    let broken = |error: ImageError| broken(path, "JPEG XL".into(), explain(&error));
-    let mut decoder = JxlDecoder::new(Cursor::new(bytes)).map_err(broken)?;
+    let broken = |error: ImageError| broken_jpeg_xl(path, &error);
+    let mut decoder = open_jpeg_xl(bytes, path)?;
     let stored_size = decoder.dimensions();
     check_size(stored_size, path)?;
     decoder.set_limits(limits()).map_err(broken)?;
@@ -132,6 +144,10 @@ fn of_jpeg_xl(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
     Ok(Content { pixels, stored_size, orientation: Orientation::NoTransforms, icc, exif, xmp, iptc: None })
 }
 
+fn open_jpeg_xl<'a>(bytes: &'a [u8], path: &Path) -> Result<JxlDecoder<Cursor<&'a [u8]>>, PhotoError> {
+    JxlDecoder::new(Cursor::new(bytes)).map_err(|error| broken_jpeg_xl(path, &error))
+}
+
 /// Whether every part of every frame is there. The decoder paints what is missing and says nothing.
 fn jpeg_xl_reaches_its_end(bytes: &[u8]) -> bool {
     JxlImage::builder().read(Cursor::new(bytes)).is_ok_and(|image| image.is_loading_done())
@@ -139,6 +155,14 @@ fn jpeg_xl_reaches_its_end(bytes: &[u8]) -> bool {
 
 fn broken(path: &Path, format: String, reason: String) -> PhotoError {
     PhotoError::Broken { path: path.to_owned(), format, reason }
+}
+
+fn broken_avif(path: &Path, error: &avif::AvifError) -> PhotoError {
+    broken(path, "AVIF".into(), error.to_string())
+}
+
+fn broken_jpeg_xl(path: &Path, error: &ImageError) -> PhotoError {
+    broken(path, "JPEG XL".into(), explain(error))
 }
 
 fn recognise(bytes: &[u8], path: &Path) -> Result<Kind, PhotoError> {

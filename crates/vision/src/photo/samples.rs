@@ -86,6 +86,20 @@ fn files_that_are_cut_short_or_damaged_are_refused_without_a_crash() {
 }
 
 #[test]
+fn the_declared_size_is_told_without_decoding() {
+    let declared = |bytes: &[u8]| Photo::declared_size(bytes, "sample").unwrap();
+    for bytes in [sample!("lossless.avif"), sample!("turned.avif"), sample!("lossless.jxl"), sample!("alpha.jxl")] {
+        assert_eq!(declared(bytes), (50, 34), "as stored");
+    }
+    assert_eq!(declared(sample!("grid.avif")), (128, 128));
+    let mut damaged = sample!("lossless.avif").to_vec();
+    let content = damaged.windows(4).position(|window| window == b"mdat").unwrap() + 4;
+    damaged[content..].fill(0);
+    assert!(Photo::from_bytes(&damaged, "sample").is_err());
+    assert_eq!(declared(&damaged), (50, 34), "its pixels are gone");
+}
+
+#[test]
 fn an_absurd_size_is_refused_before_anything_is_decoded() {
     let mut bytes = sample!("halved.avif").to_vec();
     let at = bytes.windows(4).position(|window| window == b"ispe").unwrap() + 8;

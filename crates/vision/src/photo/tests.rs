@@ -219,6 +219,17 @@ fn more_than_200_megapixels_are_refused_before_decoding() {
 }
 
 #[test]
+fn the_declared_size_is_told_without_decoding() {
+    let declared = |bytes: &[u8]| Photo::declared_size(bytes, "photo.any").unwrap();
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp] {
+        assert_eq!(declared(&encoded(quarters(), format)), (32, 16), "{format:?}");
+    }
+    assert_eq!(declared(&png_header(20_000, 10_001)), (20_000, 10_001), "there are no pixels to decode");
+    let refused = Photo::declared_size(b"Dear reader", "photo.any").unwrap_err().to_string();
+    assert_eq!(refused, refusal(b"Dear reader"));
+}
+
+#[test]
 fn a_broken_profile_is_a_doubt_and_srgb() {
     let broken = [&[0; 16][..], b"RGB ", &[7; 108]].concat();
     let mut bytes = Vec::new();

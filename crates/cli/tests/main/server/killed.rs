@@ -4,7 +4,7 @@
 use super::client::Server;
 use super::{id, request, scene};
 use realfill_vision::Photo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -96,6 +96,30 @@ fn a_job_whose_process_dies_is_taken_again_and_the_server_stays() {
     let events = server.events(&job);
     let crashed = |event: &Value| event["error"].as_str().is_some_and(|why| why.contains("without a word"));
     assert_eq!(events.iter().filter(|event| crashed(event)).count(), 1, "{events:?}");
+}
+
+/// The niceness of each thread of a process (`man proc_pid_stat`, field 19), its first thread's first.
+fn niceness(process: &str) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    let mut threads: Vec<_> = threads.map(|thread| thread.path()).collect();
+    threads.sort_by_key(|path| !path.ends_with(process));
+    let stat = threads.iter().filter_map(|path| std::fs::read_to_string(path.join("stat")).ok()); // others have ended
+    stat.map(|stat| stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_servers_threads_give_way_to_the_job() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let job = id(&server.post("/v1/jobs", &request(&scene(&server), 100_000)));
+    server.until(&job, |job| job["progress"]["loss"].is_f64());
+    let own = niceness(&server.id().to_string());
+    assert!(own.len() > 2 && own[1..].iter().all(|other| *other == (own[0] + 10).min(19)), "{own:?}");
+    let process = process_of_the_job(&server).expect("Linux tells");
+    assert!(niceness(&process).iter().all(|thread| *thread == own[0]), "{:?} beside {own:?}", niceness(&process));
+    server.post(&format!("/v1/jobs/{job}/cancel"), &json!({}));
+    server.rested(&job);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod postgres;
 mod readme;
 mod refused;
 mod shared;
+mod tls;
 mod whole;
 
 use crate::material::{SIZE, mask, photo};

@@ -30,6 +30,23 @@ fn bomb() -> Vec<u8> {
     bytes
 }
 
+/// An AVIF that claims 3000 × 2000 pixels and has fewer.
+fn wide_avif() -> Vec<u8> {
+    let mut bytes = include_bytes!("../../../../vision/src/photo/samples/lossless.avif").to_vec();
+    let at = bytes.windows(4).position(|window| window == b"ispe").unwrap() + 8;
+    bytes[at..at + 8].copy_from_slice(&[3000u32.to_be_bytes(), 2000u32.to_be_bytes()].concat());
+    bytes
+}
+
+/// The header of a JPEG XL of 3000 × 2000 pixels, and nothing behind it (ISO/IEC 18181-1, annex D): the size, then a bit each
+/// that says that all the rest is as usual.
+fn wide_jpeg_xl() -> Vec<u8> {
+    let fields: [(u64, u32); 8] = [(0, 1), (1, 2), (1999, 13), (0, 3), (1, 2), (2999, 13), (1, 1), (1, 1)];
+    let add = |(bits, count): (u64, u32), &(value, length): &(u64, u32)| (bits | value << count, count + length);
+    let (bits, _) = fields.iter().fold((0, 0), add);
+    [b"\xFF\x0A", &bits.to_le_bytes()[..]].concat()
+}
+
 #[test]
 fn scenes_that_cannot_be_used_are_refused_with_the_reason() {
     let data = TempDir::new().unwrap();
@@ -51,6 +68,8 @@ fn scenes_that_cannot_be_used_are_refused_with_the_reason() {
         (with(2, "moving.gif", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;".to_vec()), 422, "a picture in the format Gif"),
         (with(0, "bomb.png", bomb()), 413, "bomb.png is 30000×30000, 900 megapixels, and this server takes 1"),
         (with(0, "wide.png", png(&photo((1200, 900), 0))), 413, "wide.png"),
+        (with(0, "wide.avif", wide_avif()), 413, "wide.avif is 3000×2000, 6 megapixels, and this server takes 1"),
+        (with(1, "wide.jxl", wide_jpeg_xl()), 413, "wide.jxl is 3000×2000, 6 megapixels, and this server takes 1"),
         (with(0, "big.png", vec![0; 3 << 20]), 413, "big.png is too large"),
         (with(3, "small.png", png(&mask((40, 30)))), 422, "small.png is 40×30 but house.png is 80×64"),
         (with(3, "black.png", png(&image::RgbImage::new(SIZE.0, SIZE.1))), 422, "black.png marks nothing"),
