@@ -78,7 +78,7 @@ mod tests {
         locked(&server.stops).insert(Id::random(), Arc::new(Notify::new()));
         assert_eq!(free_after(&server, 2 * LONGEST_REST).await, PLACES - 1);
         let resting = server.decoding.clone().acquire_many_owned(PLACES as u32);
-        let waited = tokio::time::timeout(5 * LONGEST_REST, resting).await; // 9 times the work are 18 times the longest rest
+        let waited = tokio::time::timeout(15 * LONGEST_REST, resting).await; // 9 times the work are 18 times the longest rest
         assert!(waited.is_ok(), "it rests on");
     }
 }
