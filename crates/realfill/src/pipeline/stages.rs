@@ -30,7 +30,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Where the references land in the target, by the likeliest labels and by those of the candidates.
-    #[tracing::instrument(level = "info", skip_all)]
+    #[tracing::instrument(name = "guide", level = "info", skip_all)]
     pub fn guides(&mut self) -> Result<DrawnGuides, FillError> {
         let size = self.working.target.dimensions();
         if !self.config.guide {
