@@ -53,7 +53,11 @@ mod tests {
 
     /// Decodes for a while; returns how many places are free right afterwards.
     async fn free_after(server: &Shared, work: Duration) -> usize {
-        decode(server, move || Ok(std::thread::sleep(work))).await.unwrap();
+        let sleeping = decode(server, move || {
+            std::thread::sleep(work);
+            Ok(())
+        });
+        sleeping.await.unwrap();
         server.decoding.available_permits()
     }
 

@@ -2,8 +2,8 @@
 //! thread have a niceness of its own (Linux). The thread that starts the server stays as it is, and so does the job's process,
 //! which it starts: niceness is handed down, and cannot be lowered again.
 
-/// How far threads give way. With 10, one gets a tenth of what a thread of the job gets where both want all. With 15 and all cores
-/// busy, 200 clients waited two seconds for a job's status instead of some hundredths of one.
+/// How far threads give way: with 10, one gets a tenth of what a thread of the job gets where both want all. A higher one makes
+/// answers slow where all cores are busy and saves the job little (`docs/notes/server.md`).
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
