@@ -60,7 +60,7 @@ impl Guides {
         let unusable = |source| SaveError::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(folder).map_err(unusable)?;
         for (name, guide) in names.iter().zip(&guides) {
-            write_whole(&path(name), |file| file.write_all(&written(guide)))?;
+            write_whole(path(name), |file| file.write_all(&written(guide)))?;
         }
         Ok(guides)
     }
