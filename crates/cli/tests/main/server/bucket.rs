@@ -119,8 +119,7 @@ fn a_worker_on_another_machine_goes_on_from_the_last_checkpoint_in_the_bucket() 
     let worker = |name: &str| Worker::start(&folder.path().join(name), &options, &moto.variables());
     let first = worker("first");
     let mut wanted = request(&scene(&server), 100_000);
-    const EVERY: u64 = 2; // some tenths of a second apart: a checkpoint may be gone before it is sent
-    wanted["settings"]["tune"]["checkpoint_every"] = json!(EVERY);
+    wanted["settings"]["tune"]["checkpoint_every"] = json!(5);
     let job = id(&server.post("/v1/jobs", &wanted));
     let (clock, mut most) = (Instant::now(), 0);
     while moto.count() >= most {
@@ -133,7 +132,7 @@ fn a_worker_on_another_machine_goes_on_from_the_last_checkpoint_in_the_bucket() 
     let going = server
         .until(&job, |job| job["changed"].as_i64() > killed_at["changed"].as_i64() && job["progress"]["loss"].is_f64());
     let step = going["progress"]["step"].as_u64().unwrap();
-    assert!(step > EVERY, "it began anew: {going}; killed at {killed_at}");
+    assert!(step > 5, "it began anew: {going}; killed at {killed_at}");
     server.post(&format!("/v1/jobs/{job}/cancel"), &json!({}));
     assert_eq!(server.rested(&job)["state"], "stopped");
 }
