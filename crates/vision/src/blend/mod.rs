@@ -25,16 +25,18 @@ pub fn composite_in_gradient_domain(target: &Rgb32FImage, mask: &Mask, fill: &Rg
     assert_eq!(target.dimensions(), fill.dimensions(), "target and fill of one size");
     assert_eq!(target.dimensions(), (mask.width(), mask.height()), "target and mask of one size");
     let mut field = Field::new(mask.width() as usize, mask.height() as usize, mask.holes().to_vec(), DRAWN);
-    add_rim(&mut field, target, mask, fill);
+    add_rim(&mut field, target, mask, |_, j| rgb(fill, j));
     corrected(target, mask, fill, &solve(&field))
 }
 
-/// Pulls the hole's outermost pixels to what the fill misses of the known pixels beside them.
-pub(crate) fn add_rim(field: &mut Field, target: &Rgb32FImage, mask: &Mask, fill: &Rgb32FImage) {
+/// Pulls the hole's outermost pixels to what the fill misses of the known pixels beside them: `shown(i, j)` is what the picture that fills
+/// pixel `i` shows at its known neighbour `j`.
+pub(crate) fn add_rim(field: &mut Field, target: &Rgb32FImage, mask: &Mask, shown: impl Fn(usize, usize) -> [f32; 3]) {
     let (w, h) = (mask.width() as usize, mask.height() as usize);
     for i in (0..w * h).filter(|&i| mask.holes()[i]) {
         for j in neighbours(i, w, h).into_iter().flatten().filter(|&j| !mask.holes()[j]) {
-            let miss: [f32; 3] = std::array::from_fn(|c| target.as_raw()[3 * j + c] - fill.as_raw()[3 * j + c]);
+            let (wanted, shown) = (rgb(target, j), shown(i, j));
+            let miss: [f32; 3] = std::array::from_fn(|c| wanted[c] - shown[c]);
             let size = miss.iter().map(|m| m.abs()).sum::<f32>() / 3.0;
             field.pull(i, miss, 1.0 / (1.0 + (size / BELIEVED).powi(2)));
         }
@@ -50,6 +52,11 @@ pub(crate) fn corrected(target: &Rgb32FImage, mask: &Mask, fill: &Rgb32FImage, c
         }
     }
     out
+}
+
+/// The colour of pixel `i`, row by row.
+pub(crate) fn rgb(picture: &Rgb32FImage, i: usize) -> [f32; 3] {
+    std::array::from_fn(|c| picture.as_raw()[3 * i + c])
 }
 
 /// The four neighbours of a pixel that exist.

@@ -2,9 +2,11 @@
 //! other proposals right there.
 
 use super::RIM;
+use super::majority::{alone, smooth_cost};
 use super::prepare::{Canvas, Prepared};
 use crate::Plane;
-use crate::pyramid::{Picture, gaussian_blur};
+use crate::light::contrast;
+use crate::pyramid::{Picture, gaussian_blur, grey};
 use image::{Luma, Rgb32FImage};
 use rayon::prelude::*;
 
@@ -16,8 +18,8 @@ pub(super) struct Costs {
     pub doubts: Vec<f32>,
 }
 
-/// Doubt of an invented pixel: about that of the worst proposal. Where any proposal shows something, invention is not a choice: as one,
-/// at a cost of 2 or 3, it took the can's label and the dress of a person who moved, and left smears.
+/// Doubt of an invented pixel: about that of the worst proposal. Where any proposal shows something, invention is a choice only on smooth
+/// surfaces ([`smooth_cost`]): everywhere, at a cost of 2 or 3, it took the can's label and the dress of a person who moved, and left smears.
 pub(super) const INVENTED: f32 = 3.0;
 /// Cost of no confidence at all.
 const UNSURE: f32 = 0.15;
@@ -26,6 +28,8 @@ const OTHERS: f32 = 0.6;
 const OTHERS_APART: f32 = 0.10;
 /// A proposal moved from the same reference confirms less than one from another.
 const SAME_REFERENCE: f32 = 0.3;
+/// Weight of showing what most references do not.
+const ALONE: f32 = 0.6;
 /// Nothing is shown there.
 const NEVER: f32 = 20.0;
 
@@ -34,13 +38,15 @@ pub(super) fn costs(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FIma
     let (w, h) = canvas.target.dimensions();
     let side = w.max(h) as f32;
     let soft: Vec<Rgb32FImage> = prepared.par_iter().map(|p| gaussian_blur(&p.colour, 1.5)).collect();
+    let contrasts = contrasts(prepared, 0.004 * side);
     let planes: Vec<(Plane, Plane)> = (0..prepared.len())
         .into_par_iter()
         .map(|a| {
-            let own = own_cost(prepared, &soft, a);
+            let own = own_cost(prepared, &soft, &contrasts, a);
             (smoothed(&own, &prepared[a].confidence, 0.006 * side), own)
         })
         .collect();
+    let smooth = smooth_cost(prepared, side);
     let soft_target = gaussian_blur(&canvas.target, 0.7);
     let n = (w * h) as usize;
     let labels = prepared.len() + 1;
@@ -61,12 +67,10 @@ pub(super) fn costs(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FIma
         let last = i * labels + labels - 1;
         doubts[last] = INVENTED;
         let any = prepared.iter().any(|p| p.confidence.as_raw()[i] > 0.1);
-        unary[last] = if any {
-            NEVER
-        } else if rim {
-            2.0 * (apart(invented, &soft_target, i) / 0.1).min(3.0)
-        } else {
-            INVENTED
+        unary[last] = match (any, rim) {
+            (_, true) => 2.0 * (apart(invented, &soft_target, i) / 0.1).min(3.0),
+            (true, false) => smooth.get(i).copied().flatten().unwrap_or(NEVER),
+            (false, false) => INVENTED,
         };
     }
     Costs { unary, doubts }
@@ -77,8 +81,17 @@ fn apart(a: &Rgb32FImage, b: &Rgb32FImage, i: usize) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / 3.0
 }
 
-/// Doubt carried from the known part, missing confidence, and distance from what the others show.
-fn own_cost(prepared: &[Prepared], soft: &[Rgb32FImage], a: usize) -> Plane {
+/// Contrast of each proposal.
+fn contrasts(prepared: &[Prepared], sigma: f32) -> Vec<Plane> {
+    let contrast_of = |p: &Prepared| {
+        let everywhere = Plane::from_pixel(p.colour.width(), p.colour.height(), Luma([1.0]));
+        contrast(&grey(&p.colour), &everywhere, sigma)
+    };
+    prepared.par_iter().map(contrast_of).collect()
+}
+
+/// Doubt carried from the known part, missing confidence, distance from what the others show, and showing what most do not.
+fn own_cost(prepared: &[Prepared], soft: &[Rgb32FImage], contrasts: &[Plane], a: usize) -> Plane {
     let me = &prepared[a];
     let (w, h) = me.colour.dimensions();
     let mut out = Plane::new(w, h);
@@ -96,7 +109,10 @@ fn own_cost(prepared: &[Prepared], soft: &[Rgb32FImage], a: usize) -> Plane {
         // With nobody to ask, a middling disagreement is assumed.
         let others = (sum + 0.05 * 0.06) / (total + 0.05);
         let confidence = me.confidence.as_raw()[i].clamp(0.0, 1.0);
-        out.as_mut()[i] = me.doubt(i) + OTHERS * (others / OTHERS_APART).min(1.0) + UNSURE * (1.0 - confidence);
+        out.as_mut()[i] = me.doubt(i)
+            + OTHERS * (others / OTHERS_APART).min(1.0)
+            + ALONE * alone(prepared, contrasts, a, i)
+            + UNSURE * (1.0 - confidence);
     }
     out
 }

@@ -3,6 +3,7 @@
 mod costs;
 mod draw;
 mod islands;
+mod majority;
 mod prepare;
 mod trws;
 

@@ -118,6 +118,27 @@ impl Prepared {
     }
 }
 
+#[cfg(test)]
+impl Prepared {
+    /// A proposal that shows `colour` everywhere, lit as it is; its light doubts it by `doubt` and expects the target to be as rough as
+    /// `texture` says.
+    pub fn of(reference: usize, colour: Rgb32FImage, doubt: f32, texture: f32) -> Self {
+        let (w, h) = colour.dimensions();
+        let all = |v: f32| Plane::from_pixel(w, h, Luma([v]));
+        let light = Light {
+            tone: crate::light::Tone { gain: [1.0; 3], offset: [0.0; 3] },
+            correction: Rgb32FImage::new(1, 1),
+            doubt: all(doubt),
+            texture: all(texture),
+            rim_doubt: 0.0,
+            agreeing: 1.0,
+        };
+        let flow = Flow::zero(w, h);
+        let kind = ProposalKind::MultiView;
+        Self { index: 0, reference, kind, flow, light, colour, confidence: all(1.0), rim: all(0.0) }
+    }
+}
+
 /// Colour differences at the rim that count fully.
 const RIM_APART: f32 = 0.25;
 

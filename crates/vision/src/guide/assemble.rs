@@ -69,7 +69,7 @@ fn healed(
 ) -> Rgb32FImage {
     let (w, h) = (mask.width() as usize, mask.height() as usize);
     let mut field = Field::new(w, h, mask.holes().to_vec(), crate::blend::DRAWN);
-    crate::blend::add_rim(&mut field, target, mask, fill);
+    crate::blend::add_rim(&mut field, target, mask, |i, j| of(labels[i], j));
     add_seams(&mut field, labels, mask, |i, j| {
         // Both pictures' gradients, each half; what the pasted gradient has beyond that is the jump to take out.
         let (a, b) = (labels[i], labels[j]);
@@ -83,4 +83,23 @@ fn healed(
 /// 3.3 below the first and 16 above the second; docs/notes/fusion.md has the table.
 fn trust_of(doubt: f32) -> f32 {
     1.0 / (1.0 + (doubt / 0.745).powf(3.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    /// Labels beside the hole are chosen for what agrees there, so they are often others than those in it.
+    #[test]
+    fn the_rim_is_healed_to_what_the_holes_own_picture_misses_beside_it() {
+        let all = |grey: f32| Rgb32FImage::from_pixel(60, 60, Rgb([grey; 3]));
+        let mask = Mask::from_fn(60, 60, |x, _| x >= 30);
+        let prepared = [Prepared::of(0, all(0.56), 0.1, 0.0), Prepared::of(1, all(0.5), 0.1, 0.0)];
+        let labels: Vec<u8> = mask.holes().iter().map(|hole| u8::from(!hole)).collect();
+        let pasted = Pasted { proposals: &[], prepared: &prepared, labels: &labels, invented: &all(0.0) };
+        let guide = assembled(&all(0.5), &mask, &pasted, &Plane::from_pixel(60, 60, Luma([0.1])));
+        let step = guide.colour.get_pixel(30, 30)[0] - 0.5;
+        assert!(step.abs() < 0.005, "a step of {step} at the rim");
+    }
 }

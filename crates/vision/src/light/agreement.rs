@@ -19,10 +19,7 @@ const LOOSE: f32 = 0.35;
 
 /// Windows are Gaussians of 2 px. `known` is 1 where both pictures count.
 pub(super) fn measure(a: &Plane, b: &Plane, known: &Plane, side: f32) -> Agreement {
-    let window = |p: &Plane| blurred_within(p, known, 2.0);
-    let (ma, mb) = (window(a), window(b));
-    let (va, vb, ab) =
-        (window(&product(a, &ma, a, &ma)), window(&product(b, &mb, b, &mb)), window(&product(a, &ma, b, &mb)));
+    let [va, vb, ab] = moments(a, b, known);
     let map = |f: &dyn Fn(usize) -> f32| {
         Plane::from_raw(a.width(), a.height(), (0..a.len()).map(f).collect()).expect("one value a pixel")
     };
@@ -36,6 +33,33 @@ pub(super) fn measure(a: &Plane, b: &Plane, known: &Plane, side: f32) -> Agreeme
     let (near, total) = (gaussian_blur(&weighted, 0.012 * side), gaussian_blur(&weight, 0.012 * side));
     let agrees = map(&|i| t[i] * g[i] + (1.0 - t[i]) * near.as_raw()[i] / (total.as_raw()[i] + 0.02));
     Agreement { distance, texture, agrees }
+}
+
+/// How surely both pictures show the same structure, 0 to 1: 0 where either is smooth. `known` is 1 where both pictures count.
+pub(crate) fn shared_structure(a: &Plane, b: &Plane, known: &Plane) -> Plane {
+    let [va, vb, ab] = moments(a, b, known);
+    let (va, vb, ab) = (va.as_raw(), vb.as_raw(), ab.as_raw());
+    let at = |i: usize| {
+        let distance = (1.0 - ab[i] / (va[i] * vb[i] + 1e-8).sqrt()).max(0.0);
+        let texture = (va[i].min(vb[i]).max(0.0).sqrt() / 0.02).min(1.0);
+        known.as_raw()[i] * texture * (-(distance / LOOSE).powi(2)).exp()
+    };
+    Plane::from_raw(a.width(), a.height(), (0..a.len()).map(at).collect()).expect("one value a pixel")
+}
+
+/// Standard deviation in Gaussian windows of `sigma` pixels over the pixels that `known` lets in.
+pub(crate) fn contrast(picture: &Plane, known: &Plane, sigma: f32) -> Plane {
+    let mean = blurred_within(picture, known, sigma);
+    let mut variance = blurred_within(&product(picture, &mean, picture, &mean), known, sigma);
+    variance.iter_mut().for_each(|v| *v = v.max(0.0).sqrt());
+    variance
+}
+
+/// The variances of two pictures and their covariance.
+fn moments(a: &Plane, b: &Plane, known: &Plane) -> [Plane; 3] {
+    let window = |p: &Plane| blurred_within(p, known, 2.0);
+    let (ma, mb) = (window(a), window(b));
+    [window(&product(a, &ma, a, &ma)), window(&product(b, &mb, b, &mb)), window(&product(a, &ma, b, &mb))]
 }
 
 fn product(a: &Plane, ma: &Plane, b: &Plane, mb: &Plane) -> Plane {

@@ -10,7 +10,7 @@ mod kernel;
 mod samples;
 mod tone;
 
-pub(crate) use agreement::blurred_within;
+pub(crate) use agreement::{blurred_within, contrast, shared_structure};
 pub use tone::Tone;
 
 use crate::pyramid::{grey, resize_bilinear};
@@ -43,6 +43,8 @@ pub struct Light {
     pub correction: Rgb32FImage,
     /// Expected disagreement 0 to 1, measured on known pixels, carried into the hole; at the proposal's size.
     pub doubt: Plane,
+    /// Expected contrast of the target's own surface there, 0 (smooth) to 1, carried in the same way.
+    pub texture: Plane,
     /// Mean disagreement of the known pixels around the hole, 0 to 1.
     pub rim_doubt: f32,
     /// Share of the known pixels looked at that are textured and show the same structure.
@@ -96,8 +98,11 @@ pub fn estimate(
     let cells = Cells::around(&toned, mask, distance, side);
     let correction = cells.correction(&samples, side);
     let lit = corrected(&tone.apply(colour), &correction);
-    let (doubt, rim_doubt) = doubt(&lit, &toned, target, &known, distance, &mut samples, &cells, side);
-    Some(Light { tone, correction, doubt, rim_doubt, agreeing })
+    let after = measure(&grey(&lit), &grey(target), &known, side);
+    let rough = contrast(&grey(target), &outside, 2.0);
+    let rim_doubt = observe(&mut samples, &after, &rough, &toned, distance, side);
+    let [doubt, texture] = carried(&mut samples, &cells, side).map(|p| resize_bilinear(&p, lit.width(), lit.height()));
+    Some(Light { tone, correction, doubt, texture, rim_doubt, agreeing })
 }
 
 fn corrected(toned: &Rgb32FImage, correction: &Rgb32FImage) -> Rgb32FImage {
@@ -167,40 +172,50 @@ impl Cells {
     }
 }
 
-/// Disagreement after all corrections, on the known part and carried into the hole.
-#[allow(clippy::too_many_arguments)]
-fn doubt(
-    lit: &Rgb32FImage,
-    toned: &Rgb32FImage,
-    target: &Rgb32FImage,
-    known: &Plane,
-    distance: &Plane,
+/// Contrast of the target at which a surface is not smooth at all.
+const ROUGH: f32 = 0.03;
+
+/// Notes on each sample how much it disagrees `after` all corrections and how `rough` the target is there, as the first two values of
+/// what it misses. Gives the mean disagreement around the hole.
+fn observe(
     samples: &mut [Sample],
-    cells: &Cells,
+    after: &Agreement,
+    rough: &Plane,
+    toned: &Rgb32FImage,
+    distance: &Plane,
     side: f32,
-) -> (Plane, f32) {
-    let after = measure(&grey(lit), &grey(target), known, side);
+) -> f32 {
     for s in samples.iter_mut() {
         let off = s.miss.iter().map(|m| m.abs()).sum::<f32>() / 3.0;
         let flat = (off / 0.15).min(1.0);
         let texture = after.texture.get_pixel(s.x, s.y)[0];
         let bad = texture * after.distance.get_pixel(s.x, s.y)[0] + (1.0 - texture) * flat;
-        s.miss = [bad; 3];
+        s.miss = [bad, (rough.get_pixel(s.x, s.y)[0] / ROUGH).min(1.0), 0.0];
         s.agrees = 1.0;
         s.flat = 0.0;
         s.colour = toned.get_pixel(s.x, s.y).0;
     }
-    let mean = samples.iter().map(|s| s.miss[0]).sum::<f32>() / samples.len() as f32;
-    let rim: Vec<f32> =
-        samples.iter().filter(|s| distance.get_pixel(s.x, s.y)[0] < 0.05 * side).map(|s| s.miss[0]).collect();
-    let rim_doubt = if rim.is_empty() { mean } else { rim.iter().sum::<f32>() / rim.len() as f32 };
-    samples.iter_mut().for_each(|s| s.miss.iter_mut().for_each(|m| *m -= mean));
-    let carried = Regression::new(samples, side, &DOUBT).at(&cells.places, &cells.colours);
-    let mut coarse = Plane::from_pixel(cells.width, cells.height, Luma([mean]));
-    for (&(x, y), v) in cells.at.iter().zip(carried) {
-        coarse.put_pixel(x, y, Luma([(v[0] + mean).clamp(0.0, 1.0)]));
-    }
-    (resize_bilinear(&coarse, lit.width(), lit.height()), rim_doubt)
+    let near = samples.iter().filter(|s| distance.get_pixel(s.x, s.y)[0] < 0.05 * side);
+    let rim: Vec<f32> = near.map(|s| s.miss[0]).collect();
+    if rim.is_empty() { mean_miss(samples, 0) } else { rim.iter().sum::<f32>() / rim.len() as f32 }
+}
+
+fn mean_miss(samples: &[Sample], c: usize) -> f32 {
+    samples.iter().map(|s| s.miss[c]).sum::<f32>() / samples.len() as f32
+}
+
+/// The first two values that the samples miss, carried to the cells; their mean elsewhere.
+fn carried(samples: &mut [Sample], cells: &Cells, side: f32) -> [Plane; 2] {
+    let mean = [mean_miss(samples, 0), mean_miss(samples, 1)];
+    samples.iter_mut().for_each(|s| (0..2).for_each(|c| s.miss[c] -= mean[c]));
+    let values = Regression::new(samples, side, &DOUBT).at(&cells.places, &cells.colours);
+    std::array::from_fn(|c| {
+        let mut plane = Plane::from_pixel(cells.width, cells.height, Luma([mean[c]]));
+        for (&(x, y), v) in cells.at.iter().zip(&values) {
+            plane.put_pixel(x, y, Luma([(v[c] + mean[c]).clamp(0.0, 1.0)]));
+        }
+        plane
+    })
 }
 
 #[cfg(test)]
