@@ -92,10 +92,24 @@ impl DataFolder {
         TempDir::new_in(self.root.join(PASSING))
     }
 
-    /// Moves a finished folder to its place, all at once.
-    pub fn keep(&self, made: TempDir, place: &Path) -> io::Result<()> {
+    /// Moves a finished folder of files to its place, all at once. Files and name then last through a power cut, so that no row that
+    /// comes next names what is not there.
+    pub fn keep(made: TempDir, place: &Path) -> io::Result<()> {
+        for file in fs::read_dir(made.path())? {
+            sync_file(&file?.path())?;
+        }
+        sync_folder(made.path());
         fs::rename(made.path(), place)?;
         let _ = made.keep(); // its name is another now: nothing to remove
+        place.parent().into_iter().for_each(sync_folder);
+        Ok(())
+    }
+
+    /// Puts a file in the place of another, all at once; it lasts through a power cut.
+    pub fn put(file: &Path, place: &Path) -> io::Result<()> {
+        sync_file(file)?;
+        fs::rename(file, place)?;
+        place.parent().into_iter().for_each(sync_folder);
         Ok(())
     }
 
@@ -141,6 +155,18 @@ fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(folder)
+}
+
+/// Waits until a file's content is on the disk. Some systems ask for a file that is open for writing.
+fn sync_file(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.sync_all()
+}
+
+/// Makes the names in a folder last, where folders can be opened (not on Windows).
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
 }
 
 #[cfg(test)]

@@ -100,8 +100,8 @@ impl Storage {
     /// The disk, or 503.
     pub async fn keep(&self, made: TempDir, place: &Place) -> Answer<Option<String>> {
         let Some(bucket) = &self.bucket else {
-            self.folder.keep(made, &self.path(place))?;
-            return Ok(None);
+            let place = self.path(place);
+            return on_disk(move || DataFolder::keep(made, &place)).await.map(|()| None);
         };
         let mut listing = Listing::new();
         for (name, _) in files_in(made.path()) {
@@ -117,7 +117,8 @@ impl Storage {
     /// The disk, or 503.
     pub async fn put(&self, scene: &Id, name: &str, file: &Path) -> Answer<()> {
         let Some(bucket) = &self.bucket else {
-            return Ok(std::fs::rename(file, self.folder.scene(scene).join(name))?);
+            let (file, place) = (file.to_owned(), self.folder.scene(scene).join(name));
+            return on_disk(move || DataFolder::put(&file, &place)).await;
         };
         let object = sent(bucket, &Place::Scene(scene.clone()), file).await?;
         self.replace(scene, name, Some(object)).await
@@ -251,6 +252,11 @@ impl Storage {
             Problem::unavailable("the server's storage cannot be used at the moment; try again later")
         })
     }
+}
+
+/// Work that waits for the disk.
+async fn on_disk(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Answer<()> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(Problem::ours)??)
 }
 
 /// Stores a file as a new object.
