@@ -23,6 +23,7 @@ pub mod mask;
 pub mod matching;
 pub mod metadata;
 pub mod metrics;
+mod patches;
 pub mod photo;
 pub mod propose;
 pub mod pyramid;

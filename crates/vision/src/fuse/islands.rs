@@ -2,6 +2,8 @@
 
 use super::costs::INVENTED;
 use super::{Canvas, Labels};
+use crate::blend::neighbours;
+use crate::patches::patches;
 use image::Rgb32FImage;
 
 /// Largest patch that is dropped, as a share of the picture.
@@ -40,34 +42,17 @@ struct Chosen<'a> {
 impl Chosen<'_> {
     /// The hole's connected patches of one proposal each.
     fn patches(&self) -> Vec<Vec<usize>> {
-        let mut seen: Vec<bool> = (0..self.labels.len()).map(|i| !self.is_proposed(i)).collect();
-        let mut patches = Vec::new();
-        for first in 0..seen.len() {
-            if std::mem::replace(&mut seen[first], true) {
-                continue;
-            }
-            let mut patch = vec![first];
-            let mut next = 0;
-            while next < patch.len() {
-                let i = patch[next];
-                next += 1;
-                for j in self.neighbours(i) {
-                    if self.labels[j] == self.labels[i] && !std::mem::replace(&mut seen[j], true) {
-                        patch.push(j);
-                    }
-                }
-            }
-            patches.push(patch);
-        }
-        patches
+        let size = (self.canvas.mask.width() as usize, self.canvas.mask.height() as usize);
+        patches(size, |i| self.is_proposed(i), |i, j| self.labels[j] == self.labels[i])
     }
 
     /// Whether colours step at the border, most of which lies against something that is shown.
     fn stands_out(&self, patch: &[usize]) -> bool {
+        let (w, h) = (self.canvas.mask.width() as usize, self.canvas.mask.height() as usize);
         let (mut border, mut shown, mut steps) = (0.0, 0.0, 0.0);
         for &i in patch {
             let outside = |&j: &usize| !self.canvas.mask.holes()[j] || self.labels[j] != self.labels[i];
-            for j in self.neighbours(i).filter(outside) {
+            for j in neighbours(i, w, h).into_iter().flatten().filter(outside) {
                 border += 1.0;
                 if let (Some(a), Some(b)) = (self.colour(i), self.colour(j)) {
                     shown += 1.0;
@@ -88,14 +73,6 @@ impl Chosen<'_> {
             true => self.colours.get(self.labels[i] as usize)?,
         };
         Some(&picture.as_raw()[3 * i..3 * i + 3])
-    }
-
-    /// The pixels beside, above and below.
-    fn neighbours(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
-        let (w, h) = (self.canvas.mask.width() as usize, self.canvas.mask.height() as usize);
-        let (x, y) = (i % w, i / w);
-        let all = [(x > 0, -1), (x + 1 < w, 1), (y > 0, -(w as isize)), (y + 1 < h, w as isize)];
-        all.into_iter().filter(|(there, _)| *there).map(move |(_, step)| i.wrapping_add_signed(step))
     }
 }
 

@@ -62,6 +62,7 @@ impl Prepared {
             &canvas.mask,
             &canvas.distance,
             &canvas.depth,
+            proposal.kind,
         );
         let (colour, confidence) = moved(&proposal.colour, &proposal.confidence, &flow);
         let light = estimate(&colour, &confidence, &canvas.target, &canvas.mask, &canvas.distance)?;

@@ -5,6 +5,7 @@ use super::occluder::Occluder;
 use super::planes::planes;
 use super::range::{depth_range, fitted, moving_points, seen_points};
 use super::sgm::{Chosen, MAX_DEPTHS, Smoothness, choose};
+use super::specks::without_specks;
 use super::sweep::{CostVolume, Sweeper};
 use super::views::Views;
 use crate::Plane;
@@ -80,7 +81,8 @@ pub fn coarse_depth(views: &Views, options: DepthOptions, occluders: &[Option<Oc
 #[tracing::instrument(level = "info", skip_all)]
 pub fn refined_depth(views: &Views, coarse: &DepthMap, side: u32, occluders: &[Option<Occluder>]) -> DepthMap {
     let size = fitted(views.size(), side);
-    let smooth = edge_preserving(&median_filter(&coarse.inverse), 3.0 * coarse.step);
+    let clean = without_specks(&coarse.inverse, coarse.step);
+    let smooth = edge_preserving(&median_filter(&clean), 3.0 * coarse.step);
     let large = nearest_resize(&smooth, size);
     let base = edge_preserving(&large, 2.0 * coarse.step);
     let step = 0.75 * (coarse.range.1 - coarse.range.0) / coarse.motion_px.max(32.0);

@@ -18,6 +18,7 @@ mod realign;
 mod reconstruct;
 mod resection;
 mod sgm;
+mod specks;
 mod sweep;
 #[cfg(test)]
 mod test_scene;

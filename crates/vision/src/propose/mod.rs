@@ -1,5 +1,6 @@
 //! What single references (or parts of the scene) propose for the target's pixels, before fusion decides among them.
 
+mod common;
 mod refine;
 mod single;
 mod wild;

@@ -1,5 +1,7 @@
 //! Moves a proposal so that it meets the target's known pixels around the hole, and carries the motion into the hole.
 
+use super::ProposalKind;
+use super::common::common_motion;
 use crate::flow::{Flow, FlowOptions, checked_flow};
 use crate::light::blurred_within;
 use crate::pyramid::{gaussian_blur, push_pull};
@@ -12,7 +14,8 @@ const LONGEST: f32 = 0.03;
 const DEPTH: f32 = 0.15;
 
 /// Where a proposal (grey, in the target's tone) has to be sampled so that it meets the known part of the target.
-/// `distance` and `depth` are those to the hole and into it.
+/// `distance` and `depth` are those to the hole and into it. What cameras see is in place but for what the target's camera errs, so it
+/// takes the motion that most of the known part has in common; maps of planes end at the rim and take the motion beside them.
 pub fn refinement(
     proposal: &Plane,
     confidence: &Plane,
@@ -20,6 +23,7 @@ pub fn refinement(
     mask: &Mask,
     distance: &Plane,
     depth: &Plane,
+    kind: ProposalKind,
 ) -> Flow {
     let (w, h) = proposal.dimensions();
     let side = w.max(h) as f32;
@@ -35,6 +39,9 @@ pub fn refinement(
         let near = (-at(distance) / (0.08 * side)).exp();
         Luma([if sure { (at(&texture) / 0.03).min(1.0) * near } else { 0.0 }])
     });
+    if kind == ProposalKind::MultiView {
+        return common_motion(&there, &weight, side);
+    }
     Flow { x: carried(&there.x, &weight, depth, side), y: carried(&there.y, &weight, depth, side) }
 }
 
