@@ -67,11 +67,11 @@ mod tests {
 
     #[test]
     fn a_speck_amid_a_surface_goes_and_slopes_edges_and_larger_things_stay() {
-        let surface = |x: u32, y: u32| if y < 40 { 1.0 } else { 1.0 + 0.02 * (y - 40) as f32 };
+        let surface = |y: u32| if y < 40 { 1.0 } else { 1.0 + 0.02 * (y - 40) as f32 };
         let thing = |x: u32, y: u32| (60..72).contains(&x) && (10..30).contains(&y);
         let speck = |x: u32, y: u32| (20..24).contains(&x) && (15..20).contains(&y);
         let with = |seen: &dyn Fn(u32, u32) -> bool| {
-            Plane::from_fn(100, 80, |x, y| Luma([if seen(x, y) { 3.0 } else { surface(x, y) }]))
+            Plane::from_fn(100, 80, |x, y| Luma([if seen(x, y) { 3.0 } else { surface(y) }]))
         };
         let clean = with(&thing);
         assert_eq!(without_specks(&with(&|x, y| thing(x, y) || speck(x, y)), 0.01), clean);
