@@ -8,39 +8,19 @@ use crate::patches::patches;
 const JOINED: f32 = 2.5;
 /// Largest patch that is a speck, as a share of the picture.
 const SMALL: f32 = 0.003;
-/// Share of its border that must lie against larger patches, and the mean step to them, in steps of depth.
-const ENCLOSED: f32 = 0.7;
-const APART: f32 = 6.0;
 
-/// Inverse depths whose specks have taken the depth of what lies around them; `step` is that between two hypotheses.
+/// Inverse depths whose specks have taken the depth of what lies nearest to them; `step` is that between two hypotheses.
 pub fn without_specks(inverse: &Plane, step: f32) -> Plane {
     let size = (inverse.width() as usize, inverse.height() as usize);
     let depth = inverse.as_raw();
-    let apart = |i: usize, j: usize| (depth[i] - depth[j]).abs();
-    let found = patches(size, |_| true, |i, j| apart(i, j) <= JOINED * step);
-    let mut number = vec![0; depth.len()];
-    found.iter().enumerate().for_each(|(k, patch)| patch.iter().for_each(|&i| number[i] = k));
+    let found = patches(size, |_| true, |i, j| (depth[i] - depth[j]).abs() <= JOINED * step);
     let largest = (SMALL * depth.len() as f32) as usize;
-    let is_speck = |(k, patch): (usize, &Vec<usize>)| {
-        let (mut border, mut large, mut steps) = (0.0, 0.0, 0.0);
-        for &i in patch {
-            for j in neighbours(i, size.0, size.1).into_iter().flatten().filter(|&j| number[j] != k) {
-                border += 1.0;
-                if found[number[j]].len() > largest {
-                    large += 1.0;
-                    steps += apart(i, j);
-                }
-            }
-        }
-        patch.len() <= largest && large > ENCLOSED * border && steps > APART * step * large
-    };
     let mut is_open = vec![false; depth.len()];
-    let specks = found.iter().enumerate().filter(|&patch| is_speck(patch));
-    specks.flat_map(|(_, patch)| patch).for_each(|&i| is_open[i] = true);
+    found.iter().filter(|patch| patch.len() <= largest).flatten().for_each(|&i| is_open[i] = true);
     closed(inverse, is_open)
 }
 
-/// The open pixels take the values of the nearest ones that are not.
+/// The open pixels take the values of the nearest ones that are not, where there are any.
 fn closed(values: &Plane, mut is_open: Vec<bool>) -> Plane {
     let (w, h) = (values.width() as usize, values.height() as usize);
     let mut out = values.clone();
