@@ -51,15 +51,18 @@ pub struct SceneArguments {
 }
 
 impl SceneArguments {
-    /// Reads and checks the photos, lays the target onto the canvas that was asked for, and warns of what their files
-    /// say that cannot be so.
+    /// Reads and checks the photos, lays the target onto the canvas that was asked for, warns of what their files
+    /// say that cannot be so, and says where colours are left out.
     ///
     /// # Errors
     /// [`Failure::BadInput`] that names the file and what to do.
     pub fn open(&self, talk: Talk) -> Result<Scene, Failure> {
         let scene = self.read()?;
         for doubt in std::iter::once(&scene.target).chain(&scene.references).flat_map(|photo| &photo.doubts) {
-            warn(doubt, talk);
+            remark(&format!("warning: {doubt}"), talk);
+        }
+        if scene.is_black_and_white() {
+            remark("note: the target is black and white; the references are used without their colours", talk);
         }
         Ok(scene)
     }
@@ -79,12 +82,11 @@ impl SceneArguments {
     }
 }
 
-fn warn(text: &str, talk: Talk) {
-    let text = format!("warning: {text}");
+fn remark(text: &str, talk: Talk) {
     match talk {
-        Talk { json: true, .. } => say(&serde_json::to_string(&Event::Note { text }).unwrap_or_default()),
+        Talk { json: true, .. } => say(&serde_json::to_string(&Event::Note { text: text.into() }).unwrap_or_default()),
         Talk { quiet: true, .. } => {}
-        _ => complain(&text),
+        _ => complain(text),
     }
 }
 

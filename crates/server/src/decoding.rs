@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep};
 /// Pictures that are decoded at a time: each may take its megapixels times 12 bytes.
 pub const PLACES: usize = 2;
 
-/// How many times as long as its work a place rests beside a job: uploads without end then take a tenth of each.
-const REST: u32 = 9;
+/// How many times as long as its work a place rests beside a job: uploads without end then take a twentieth of each.
+const REST: u32 = 19;
 
-/// The longest rest. Work that takes longer than a ninth of it is bounded by giving way, and those who wait for a place are not
+/// The longest rest. Work that takes longer than a nineteenth of it is bounded by giving way, and those who wait for a place are not
 /// to wait for nothing.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
@@ -62,8 +62,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_rests_nine_times_as_long_as_it_worked_beside_a_job_alone() {
-        let (root, work) = (tempfile::tempdir().unwrap(), Duration::from_millis(3));
+    async fn a_place_rests_nineteen_times_as_long_as_it_worked_beside_a_job_alone() {
+        let (root, work) = (tempfile::tempdir().unwrap(), Duration::from_millis(2));
         let server = server(root.path()).await;
         assert_eq!(free_after(&server, work).await, PLACES);
         locked(&server.stops).insert(Id::random(), Arc::new(Notify::new()));
@@ -82,7 +82,7 @@ mod tests {
         locked(&server.stops).insert(Id::random(), Arc::new(Notify::new()));
         assert_eq!(free_after(&server, 2 * LONGEST_REST).await, PLACES - 1);
         let resting = server.decoding.clone().acquire_many_owned(PLACES as u32);
-        let waited = tokio::time::timeout(15 * LONGEST_REST, resting).await; // 9 times the work are 18 times the longest rest
+        let waited = tokio::time::timeout(15 * LONGEST_REST, resting).await; // 19 times the work are 38 times the longest rest
         assert!(waited.is_ok(), "it rests on");
     }
 }

@@ -1,8 +1,9 @@
 //! Colour profiles. Everything is worked out in the target's own colours, so that those outside sRGB survive; references
-//! with another profile are converted to it first. A photo without profile is sRGB.
+//! with another profile are converted to it first. A photo without profile is sRGB. To complete a black and white photo, references
+//! lose their colour.
 
-use crate::Photo;
-use image::{ImageBuffer, Rgb};
+use crate::{Mask, Photo};
+use image::{GenericImageView, ImageBuffer, Rgb};
 use moxcms::{ColorProfile, DataColorSpace, Layout, RenderingIntent, TransformExecutor, TransformOptions};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -45,6 +46,33 @@ pub fn in_colours_of(reference: Photo, target: &Photo) -> Photo {
         }
         _ => reference,
     }
+}
+
+/// Channels of a grey pixel differ by this much at most, of 255, and this share of the pixels may differ by more: a stamp's date, say.
+const GREY: u8 = 2;
+const COLOURED: f32 = 0.001;
+/// Grey values that all lie within this are a plain surface, which says nothing about the photo's colours.
+const PLAIN: u8 = 24;
+
+/// Whether what is known of a photo is black and white, whatever its file has room for. A plain grey surface does not count.
+pub fn is_black_and_white(photo: &Photo, hole: Option<&Mask>) -> bool {
+    let known = |x: u32, y: u32| hole.is_none_or(|hole| !hole.is_hole(x, y));
+    let most = (COLOURED * photo.width() as f32 * photo.height() as f32) as usize;
+    let (mut coloured, mut least, mut greatest) = (0, u8::MAX, 0);
+    for (_, _, pixel) in photo.pixels.pixels().filter(|&(x, y, pixel)| known(x, y) && pixel[3] > 0) {
+        let [r, g, b, _] = pixel.0;
+        coloured += usize::from(r.max(g).max(b) - r.min(g).min(b) > GREY);
+        if coloured > most {
+            return false;
+        }
+        (least, greatest) = (least.min(g), greatest.max(g));
+    }
+    greatest.saturating_sub(least) > PLAIN
+}
+
+/// The photo without its colours, as bright as it was.
+pub fn without_colour(photo: Photo) -> Photo {
+    Photo { pixels: photo.pixels.grayscale(), ..photo }
 }
 
 /// The photo's RGB profile; sRGB when it has none (or only grey values).
@@ -106,6 +134,42 @@ mod tests {
         assert!(near(&edge, [1.0, 0.0, 0.0]) && edge.icc.is_none());
         let grey = in_colours_of(photo([120, 120, 120], p3()), &photo([0; 3], None));
         assert!(near(&grey, [120.0 / 255.0; 3]));
+    }
+
+    /// Columns from dark to bright, times a colour.
+    fn ramp(colour: [u8; 3]) -> Photo {
+        let shade = |c: u8, x: u32| (u32::from(c) * (x + 1) / 64) as u8;
+        Photo::from_pixels(RgbImage::from_fn(64, 32, |x, _| Rgb(colour.map(|c| shade(c, x)))))
+    }
+
+    #[test]
+    fn what_is_known_of_a_black_and_white_photo_is_grey() {
+        assert!(is_black_and_white(&ramp([250; 3]), None));
+        assert!(!is_black_and_white(&ramp([250, 244, 238]), None), "nearly grey is a colour");
+        assert!(!is_black_and_white(&photo([120; 3], None), None), "a plain surface says nothing");
+        let marked = |colour| {
+            let mut pixels = ramp([250; 3]).pixels.to_rgb8();
+            (0..20).for_each(|i| pixels.put_pixel(i, 3, Rgb(colour)));
+            Photo::from_pixels(pixels)
+        };
+        let hole = Mask::from_fn(64, 32, |_, y| y == 3);
+        assert!(!is_black_and_white(&marked([255, 0, 0]), None));
+        assert!(is_black_and_white(&marked([255, 0, 0]), Some(&hole)), "what lies in the hole does not count");
+    }
+
+    #[test]
+    fn references_of_a_black_and_white_target_lose_their_colour() {
+        let hole = || Mask::from_fn(64, 32, |x, _| x < 9);
+        let scene = |target| Scene::new("ramp", target, hole(), vec![ramp([40, 200, 90])]).unwrap();
+        let grey = scene(ramp([250; 3]));
+        assert!(grey.is_black_and_white());
+        let reference = grey.references[0].to_rgb32f();
+        assert!(reference.pixels().all(|p| p[0] == p[1] && p[1] == p[2]));
+        let luma = (0.2126 * 40.0 + 0.7152 * 200.0 + 0.0722 * 90.0) / 255.0;
+        assert!((reference.get_pixel(63, 0)[0] - luma).abs() < 0.01);
+        let coloured = scene(ramp([250, 240, 200]));
+        assert!(!coloured.is_black_and_white());
+        assert_eq!(coloured.references[0].pixels, ramp([40, 200, 90]).pixels);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod folder;
 mod tests;
 
 use crate::canvas::{CanvasError, CanvasRequest};
-use crate::colour::in_colours_of;
+use crate::colour::{in_colours_of, is_black_and_white, without_colour};
 use crate::mask::MaskError;
 use crate::photo::PhotoError;
 use crate::{Mask, Photo};
@@ -26,7 +26,7 @@ pub struct Scene {
     pub target: Photo,
     /// The hole, at the target's size.
     pub mask: Mask,
-    /// Other photos of the place, in any size, in the target's colours.
+    /// Other photos of the place, in any size, in the target's colours: without any where the target is black and white.
     pub references: Vec<Photo>,
     /// What really was in the hole, where it is known (evaluation scenes).
     pub truth: Option<Photo>,
@@ -181,7 +181,7 @@ impl Scene {
         references: Vec<Photo>,
         canvas: Option<&CanvasRequest>,
     ) -> Result<Self, SceneError> {
-        let references = in_colours_of_all(references, &target);
+        let references = in_colours_of_all(references, &target, mask.as_ref());
         let Some(canvas) = canvas else {
             let mask = mask.map_or_else(|| Mask::from_alpha(&target), Ok)?;
             return Ok(Self { name, target, mask, references, truth: None, frame: None });
@@ -202,13 +202,20 @@ impl Scene {
             let (mask, target) = ("the mask".into(), target.name());
             return Err(MaskError::Size { mask, mask_size, target, target_size }.into());
         }
-        let references = in_colours_of_all(references, &target);
+        let references = in_colours_of_all(references, &target, Some(&mask));
         Ok(Self { name: name.into(), target, mask, references, truth: None, frame: None })
+    }
+
+    /// Whether what is known of the target is black and white, so that the hole has to be.
+    pub fn is_black_and_white(&self) -> bool {
+        is_black_and_white(&self.target, Some(&self.mask))
     }
 }
 
-fn in_colours_of_all(references: Vec<Photo>, target: &Photo) -> Vec<Photo> {
-    references.into_iter().map(|reference| in_colours_of(reference, target)).collect()
+/// `hole` is what a mask tells; what is transparent is missing anyway.
+fn in_colours_of_all(references: Vec<Photo>, target: &Photo, hole: Option<&Mask>) -> Vec<Photo> {
+    let references = references.into_iter().map(|reference| in_colours_of(reference, target));
+    if is_black_and_white(target, hole) { references.map(without_colour).collect() } else { references.collect() }
 }
 
 impl MaskSource {

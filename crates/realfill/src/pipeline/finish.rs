@@ -22,13 +22,17 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
 }
 
 /// Fills the photo's hole with a completed picture of the guide's size, its detail fetched from the photos; nothing else
-/// changes. `mask` is the hole at the guide's size.
+/// changes. `mask` is the hole at the guide's size. A black and white photo stays black and white.
 #[tracing::instrument(level = "info", skip_all)]
 pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
     let detail = Detail::new(completed, mask, &guide.origins, &scene.target, &scene.references);
+    let is_grey = scene.is_black_and_white();
     composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {
         let mut filled = detail.render(rect);
         for (x, y, pixel) in filled.enumerate_pixels_mut() {
+            if is_grey {
+                pixel.0 = [pixel.0.iter().sum::<f32>() / 3.0; 3];
+            }
             // What the detail is fitted to here is known, so there is no step in light for the feather to mend.
             if !scene.mask.is_hole(rect.x + x, rect.y + y) && detail.covers(rect.x + x, rect.y + y) {
                 *pixel = *known.get_pixel(x, y);

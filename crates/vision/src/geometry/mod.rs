@@ -34,12 +34,12 @@ pub use tracks::PairMatches;
 pub use visibility::Visibility;
 
 use crate::Mask;
-use crate::propose::{Proposal, ProposalKind};
+use crate::propose::{Proposal, ProposalKind, is_mostly_streaks};
 use depth::{DepthOptions, coarse_depth, refined_depth};
 use image::Rgb32FImage;
 use occluder::Occluder;
 use rayon::prelude::*;
-use realign::realigned;
+use realign::{LOOSE, realigned};
 use views::Views;
 
 /// Working sizes and depth counts: the target's first sweep, the references' own sweep, and the target's second.
@@ -58,7 +58,8 @@ pub struct MultiView {
     pub reconstruction: Reconstruction,
     /// The target's depth at its full size.
     pub depth: DepthMap,
-    /// One proposal a placed reference.
+    /// One proposal a placed reference; where three or more are placed and the cameras were corrected, a second one as the
+    /// cameras were before: which are right differs from place to place.
     pub proposals: Vec<Proposal>,
     /// What the references' own surfaces hide.
     pub visibility: Visibility,
@@ -97,27 +98,26 @@ pub fn multi_view(
     let (mut views, photo_of) = Views::new(&photos, mask, &reconstruction);
     let mut own = surfaces(&views);
     let placed: Vec<&Rgb32FImage> = photo_of.iter().map(|&photo| photos[photo]).collect();
-    if let Some(corrected) = realigned(&views, &placed, &own) {
-        reconstruction.take(corrected, &photo_of);
-        views = Views::new(&photos, mask, &reconstruction).0;
-        own = surfaces(&views);
-    }
-    let coarse = coarse_depth(&views, TARGET, &own)?;
-    let depth = refined_depth(&views, &coarse, FINE_SIDE, &own).resized(target.dimensions());
     let sure = (target_points as f32 / SURE_POINTS).min(1.0);
-    let propose = |view: usize| {
-        let photo = photo_of[view];
-        let mut seen = project::project(&views, view, photos[photo], &depth, own[view - 1].as_ref());
-        seen.confidence.iter_mut().for_each(|c| *c *= sure);
-        Proposal {
-            colour: seen.colour,
-            confidence: seen.confidence,
-            places: seen.places,
-            reference: photo - 1,
-            kind: ProposalKind::MultiView,
+    let through = |views: &Views, own: &[Option<Occluder>]| seen_through(views, &placed, &photo_of, own, sure);
+    let before = if placed.len() > LOOSE + 1 { Some(through(&views, &own)?) } else { None };
+    // Cameras that see streaks were placed by what moved, and so would their correction be.
+    let is_right = before.as_ref().is_none_or(|(_, proposals)| !proposals.iter().any(is_mostly_streaks));
+    let corrected = if is_right { realigned(&views, &placed, &own) } else { None };
+    let (depth, proposals) = match (corrected, before) {
+        (None, Some(before)) => before,
+        (None, None) => through(&views, &own)?,
+        (Some(corrected), before) => {
+            reconstruction.take(corrected, &photo_of);
+            views = Views::new(&photos, mask, &reconstruction).0;
+            if before.is_none() {
+                own = surfaces(&views);
+            }
+            let (depth, mut proposals) = through(&views, &own)?;
+            proposals.extend(before.into_iter().flat_map(|(_, proposals)| proposals));
+            (depth, proposals)
         }
     };
-    let proposals = (1..photo_of.len()).map(propose).collect();
     let surface = |photo: usize| {
         let view = photo_of.iter().position(|&p| p == photo)?;
         Some((views.cameras[view].clone(), own[view - 1].clone()?))
@@ -125,6 +125,31 @@ pub fn multi_view(
     let surfaces = (1..photos.len()).map(surface).collect();
     let visibility = Visibility::new(views.cameras[0].clone(), surfaces);
     Some(MultiView { reconstruction, depth, proposals, visibility })
+}
+
+/// The target's depth at its full size, and what each reference shows through it, with confidence times `sure`.
+fn seen_through(
+    views: &Views,
+    placed: &[&Rgb32FImage],
+    photo_of: &[usize],
+    own: &[Option<Occluder>],
+    sure: f32,
+) -> Option<(DepthMap, Vec<Proposal>)> {
+    let coarse = coarse_depth(views, TARGET, own)?;
+    let depth = refined_depth(views, &coarse, FINE_SIDE, own).resized(placed[0].dimensions());
+    let propose = |view: usize| {
+        let mut seen = project::project(views, view, placed[view], &depth, own[view - 1].as_ref());
+        seen.confidence.iter_mut().for_each(|c| *c *= sure);
+        Proposal {
+            colour: seen.colour,
+            confidence: seen.confidence,
+            places: seen.places,
+            reference: photo_of[view] - 1,
+            kind: ProposalKind::MultiView,
+        }
+    };
+    let proposals = (1..photo_of.len()).map(propose).collect();
+    Some((depth, proposals))
 }
 
 /// The references' own surfaces.
@@ -161,7 +186,8 @@ mod tests {
         });
         let found = multi_view(&target, &scene.hole, &scene.photos[1..], &scene.matches).unwrap();
         assert!(found.reconstruction.rms_px < 0.3, "{} px", found.reconstruction.rms_px);
-        assert_eq!(found.proposals.len(), 3);
+        let of_each = |r: usize| found.proposals.iter().filter(|p| p.reference == r).count();
+        assert_eq!([0, 1, 2].map(of_each), [2; 3], "before and after the cameras were corrected");
         for p in &found.proposals {
             let (error, confidence) = in_hole(p, &scene.photos[0], &scene.hole);
             assert!(

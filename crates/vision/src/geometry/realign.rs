@@ -21,8 +21,9 @@ use crate::{Mask, Plane};
 use image::{Luma, Rgb32FImage};
 use nalgebra::{Vector2, Vector3};
 
-/// References that leave the cameras loose. With three and more the correction helped as often as it harmed (docs/notes/geometry.md).
-const LOOSE: usize = 2;
+/// References that leave the cameras loose. With three and more the correction helps at some places and harms at others, so that what
+/// was seen before it stays a proposal (docs/notes/geometry.md).
+pub const LOOSE: usize = 2;
 /// Longer side at which the flow is computed at most, in pixels.
 const SIDE: u32 = 1024;
 /// Parts of the picture along the longer side, and places taken from each.
@@ -51,9 +52,6 @@ pub fn realigned(
     photos: &[&Rgb32FImage],
     own: &[Option<Occluder>],
 ) -> Option<(Vec<Camera>, Vec<Vector3<f64>>)> {
-    if views.cameras.len() != LOOSE + 1 {
-        return None;
-    }
     let known = views.holes[0].as_ref()?;
     let mut unseen = views.clone(); // the target's place must not decide the depth that corrects it
     unseen.holes[0] = Some(Mask::new(known.width(), known.height(), vec![true; known.holes().len()]));
