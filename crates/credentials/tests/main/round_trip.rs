@@ -58,9 +58,14 @@ fn pixels_and_metadata_stay_as_they_were() {
     }
 }
 
-/// From the first table to the end of the file: everything that coefficients are coded in.
+/// From the first table to the end of the file: everything that coefficients are coded in. Segments are stepped over by
+/// their lengths, since a signature may hold any bytes.
 fn scan(jpeg: &[u8]) -> &[u8] {
-    let at = jpeg.windows(2).position(|pair| pair == [0xFF, 0xDB]).unwrap();
+    let mut at = 2;
+    while jpeg[at..at + 2] != [0xFF, 0xDB] {
+        assert_eq!(jpeg[at], 0xFF, "no segment begins at byte {at}");
+        at += 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+    }
     &jpeg[at..]
 }
 
