@@ -18,13 +18,19 @@ pub struct Canvas {
     pub distance: Plane,
     /// Distance of hole pixels to the known part.
     pub depth: Plane,
+    /// Whether a proposal's tone has to leave grey grey: the target has lost its colours, but for some.
+    pub neutral: bool,
 }
 
 impl Canvas {
     /// A target with its distances.
     pub fn new(target: Rgb32FImage, mask: Mask) -> Self {
         let (distance, depth) = (mask.distance_to_hole(), mask.distance_into_hole());
-        Self { target, mask, distance, depth }
+        Self { target, mask, distance, depth, neutral: false }
+    }
+
+    fn light_of(&self, colour: &Rgb32FImage, confidence: &Plane) -> Option<Light> {
+        estimate(colour, confidence, &self.target, &self.mask, &self.distance, self.neutral)
     }
 }
 
@@ -53,7 +59,7 @@ impl Prepared {
     /// Moves and lights one proposal; `None` where it shows too little of the known part.
     #[tracing::instrument(name = "light and alignment", level = "info", skip_all)]
     pub fn new(index: usize, proposal: &Proposal, canvas: &Canvas) -> Option<Self> {
-        let first = estimate(&proposal.colour, &proposal.confidence, &canvas.target, &canvas.mask, &canvas.distance)?;
+        let first = canvas.light_of(&proposal.colour, &proposal.confidence)?;
         let toned = grey(&first.tone.apply(&proposal.colour));
         let flow = refinement(
             &toned,
@@ -65,7 +71,7 @@ impl Prepared {
             proposal.kind,
         );
         let (colour, confidence) = moved(&proposal.colour, &proposal.confidence, &flow);
-        let light = estimate(&colour, &confidence, &canvas.target, &canvas.mask, &canvas.distance)?;
+        let light = canvas.light_of(&colour, &confidence)?;
         let colour = light.apply(&colour);
         let rim = rim_miss(&colour, &confidence, canvas);
         Some(Self { rim, index, reference: proposal.reference, kind: proposal.kind, flow, light, colour, confidence })
@@ -87,7 +93,7 @@ impl Prepared {
     /// As [`Prepared::new`] without moving: enough to tell good proposals from bad ones.
     pub fn lit_only(index: usize, proposal: &Proposal, canvas: &Canvas) -> Option<Self> {
         let (colour, confidence) = (&proposal.colour, &proposal.confidence);
-        let light = estimate(colour, confidence, &canvas.target, &canvas.mask, &canvas.distance)?;
+        let light = canvas.light_of(colour, confidence)?;
         let colour = light.apply(colour);
         Some(Self {
             index,

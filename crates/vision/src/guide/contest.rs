@@ -1,11 +1,14 @@
-//! Which proposals compete at each pixel: those that agree best with the known part, and some that show what those do not.
+//! Which proposals compete at each pixel: those that agree best with the known part, and some that show what those do not; and in which
+//! hues.
 
 use super::working_canvas;
 use crate::fuse::{Canvas, Prepared};
+use crate::light::saturation;
 use crate::propose::{Proposal, ProposalKind};
 use crate::pyramid::shrink_to;
 use crate::warp::Places;
 use crate::{Mask, Plane};
+use image::Rgb32FImage;
 use rayon::prelude::*;
 
 /// Proposals are ranked at this longer side.
@@ -22,7 +25,7 @@ const COVERING: usize = 3;
 /// size first. Also the references of which some proposal agrees at all.
 #[tracing::instrument(level = "info", skip_all)]
 pub(super) fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> (Vec<Prepared>, Vec<usize>) {
-    let small = working_canvas(&canvas.target, &canvas.mask, RANKED_AT);
+    let small = Canvas { neutral: canvas.neutral, ..working_canvas(&canvas.target, &canvas.mask, RANKED_AT) };
     let rank = |(i, p): (usize, &Proposal)| {
         let lit = Prepared::lit_only(i, &resized(p, small.target.dimensions()), &small)?;
         if lit.light.agreeing < AGREEING {
@@ -74,6 +77,17 @@ fn contestants(ranked: &[Shown], mask: &Mask, most: usize) -> Vec<usize> {
     (0..most - covering.len()).chain(covering).collect()
 }
 
+/// Takes from all proposals the hues that the target has lost; whether there are any.
+#[tracing::instrument(level = "info", skip_all)]
+pub(super) fn lose_hues(proposals: &mut [Proposal], target: &Rgb32FImage, mask: &Mask) -> bool {
+    let small = working_canvas(target, mask, RANKED_AT);
+    let shrunk: Vec<Proposal> = proposals.par_iter().map(|p| resized(p, small.target.dimensions())).collect();
+    let pictures = shrunk.iter().map(|p| (&p.colour, &p.confidence));
+    let saturation = saturation(pictures, &small.target, &small.mask, &small.distance);
+    proposals.par_iter_mut().for_each(|p| saturation.apply(&mut p.colour));
+    saturation.has_lost_some()
+}
+
 fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
     if p.colour.dimensions() == (w, h) {
         return p.clone();
@@ -85,11 +99,39 @@ fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Luma;
+    use crate::pyramid::test_pictures::texture;
+    use image::{Luma, Rgb};
 
     /// A proposal that shows columns 0 to `shown` of ten.
     fn columns(shown: u32) -> Plane {
         Plane::from_fn(10, 4, |x, _| Luma([f32::from(u8::from(x < shown))]))
+    }
+
+    #[test]
+    fn proposals_lose_the_hues_that_the_target_has_lost_and_no_others() {
+        let grey = texture(120, 90, 5);
+        let of = |tint: &dyn Fn(u32) -> [f32; 3]| {
+            Rgb32FImage::from_fn(120, 90, |x, y| Rgb(tint(x).map(|c| c * (0.2 + 0.8 * grey.get_pixel(x, y)[0]))))
+        };
+        let colours = of(&|x| if x < 60 { [1.0, 0.2, 0.2] } else { [0.3, 0.9, 0.4] });
+        let red_alone = of(&|x| if x < 60 { [1.0, 0.2, 0.2] } else { [0.66; 3] });
+        let mask = Mask::from_fn(120, 90, |x, y| (40..80).contains(&x) && (30..60).contains(&y));
+        let proposal = Proposal {
+            colour: colours.clone(),
+            confidence: Plane::from_pixel(120, 90, Luma([1.0])),
+            places: Places::default(),
+            reference: 0,
+            kind: ProposalKind::MultiView,
+        };
+        let mut proposals = [proposal.clone()];
+        assert!(!lose_hues(&mut proposals, &colours, &mask));
+        assert_eq!(proposals[0].colour, colours);
+        assert!(lose_hues(&mut proposals, &red_alone, &mask));
+        for (x, y) in [(45, 45), (75, 45)] {
+            let (found, wanted) = (proposals[0].colour.get_pixel(x, y).0, red_alone.get_pixel(x, y).0);
+            let apart = |c: usize| (found[c] - found[1]) - (wanted[c] - wanted[1]);
+            assert!((0..3).all(|c| apart(c).abs() < 0.1), "at {x}, {y}: {found:?}, not as coloured as {wanted:?}");
+        }
     }
 
     fn chosen(shown: &[(u32, bool)], most: usize) -> Vec<usize> {

@@ -4,6 +4,7 @@ mod assemble;
 mod contest;
 mod distinct;
 mod origins;
+mod surface;
 mod upright;
 
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
@@ -15,10 +16,11 @@ use crate::pyramid::{push_pull, shrink_to};
 use crate::resize::{Filter, resize, resize_plane};
 use crate::{Mask, Plane};
 use assemble::{Pasted, assembled};
-use contest::best_prepared;
+use contest::{best_prepared, lose_hues};
 use distinct::Distinct;
-use image::{GrayImage, Luma, Rgb32FImage, imageops};
+use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
 use origins::Sources;
+use surface::carried_on;
 use upright::Turns;
 
 pub use crate::fuse::Draw;
@@ -187,7 +189,8 @@ fn built(
     let size = target.dimensions();
     proposals.extend(single_reference_proposals(size, references, matches, visibility.as_ref()));
     on_progress("light and alignment", 0.6);
-    let canvas = working_canvas(target, mask, options.working_side);
+    let neutral = lose_hues(&mut proposals, target, mask);
+    let canvas = Canvas { neutral, ..working_canvas(target, mask, options.working_side) };
     let (prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
     let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, agreeing };
     let smooth = continued(&fusion.canvas.target, &fusion.canvas.mask);
@@ -217,8 +220,9 @@ struct Fusion<'a> {
 impl Fusion<'_> {
     /// The guide that some labels make; `smooth` is the known part carried into the hole.
     fn guide(&self, mut labels: Labels, smooth: &Rgb32FImage) -> Guide {
+        let surface = carried_on(&self.canvas, &self.prepared, &labels);
         drop_islands(&mut labels, &self.canvas, &self.prepared.iter().map(|p| &p.colour).collect::<Vec<_>>());
-        let (invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth);
+        let (invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth, &surface);
         let size = self.target.dimensions();
         let full = labels.enlarged(&self.canvas, size);
         let (proposals, prepared) = (&self.proposals, &self.prepared);
@@ -267,19 +271,27 @@ fn continued(target: &Rgb32FImage, mask: &Mask) -> Rgb32FImage {
     push_pull(target, &known)
 }
 
-/// The pixels no proposal fills, from patches of all that is known or proposed; and which of `prepared` each source but the first is.
+/// The pixels no proposal fills: `surface` where it says something, else from patches of all that is known or proposed; and which of
+/// `prepared` each source but the first is.
 #[tracing::instrument(level = "info", skip_all)]
-fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &Rgb32FImage) -> (Exemplars, Vec<usize>) {
+fn exemplars(
+    canvas: &Canvas,
+    prepared: &[Prepared],
+    labels: &Labels,
+    smooth: &Rgb32FImage,
+    surface: &[Option<[f32; 3]>],
+) -> (Exemplars, Vec<usize>) {
     let (w, h) = canvas.target.dimensions();
+    let at = |x: u32, y: u32| (y * w + x) as usize;
     let free = prepared.len() as u8;
-    let left = |x: u32, y: u32| canvas.mask.is_hole(x, y) && labels.labels[(y * w + x) as usize] == free;
-    let hole = Mask::from_fn(w, h, left);
-    if !hole.holes().contains(&true) {
-        return (Exemplars { colour: smooth.clone(), from: vec![None; hole.holes().len()] }, Vec::new());
-    }
+    let is_left = |x, y| canvas.mask.is_hole(x, y) && labels.labels[at(x, y)] == free && surface[at(x, y)].is_none();
+    let hole = Mask::from_fn(w, h, is_left);
     let picture = Rgb32FImage::from_fn(w, h, |x, y| {
-        let k = labels.labels[(y * w + x) as usize] as usize;
+        let k = labels.labels[at(x, y)] as usize;
         let hole = canvas.mask.is_hole(x, y);
+        if let Some(colour) = surface[at(x, y)] {
+            return Rgb(colour);
+        }
         *if hole && k < prepared.len() {
             prepared[k].colour.get_pixel(x, y)
         } else if hole {
@@ -288,6 +300,9 @@ fn exemplars(canvas: &Canvas, prepared: &[Prepared], labels: &Labels, smooth: &R
             canvas.target.get_pixel(x, y)
         }
     });
+    if !hole.holes().contains(&true) {
+        return (Exemplars { colour: picture, from: vec![None; hole.holes().len()] }, Vec::new());
+    }
     let usable = Plane::from_fn(w, h, |x, y| Luma([!hole.is_hole(x, y) as u8 as f32]));
     let mut sources = vec![Source { colour: picture.clone(), usable }];
     let mut taken: Vec<usize> = Vec::new();

@@ -8,9 +8,11 @@
 mod agreement;
 mod kernel;
 mod samples;
+mod saturation;
 mod tone;
 
 pub(crate) use agreement::{blurred_within, contrast, shared_structure};
+pub use saturation::Saturation;
 pub use tone::Tone;
 
 use crate::pyramid::{grey, resize_bilinear};
@@ -63,24 +65,25 @@ impl Light {
     }
 }
 
-/// Estimates the light between a proposal and the target. `confidence` says where the proposal shows something, `distance` is that of
-/// known pixels to the hole. `None` where too little of the known part is seen.
-pub fn estimate(
-    colour: &Rgb32FImage,
-    confidence: &Plane,
-    target: &Rgb32FImage,
-    mask: &Mask,
-    distance: &Plane,
-) -> Option<Light> {
-    let known = Plane::from_fn(colour.width(), colour.height(), |x, y| {
-        Luma([(!mask.is_hole(x, y) && confidence.get_pixel(x, y)[0] > 0.3) as u8 as f32])
-    });
-    let seen = Plane::from_fn(colour.width(), colour.height(), |x, y| {
-        Luma([(confidence.get_pixel(x, y)[0] > 0.3) as u8 as f32])
-    });
-    let outside = Plane::from_fn(colour.width(), colour.height(), |x, y| Luma([!mask.is_hole(x, y) as u8 as f32]));
-    let soft = blurred_within(colour, &seen, 1.5);
-    let soft_target = blurred_within(target, &outside, 1.5);
+/// What a proposal and the target's known part both show.
+struct Seen {
+    samples: Vec<Sample>,
+    /// The proposal, slightly blurred.
+    soft: Rgb32FImage,
+    /// 1 where both show something, and where the target does.
+    known: Plane,
+    outside: Plane,
+}
+
+/// `None` where too little of the known part is seen.
+fn seen(colour: &Rgb32FImage, confidence: &Plane, target: &Rgb32FImage, mask: &Mask, distance: &Plane) -> Option<Seen> {
+    let where_true = |is: &dyn Fn(u32, u32) -> bool| {
+        Plane::from_fn(colour.width(), colour.height(), |x, y| Luma([f32::from(u8::from(is(x, y)))]))
+    };
+    let is_seen = |x: u32, y: u32| confidence.get_pixel(x, y)[0] > 0.3;
+    let known = where_true(&|x, y| !mask.is_hole(x, y) && is_seen(x, y));
+    let (seen, outside) = (where_true(&is_seen), where_true(&|x, y| !mask.is_hole(x, y)));
+    let (soft, soft_target) = (blurred_within(colour, &seen, 1.5), blurred_within(target, &outside, 1.5));
     let side = colour.width().max(colour.height()) as f32;
     let first = measure(&grey(colour), &grey(target), &known, side);
     let mut samples = choose(&known, distance, REACH * side, SAMPLES);
@@ -88,8 +91,35 @@ pub fn estimate(
         return None;
     }
     fill_samples(&mut samples, &soft, &soft_target, &first, confidence);
+    Some(Seen { samples, soft, known, outside })
+}
+
+/// Which hues the target keeps of several proposals (colour and confidence); with them all, since a photo in black and white but for one
+/// colour has lost the others whichever photo shows them.
+pub fn saturation<'a>(
+    proposals: impl Iterator<Item = (&'a Rgb32FImage, &'a Plane)>,
+    target: &Rgb32FImage,
+    mask: &Mask,
+    distance: &Plane,
+) -> Saturation {
+    let seen = proposals.filter_map(|(colour, confidence)| seen(colour, confidence, target, mask, distance));
+    Saturation::fit(&seen.flat_map(|seen| seen.samples).collect::<Vec<_>>())
+}
+
+/// Estimates the light between a proposal and the target. `confidence` says where the proposal shows something, `distance` is that of
+/// known pixels to the hole; `neutral` asks for a tone that leaves grey grey. `None` where too little of the known part is seen.
+pub fn estimate(
+    colour: &Rgb32FImage,
+    confidence: &Plane,
+    target: &Rgb32FImage,
+    mask: &Mask,
+    distance: &Plane,
+    neutral: bool,
+) -> Option<Light> {
+    let Seen { mut samples, soft, known, outside } = seen(colour, confidence, target, mask, distance)?;
+    let side = colour.width().max(colour.height()) as f32;
     let agreeing = samples.iter().map(|s| s.agrees * (1.0 - s.flat)).sum::<f32>() / samples.len() as f32;
-    let tone = Tone::fit(&mut samples);
+    let tone = Tone::fit(&samples, neutral);
     let toned = tone.apply_unclamped(&soft);
     for s in &mut samples {
         s.colour = tone.of(s.colour);
@@ -97,7 +127,7 @@ pub fn estimate(
     }
     let cells = Cells::around(&toned, mask, distance, side);
     let correction = cells.correction(&samples, side);
-    let lit = corrected(&tone.apply(colour), &correction);
+    let lit = corrected(tone.apply(colour), &correction);
     let after = measure(&grey(&lit), &grey(target), &known, side);
     let rough = contrast(&grey(target), &outside, 2.0);
     let rim_doubt = observe(&mut samples, &after, &rough, &toned, distance, side);
@@ -105,8 +135,7 @@ pub fn estimate(
     Some(Light { tone, correction, doubt, texture, rim_doubt, agreeing })
 }
 
-fn corrected(toned: &Rgb32FImage, correction: &Rgb32FImage) -> Rgb32FImage {
-    let mut lit = toned.clone();
+fn corrected(mut lit: Rgb32FImage, correction: &Rgb32FImage) -> Rgb32FImage {
     let correction = resize_bilinear(correction, lit.width(), lit.height());
     lit.iter_mut().zip(correction.iter()).for_each(|(v, c)| *v += c);
     lit
@@ -238,7 +267,7 @@ mod tests {
         let mask = Mask::from_fn(120, 90, |x, y| (45..75).contains(&x) && (20..70).contains(&y));
         let everywhere = Plane::from_pixel(120, 90, Luma([1.0]));
         let light =
-            estimate(&reference, &everywhere, &target, &mask, &mask.distance_to_hole()).expect("enough is seen");
+            estimate(&reference, &everywhere, &target, &mask, &mask.distance_to_hole(), false).expect("enough is seen");
         let lit = light.apply(&reference);
         for (x, y) in [(60, 28), (60, 60)] {
             let (a, b) = (lit.get_pixel(x, y).0, target.get_pixel(x, y).0);

@@ -1,8 +1,9 @@
-//! One gain and offset a channel.
+//! One gain and offset a channel, or for all three.
 
 use super::SAME_SURFACE;
 use super::samples::Sample;
 use image::Rgb32FImage;
+use std::ops::Range;
 
 /// `out = gain · in + offset`, for red, green and blue.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,13 +33,15 @@ impl Tone {
         out
     }
 
-    /// Robust fit to the samples that show the same surface; flat ones join as far as they confirm it.
-    pub(super) fn fit(samples: &mut [Sample]) -> Self {
+    /// Robust fit to the samples that show the same surface; flat ones join as far as they confirm it. A `neutral` tone is the same for all
+    /// channels.
+    pub(super) fn fit(samples: &[Sample], neutral: bool) -> Self {
         let mut tone = Self { gain: [1.0; 3], offset: [0.0; 3] };
         let mut weights: Vec<f32> = samples.iter().map(|s| s.agrees * s.agrees + 1e-4).collect();
         for _ in 0..3 {
             for c in 0..3 {
-                (tone.gain[c], tone.offset[c]) = line(samples, &weights, c);
+                let channels = if neutral { 0..3 } else { c..c + 1 };
+                (tone.gain[c], tone.offset[c]) = line(samples, &weights, channels);
             }
             for (w, s) in weights.iter_mut().zip(samples.iter()) {
                 let off = off(&tone, s);
@@ -55,23 +58,45 @@ pub(super) fn off(tone: &Tone, s: &Sample) -> f32 {
     (0..3).map(|c| (s.wanted[c] - toned[c]).abs()).sum::<f32>() / 3.0
 }
 
-/// A line through one channel's samples by iteratively reweighted least squares, drawn a little towards gain 1.
-fn line(samples: &[Sample], weights: &[f32], c: usize) -> (f32, f32) {
+/// A line through some channels' samples by iteratively reweighted least squares, drawn a little towards gain 1.
+fn line(samples: &[Sample], weights: &[f32], channels: Range<usize>) -> (f32, f32) {
     const RIDGE: f32 = 0.002;
     let (mut gain, mut offset) = (1.0, 0.0);
-    let mut w = weights.to_vec();
+    let of_channel = |c: usize| samples.iter().zip(weights).map(move |(s, w)| (s.colour[c], s.wanted[c], *w));
+    let pairs: Vec<(f32, f32, f32)> = channels.flat_map(of_channel).collect();
+    let mut w = pairs.iter().map(|pair| pair.2).collect::<Vec<_>>();
     for _ in 0..10 {
         let total = w.iter().sum::<f32>() + 1e-6;
-        let mean = |f: &dyn Fn(&Sample) -> f32| samples.iter().zip(&w).map(|(s, w)| w * f(s)).sum::<f32>() / total;
-        let (x, y) = (mean(&|s| s.colour[c]), mean(&|s| s.wanted[c]));
-        let spread = mean(&|s| (s.colour[c] - x).powi(2));
-        let joint = mean(&|s| (s.colour[c] - x) * (s.wanted[c] - y));
+        let mean =
+            |f: &dyn Fn(f32, f32) -> f32| pairs.iter().zip(&w).map(|(p, w)| w * f(p.0, p.1)).sum::<f32>() / total;
+        let (x, y) = (mean(&|shown, _| shown), mean(&|_, wanted| wanted));
+        let spread = mean(&|shown, _| (shown - x).powi(2));
+        let joint = mean(&|shown, wanted| (shown - x) * (wanted - y));
         gain = ((joint + RIDGE) / (spread + RIDGE)).clamp(0.3, 3.0);
         offset = y - gain * x;
-        for ((w, s), first) in w.iter_mut().zip(samples).zip(weights) {
-            let r = (gain * s.colour[c] + offset - s.wanted[c]) / 0.05;
+        for (w, (shown, wanted, first)) in w.iter_mut().zip(&pairs) {
+            let r = (gain * shown + offset - wanted) / 0.05;
             *w = first / (1.0 + r * r);
         }
     }
     (gain, offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neutral_tone_is_one_for_all_channels_and_another_is_not() {
+        let sample = |i: usize| {
+            let v = 0.1 + 0.008 * i as f32;
+            Sample { colour: [v, v, v], wanted: [0.9 * v, 0.7 * v + 0.05, 0.5 * v], agrees: 1.0, ..Default::default() }
+        };
+        let samples: Vec<Sample> = (0..100).map(sample).collect();
+        let [red, green, blue] = Tone::fit(&samples, true).of([0.5; 3]);
+        assert_eq!((red, green), (green, blue), "grey stays grey");
+        assert!((red - 0.35).abs() < 0.1, "{red}");
+        let own = Tone::fit(&samples, false).of([0.5; 3]);
+        assert!((0..3).all(|c| (own[c] - [0.45, 0.4, 0.25][c]).abs() < 0.02), "{own:?}");
+    }
 }

@@ -1,0 +1,167 @@
+//! Which hues the target has lost: a photo in black and white but for one colour keeps that one alone.
+
+use super::samples::Sample;
+use image::Rgb32FImage;
+use std::f32::consts::{FRAC_1_SQRT_2, TAU};
+
+/// Hues told apart.
+const HUES: usize = 12;
+/// How far a hue speaks for others: concentration of von Mises' distribution, about 25 degrees.
+const NARROW: f32 = 6.0;
+/// Chroma (of 1) that counts as a residual, for the robust weights.
+const RESIDUAL: f32 = 0.06;
+/// What is assumed of a hue weighs as much as this share of all that was seen.
+const ASSUMED: f32 = 0.002;
+/// A hue that keeps less than the first of its chroma is lost as far as was measured, one that keeps more than the second is left alone:
+/// what lies between photos of one kind is the correction's part.
+const LOST: f32 = 0.3;
+const LEFT: f32 = 0.45;
+
+/// Share of the chroma that the target keeps, by hue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Saturation {
+    kept: [f32; HUES],
+}
+
+impl Saturation {
+    /// Every hue stays as it is.
+    pub const FULL: Self = Self { kept: [1.0; HUES] };
+
+    /// What the samples' colours keep of their chroma in the target, by robust least squares. A hue that is hardly seen is assumed to
+    /// fare as those that are do on the average.
+    pub(super) fn fit(samples: &[Sample]) -> Self {
+        let pairs: Vec<Pair> = samples.iter().map(Pair::of).collect();
+        let assumed = ASSUMED * pairs.iter().map(|p| p.weight * dot(p.shown, p.shown)).sum::<f32>() + f32::MIN_POSITIVE;
+        let found: [Kept; HUES] = std::array::from_fn(|hue| Kept::of(&pairs, TAU * hue as f32 / HUES as f32));
+        let voice = |kept: &Kept| kept.seen / (kept.seen + assumed);
+        let all = found.iter().map(voice).sum::<f32>() + 0.1;
+        let mean = (found.iter().map(|kept| voice(kept) * kept.share).sum::<f32>() + 0.1) / all;
+        Self { kept: found.map(|kept| (voice(&kept) * kept.share + (1.0 - voice(&kept)) * mean).max(0.0)).map(as_lost) }
+    }
+
+    /// Whether some hue is lost.
+    pub fn has_lost_some(&self) -> bool {
+        self.kept.iter().any(|kept| *kept < LOST)
+    }
+
+    /// A colour as the target would have it.
+    pub fn of(&self, colour: [f32; 3]) -> [f32; 3] {
+        let place = hue(chroma(colour)).rem_euclid(TAU) / TAU * HUES as f32;
+        let (first, between) = (place as usize % HUES, place.fract());
+        let kept = self.kept[first] * (1.0 - between) + self.kept[(first + 1) % HUES] * between;
+        if kept == 1.0 {
+            return colour;
+        }
+        let grey = luma(colour);
+        colour.map(|v| grey + kept * (v - grey))
+    }
+
+    /// A picture as the target would have it.
+    pub fn apply(&self, picture: &mut Rgb32FImage) {
+        if *self != Self::FULL {
+            picture.pixels_mut().for_each(|p| p.0 = self.of(p.0));
+        }
+    }
+}
+
+/// A share as it is, if it is so low that the hue is lost; else 1.
+fn as_lost(share: f32) -> f32 {
+    let left = ((share - LOST) / (LEFT - LOST)).clamp(0.0, 1.0);
+    share * (1.0 - left) + left
+}
+
+/// The share of the chroma that one hue keeps, and how much was seen of it.
+struct Kept {
+    share: f32,
+    seen: f32,
+}
+
+impl Kept {
+    fn of(pairs: &[Pair], hue: f32) -> Self {
+        let weight = |p: &Pair| p.weight * (NARROW * ((p.hue - hue).cos() - 1.0)).exp();
+        let weights: Vec<f32> = pairs.iter().map(weight).collect();
+        let mut found = Self { share: 1.0, seen: 0.0 };
+        for _ in 0..8 {
+            let (mut joint, mut own) = (0.0, 0.0);
+            for (p, weight) in pairs.iter().zip(&weights) {
+                let off = [0, 1].map(|k| p.wanted[k] - found.share * p.shown[k]);
+                let weight = weight / (1.0 + dot(off, off) / (RESIDUAL * RESIDUAL));
+                joint += weight * dot(p.wanted, p.shown);
+                own += weight * dot(p.shown, p.shown);
+            }
+            found = Self { share: if own > 0.0 { joint / own } else { 1.0 }, seen: own };
+        }
+        found
+    }
+}
+
+/// What a proposal and the target show at one place.
+struct Pair {
+    shown: [f32; 2],
+    wanted: [f32; 2],
+    hue: f32,
+    weight: f32,
+}
+
+impl Pair {
+    fn of(s: &Sample) -> Self {
+        let shown = chroma(s.colour);
+        Self { shown, wanted: chroma(s.wanted), hue: hue(shown), weight: s.agrees * s.agrees + 1e-4 }
+    }
+}
+
+/// Two opponent axes: red against green and blue, green against blue.
+fn chroma([r, g, b]: [f32; 3]) -> [f32; 2] {
+    [(r - 0.5 * (g + b)) * (2.0f32 / 3.0).sqrt(), (g - b) * FRAC_1_SQRT_2]
+}
+
+fn hue([a, b]: [f32; 2]) -> f32 {
+    b.atan2(a)
+}
+
+/// As [`crate::pyramid::grey`] has it.
+fn luma([r, g, b]: [f32; 3]) -> f32 {
+    0.299 * r + 0.587 * g + 0.114 * b
+}
+
+fn dot(a: [f32; 2], b: [f32; 2]) -> f32 {
+    a[0] * b[0] + a[1] * b[1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLOURS: [[f32; 3]; 6] =
+        [[0.8, 0.1, 0.1], [0.5, 0.1, 0.05], [0.1, 0.5, 0.2], [0.2, 0.3, 0.7], [0.6, 0.5, 0.2], [0.4, 0.4, 0.42]];
+
+    fn fit(wanted: impl Fn([f32; 3]) -> [f32; 3]) -> Saturation {
+        let sample = |&colour: &[f32; 3]| Sample { colour, wanted: wanted(colour), agrees: 1.0, ..Default::default() };
+        Saturation::fit(&COLOURS.iter().cycle().take(300).map(sample).collect::<Vec<_>>())
+    }
+
+    fn grey(colour: [f32; 3]) -> [f32; 3] {
+        [luma(colour); 3]
+    }
+
+    fn far(a: [f32; 3], b: [f32; 3]) -> f32 {
+        (0..3).map(|c| (a[c] - b[c]).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn a_photo_that_keeps_red_alone_loses_the_rest_whatever_its_brightness() {
+        let red_alone = |c: [f32; 3]| if c[0] > 2.0 * c[1].max(c[2]) { c } else { grey(c) };
+        let found = fit(red_alone);
+        for colour in [[0.7, 0.15, 0.1], [0.1, 0.8, 0.3], [0.05, 0.1, 0.3], [0.2, 0.6, 0.7]] {
+            assert!(far(found.of(colour), red_alone(colour)) < 0.1, "{colour:?} becomes {:?}", found.of(colour));
+        }
+    }
+
+    #[test]
+    fn colours_a_little_paler_or_of_another_tone_are_left_to_the_correction() {
+        assert_eq!(fit(|c| std::array::from_fn(|k| grey(c)[k] + 0.7 * (c[k] - grey(c)[k]))), Saturation::FULL);
+        assert_eq!(fit(|c| [1.1 * c[0], c[1], 0.8 * c[2]]), Saturation::FULL);
+        assert_eq!(Saturation::fit(&[]), Saturation::FULL);
+        assert_eq!(Saturation::FULL.of([0.2, 0.3, 0.7]), [0.2, 0.3, 0.7]);
+    }
+}
