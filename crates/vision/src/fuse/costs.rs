@@ -46,7 +46,7 @@ pub(super) fn costs(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FIma
             (smoothed(&own, &prepared[a].confidence, 0.006 * side), own)
         })
         .collect();
-    let smooth = smooth_cost(prepared, &contrasts, side);
+    let smooth = smooth_cost(prepared, side);
     let soft_target = gaussian_blur(&canvas.target, 0.7);
     let n = (w * h) as usize;
     let labels = prepared.len() + 1;

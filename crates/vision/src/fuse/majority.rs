@@ -18,8 +18,6 @@ const FULLY: f32 = 0.05;
 const SMOOTH: f32 = 0.3;
 const TEXTURE: f32 = 1.5;
 const STRUCTURE: f32 = 2.0;
-/// Contrast of a reference at which nothing smooth is expected.
-const SMOOTHER: f32 = 0.03;
 /// Where most references are doubted less than this, the target's surface is theirs, and they are better; over how much this fades in.
 const DOUBTED: f32 = 0.55;
 const FADE: f32 = 0.2;
@@ -39,19 +37,18 @@ pub(super) fn alone(prepared: &[Prepared], contrasts: &[Plane], a: usize, i: usi
 }
 
 /// What it costs at each pixel to carry the target's surface on, though two references or more show something there: little where the
-/// target is smooth at places of that colour or most references are there, most references are wrong at them (the sky of another day), and
-/// no two share structure. `None` where fewer than two show anything.
-pub(super) fn smooth_cost(prepared: &[Prepared], contrasts: &[Plane], side: f32) -> Vec<Option<f32>> {
+/// target is smooth at places of that colour, most references are wrong at them (the sky of another day), and no two share structure.
+/// `None` where fewer than two show anything.
+pub(super) fn smooth_cost(prepared: &[Prepared], side: f32) -> Vec<Option<f32>> {
     let Some(structure) = structure(prepared, REACH * side) else { return Vec::new() };
-    let lower_middle = |i: usize, of: &dyn Fn(usize) -> f32| {
-        let mut values = of_each_reference(prepared, i, None, of);
+    let lower_middle = |i: usize, of: &dyn Fn(&Prepared) -> f32| {
+        let mut values = of_each_reference(prepared, i, None, |b| of(&prepared[b]));
         values.sort_by(f32::total_cmp);
         (values.len() > 1).then(|| values[(values.len() - 1) / 2])
     };
     let cost = |i: usize| {
-        let texture =
-            lower_middle(i, &|b| prepared[b].light.texture.as_raw()[i].min(contrasts[b].as_raw()[i] / SMOOTHER))?;
-        let doubt = lower_middle(i, &|b| prepared[b].light.doubt.as_raw()[i])?;
+        let texture = lower_middle(i, &|p| p.light.texture.as_raw()[i])?;
+        let doubt = lower_middle(i, &|p| p.light.doubt.as_raw()[i])?;
         let trusted = ((DOUBTED - doubt) / FADE).clamp(0.0, 1.0);
         Some(SMOOTH + TEXTURE * texture + STRUCTURE * structure.as_raw()[i] + trusted)
     };
@@ -112,14 +109,11 @@ mod tests {
         pictures.into_iter().enumerate().map(|(i, p)| Prepared::of(i, p, doubt, texture)).collect()
     }
 
-    fn contrasts_of(prepared: &[Prepared]) -> Vec<Plane> {
-        let everywhere = Plane::from_pixel(80, 80, Luma([1.0]));
-        prepared.iter().map(|p| crate::light::contrast(&grey(&p.colour), &everywhere, 3.0)).collect()
-    }
-
     /// Mean over the picture.
     fn alone_in(prepared: &[Prepared], a: usize) -> f32 {
-        let contrasts = contrasts_of(prepared);
+        let everywhere = Plane::from_pixel(80, 80, Luma([1.0]));
+        let contrast_of = |p: &Prepared| crate::light::contrast(&grey(&p.colour), &everywhere, 3.0);
+        let contrasts: Vec<Plane> = prepared.iter().map(contrast_of).collect();
         (0..80 * 80).map(|i| alone(prepared, &contrasts, a, i)).sum::<f32>() / (80.0 * 80.0)
     }
 
@@ -139,8 +133,7 @@ mod tests {
     #[test]
     fn a_smooth_target_goes_on_only_where_references_are_wrong_and_agree_on_nothing() {
         let cost = |pictures: Vec<Rgb32FImage>, doubt: f32, texture: f32| {
-            let prepared = of_references(pictures, doubt, texture);
-            smooth_cost(&prepared, &contrasts_of(&prepared), 80.0).get(MIDDLE).copied().flatten()
+            smooth_cost(&of_references(pictures, doubt, texture), 80.0).get(MIDDLE).copied().flatten()
         };
         let skies = || vec![twigs(1), twigs(2), sky(0.3)];
         assert!(cost(skies(), 0.8, 0.1).is_some_and(|cost| cost < 0.6), "{:?}", cost(skies(), 0.8, 0.1));

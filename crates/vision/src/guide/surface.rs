@@ -9,6 +9,9 @@ use image::{Luma, Rgb32FImage};
 /// How strongly colours are drawn to zero at each pixel: enough to have one solution.
 const DRAWN: f32 = 1e-7;
 
+/// Mean texture expected of the target (of 1) up to which its surface is smooth; beyond, patches continue it.
+const SMOOTH: f32 = 0.4;
+
 /// Pixels by which colours go on beyond the surface's edge.
 const BEYOND: usize = 2;
 
@@ -17,10 +20,9 @@ const BEYOND: usize = 2;
 /// pixel lies beside is left out.
 pub(super) fn carried_on(canvas: &Canvas, prepared: &[Prepared], labels: &Labels) -> Vec<Option<[f32; 3]>> {
     let (w, h) = (canvas.mask.width() as usize, canvas.mask.height() as usize);
-    let is_shown = |i: usize| prepared.iter().any(|p| p.confidence.as_raw()[i] > 0.1);
     let free = prepared.len() as u8;
-    let inside: Vec<bool> =
-        (0..w * h).map(|i| canvas.mask.holes()[i] && labels.labels[i] == free && is_shown(i)).collect();
+    let is_inside = |i: usize| canvas.mask.holes()[i] && labels.labels[i] == free && is_smooth(prepared, i);
+    let inside: Vec<bool> = (0..w * h).map(is_inside).collect();
     let known = Plane::from_fn(w as u32, h as u32, |x, y| Luma([f32::from(u8::from(!canvas.mask.is_hole(x, y)))]));
     let soft: Rgb32FImage = blurred_within(&canvas.target, &known, 1.5);
     let mut field = Field::new(w, h, inside.clone(), DRAWN);
@@ -43,6 +45,13 @@ pub(super) fn carried_on(canvas: &Canvas, prepared: &[Prepared], labels: &Labels
     out
 }
 
+/// Whether something is shown, and the target is smooth at places of the colours shown.
+fn is_smooth(prepared: &[Prepared], i: usize) -> bool {
+    let shown = prepared.iter().filter(|p| p.confidence.as_raw()[i] > 0.1);
+    let (count, texture) = shown.fold((0.0, 0.0), |(n, sum), p| (n + 1.0, sum + p.light.texture.as_raw()[i]));
+    count > 0.0 && texture < SMOOTH * count
+}
+
 /// Carries colours one pixel on into the rest of the hole.
 fn grow(colours: &mut [Option<[f32; 3]>], canvas: &Canvas, w: usize) {
     let is_open = |i: &usize| canvas.mask.holes()[*i] && colours[*i].is_none();
@@ -59,7 +68,7 @@ mod tests {
     use image::Rgb;
 
     #[test]
-    fn colours_lie_between_those_beside_the_hole_and_nothing_is_said_without_any() {
+    fn smooth_places_take_colours_between_those_beside_the_hole_and_others_none() {
         let target = Rgb32FImage::from_fn(40, 20, |x, _| Rgb([0.2 + 0.01 * x as f32, 0.5, 0.9]));
         let canvas = Canvas::new(target.clone(), Mask::from_fn(40, 20, |x, y| (10..30).contains(&x) && y < 15));
         let shown = [Prepared::of(0, Rgb32FImage::from_pixel(40, 20, Rgb([1.0; 3])), 0.1, 0.0)];
@@ -72,6 +81,8 @@ mod tests {
         let wanted = target.get_pixel(20, 5).0;
         assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 0.02), "{found:?}, not {wanted:?}");
         assert!(all[5 * 40 + 5].is_none(), "the known part needs nothing");
+        let rough = [Prepared::of(0, Rgb32FImage::from_pixel(40, 20, Rgb([1.0; 3])), 0.1, 0.9)];
+        assert!(carried_on(&canvas, &rough, &labelled(|_| true)).iter().all(Option::is_none), "patches are better");
         let nowhere = Canvas::new(target, Mask::from_fn(40, 20, |_, _| true));
         assert!(carried_on(&nowhere, &shown, &labelled(|x| x == 20)).iter().all(Option::is_none));
     }

@@ -8,8 +8,9 @@ use std::f32::consts::{FRAC_1_SQRT_2, TAU};
 const HUES: usize = 12;
 /// How far a hue speaks for others: concentration of von Mises' distribution, about 25 degrees.
 const NARROW: f32 = 6.0;
-/// Chroma (of 1) that counts as a residual, for the robust weights.
+/// Chroma (of 1) that counts as a residual, and rounds in which samples that do not fare as most of their hue lose their weight.
 const RESIDUAL: f32 = 0.06;
+const ROUNDS: usize = 8;
 /// What is assumed of a hue weighs as much as this share of all that was seen.
 const ASSUMED: f32 = 0.002;
 /// A hue that keeps less than the first of its chroma is lost as far as was measured, one that keeps more than the second is left alone:
@@ -27,8 +28,8 @@ impl Saturation {
     /// Every hue stays as it is.
     pub const FULL: Self = Self { kept: [1.0; HUES] };
 
-    /// What the samples' colours keep of their chroma in the target, by robust least squares. A hue that is hardly seen is assumed to
-    /// fare as those that are do on the average.
+    /// What the samples' colours keep of their chroma in the target, whatever its hue there: another white balance or another surface
+    /// is no loss. A hue that is hardly seen is assumed to fare as those that are do on the average.
     pub(super) fn fit(samples: &[Sample]) -> Self {
         let pairs: Vec<Pair> = samples.iter().map(Pair::of).collect();
         let assumed = ASSUMED * pairs.iter().map(|p| p.weight * dot(p.shown, p.shown)).sum::<f32>() + f32::MIN_POSITIVE;
@@ -36,7 +37,7 @@ impl Saturation {
         let voice = |kept: &Kept| kept.seen / (kept.seen + assumed);
         let all = found.iter().map(voice).sum::<f32>() + 0.1;
         let mean = (found.iter().map(|kept| voice(kept) * kept.share).sum::<f32>() + 0.1) / all;
-        Self { kept: found.map(|kept| (voice(&kept) * kept.share + (1.0 - voice(&kept)) * mean).max(0.0)).map(as_lost) }
+        Self { kept: found.map(|kept| voice(&kept) * kept.share + (1.0 - voice(&kept)) * mean).map(as_lost) }
     }
 
     /// Whether some hue is lost.
@@ -70,7 +71,7 @@ fn as_lost(share: f32) -> f32 {
     share * (1.0 - left) + left
 }
 
-/// The share of the chroma that one hue keeps, and how much was seen of it.
+/// The share of the chroma that most of one hue keeps (root mean square), and how much was seen of it.
 struct Kept {
     share: f32,
     seen: f32,
@@ -79,19 +80,24 @@ struct Kept {
 impl Kept {
     fn of(pairs: &[Pair], hue: f32) -> Self {
         let weight = |p: &Pair| p.weight * (NARROW * ((p.hue - hue).cos() - 1.0)).exp();
-        let weights: Vec<f32> = pairs.iter().map(weight).collect();
-        let mut found = Self { share: 1.0, seen: 0.0 };
-        for _ in 0..8 {
-            let (mut joint, mut own) = (0.0, 0.0);
-            for (p, weight) in pairs.iter().zip(&weights) {
-                let off = [0, 1].map(|k| p.wanted[k] - found.share * p.shown[k]);
-                let weight = weight / (1.0 + dot(off, off) / (RESIDUAL * RESIDUAL));
+        let first: Vec<f32> = pairs.iter().map(weight).collect();
+        let sums = |along: f32| {
+            let (mut wanted, mut joint, mut seen) = (0.0, 0.0, f32::MIN_POSITIVE);
+            for (p, first) in pairs.iter().zip(&first) {
+                let off = [0, 1].map(|k| p.wanted[k] - along * p.shown[k]);
+                let weight = first / (1.0 + dot(off, off) / (RESIDUAL * RESIDUAL));
+                wanted += weight * dot(p.wanted, p.wanted);
                 joint += weight * dot(p.wanted, p.shown);
-                own += weight * dot(p.shown, p.shown);
+                seen += weight * dot(p.shown, p.shown);
             }
-            found = Self { share: if own > 0.0 { joint / own } else { 1.0 }, seen: own };
-        }
-        found
+            (wanted, joint, seen)
+        };
+        let along = (0..ROUNDS).fold(1.0, |along, _| {
+            let (_, joint, seen) = sums(along);
+            joint / seen
+        });
+        let (wanted, _, seen) = sums(along);
+        Self { share: (wanted / seen).sqrt(), seen }
     }
 }
 
@@ -161,6 +167,8 @@ mod tests {
     fn colours_a_little_paler_or_of_another_tone_are_left_to_the_correction() {
         assert_eq!(fit(|c| std::array::from_fn(|k| grey(c)[k] + 0.7 * (c[k] - grey(c)[k]))), Saturation::FULL);
         assert_eq!(fit(|c| [1.1 * c[0], c[1], 0.8 * c[2]]), Saturation::FULL);
+        assert_eq!(fit(|c| [0.6 * c[0], 0.8 * c[1], c[2]]), Saturation::FULL);
+        assert_eq!(fit(|c| [c[2], c[0], c[1]]), Saturation::FULL, "other surfaces");
         assert_eq!(Saturation::fit(&[]), Saturation::FULL);
         assert_eq!(Saturation::FULL.of([0.2, 0.3, 0.7]), [0.2, 0.3, 0.7]);
     }
