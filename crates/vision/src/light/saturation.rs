@@ -82,7 +82,7 @@ impl Kept {
         let weight = |p: &Pair| p.weight * (NARROW * ((p.hue - hue).cos() - 1.0)).exp();
         let first: Vec<f32> = pairs.iter().map(weight).collect();
         let sums = |along: f32| {
-            let (mut wanted, mut joint, mut seen) = (0.0, 0.0, f32::MIN_POSITIVE);
+            let (mut wanted, mut joint, mut seen) = (f32::MIN_POSITIVE, 0.0, f32::MIN_POSITIVE); // of nothing, all is kept
             for (p, first) in pairs.iter().zip(&first) {
                 let off = [0, 1].map(|k| p.wanted[k] - along * p.shown[k]);
                 let weight = first / (1.0 + dot(off, off) / (RESIDUAL * RESIDUAL));
