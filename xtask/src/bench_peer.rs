@@ -6,6 +6,7 @@ mod ours;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use realfill_models::Precision;
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub struct Arguments {
     /// Threads of either
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// What ours multiplies, f32 or bf16; the faster one on this processor when not given
+    #[arg(long)]
+    precision: Option<Precision>,
     /// Measures ours once in this process and prints it
     #[arg(long, value_enum, hide = true, requires = "checkpoint")]
     measure: Option<What>,
@@ -80,7 +84,13 @@ impl Measured {
 /// When a process fails, which is named.
 pub fn run(arguments: &Arguments) -> Result<()> {
     if let (Some(what), Some(checkpoint)) = (arguments.measure, &arguments.checkpoint) {
-        let measured = ours::measure(what, checkpoint, arguments.side, arguments.runs)?;
+        let measured = ours::measure(
+            what,
+            checkpoint,
+            arguments.precision.unwrap_or_else(Precision::fastest),
+            arguments.side,
+            arguments.runs,
+        )?;
         println!("{}", serde_json::to_string(&measured)?);
         return Ok(());
     }
@@ -133,6 +143,8 @@ fn compare(arguments: &Arguments, what: What, checkpoint: &Path) -> Result<[Meas
 fn our_process(arguments: &Arguments, what: What, checkpoint: &Path) -> Result<Measured> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["bench-peer", "--measure", what.name(), "--checkpoint"]).arg(checkpoint);
+    let precision = arguments.precision.unwrap_or_else(Precision::fastest);
+    command.args(["--precision", &precision.to_string()]);
     command.args(["--runs", &arguments.runs.to_string(), "--side", &arguments.side.to_string()]);
     command.env("RAYON_NUM_THREADS", arguments.threads.to_string());
     last_line(&mut command)

@@ -9,6 +9,11 @@ mod load;
 mod random_checkpoint;
 
 use clap::{Parser, Subcommand};
+use realfill_models::memory::Recycling;
+
+/// As the program's, so that what is measured here is what it does.
+#[global_allocator]
+static MEMORY: Recycling = Recycling::new();
 
 /// Chores of the RealFill project.
 #[derive(Parser)]

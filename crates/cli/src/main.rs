@@ -19,7 +19,11 @@ mod terminal;
 use arguments::{Arguments, Command};
 use clap::Parser;
 use failure::Failure;
+use realfill_models::memory::Recycling;
 use std::process::ExitCode;
+
+#[global_allocator]
+static MEMORY: Recycling = Recycling::new();
 
 fn main() -> ExitCode {
     let Arguments { talk, command } = Arguments::parse();

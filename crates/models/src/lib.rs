@@ -5,6 +5,10 @@ pub mod embedded;
 mod error;
 mod kernels;
 pub mod lora;
+pub mod memory;
 pub mod sd;
 
 pub use error::{ModelError, TensorProblems};
+pub use kernels::Precision;
+#[doc(hidden)]
+pub use kernels::cases as kernel_cases;

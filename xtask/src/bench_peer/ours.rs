@@ -10,6 +10,7 @@ use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::training::batch::Sample;
 use realfill::training::simulated_guide::SimulatedGuide;
 use realfill::tuning::TuneConfig;
+use realfill_models::Precision;
 use realfill_models::lora::{Adapter, LoraConfig, Pass, UNET_TARGETS};
 use realfill_models::sd::StableDiffusion;
 use realfill_vision::Mask;
@@ -17,13 +18,19 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Loads the checkpoint, runs the step once, and times it `runs` times.
-pub(super) fn measure(what: What, checkpoint: &Path, side: usize, runs: usize) -> Result<Measured> {
+pub(super) fn measure(
+    what: What,
+    checkpoint: &Path,
+    precision: Precision,
+    side: usize,
+    runs: usize,
+) -> Result<Measured> {
     let folder = checkpoint.to_str().context("the checkpoint's path is not UTF-8")?;
     let device = Device::flex();
     let seconds = match what {
-        What::Tune => tune(folder, side, runs, &device)?,
+        What::Tune => tune(folder, precision, side, runs, &device)?,
         _ => {
-            let model = StableDiffusion::load(folder, &device)?;
+            let model = StableDiffusion::load_in(folder, &device, precision)?;
             let latents = Tensor::random([1, 4, side / 8, side / 8], Distribution::Normal(0.0, 1.0), &device);
             match what {
                 What::Denoise => denoise(&model, side, runs, &device)?,
@@ -46,9 +53,9 @@ fn denoise(model: &StableDiffusion, side: usize, runs: usize, device: &Device) -
 }
 
 /// A step on one sample: that on a known one, and the share that encoding a new one takes of it.
-fn tune(folder: &str, side: usize, runs: usize, device: &Device) -> Result<f64> {
+fn tune(folder: &str, precision: Precision, side: usize, runs: usize, device: &Device) -> Result<f64> {
     let config = TuneConfig { batch: 1, prompt_dropout: 0.0, ..TuneConfig::default() };
-    let mut model = StableDiffusionModel::load(folder, device, &config)?;
+    let mut model = StableDiffusionModel::load_in(folder, device, precision, &config)?;
     let mut step = 0;
     let (mut new, mut known) = (f64::INFINITY, f64::INFINITY);
     for seed in 0..=runs as u32 {

@@ -1,6 +1,6 @@
 //! Stand-ins for processors without kernels. [`are_on`](super::are_on) is false there, so nobody ever runs one.
 
-use super::{Convolution, Geglu, Heads, Kernel, LinearMap, LogSums, Norm};
+use super::{Convolution, Geglu, Heads, Kernel, LinearMap, LogSums, Norm, Precision};
 use crate::sd::Stored;
 
 const NEVER: &str = "kernels are off on this processor";
@@ -12,6 +12,14 @@ impl Frozen {
     pub fn new(_: Stored, _: usize, _: usize) -> Self {
         Self
     }
+}
+
+pub(super) fn tiles_flops(_: Precision) -> u64 {
+    unreachable!("{NEVER}")
+}
+
+pub(super) fn run_tiles(_: Precision) {
+    unreachable!("{NEVER}")
 }
 
 macro_rules! never {

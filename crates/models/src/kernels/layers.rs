@@ -2,12 +2,13 @@
 
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only kernels read it"))]
 
-use super::Frozen;
+use super::{Frozen, Precision};
 use std::sync::Arc;
 
 /// `y = W x + b` for each row of the input.
 #[derive(Debug, Clone)]
 pub(crate) struct LinearMap {
+    pub precision: Precision,
     /// `[out, in]`.
     pub weights: Frozen,
     pub bias: Option<Arc<Vec<f32>>>,
@@ -16,6 +17,7 @@ pub(crate) struct LinearMap {
 /// A square convolution: 1x1, or 3x3 with any stride.
 #[derive(Debug, Clone)]
 pub(crate) struct Convolution {
+    pub precision: Precision,
     /// `[filters, channels * size * size]`.
     pub weights: Frozen,
     pub bias: Arc<Vec<f32>>,
@@ -42,6 +44,7 @@ pub(crate) struct Geglu;
 /// Heads side by side: `[batch, tokens, heads * width]` queries on `[batch, others, heads * width]` keys and values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heads {
+    pub precision: Precision,
     pub batch: usize,
     pub tokens: usize,
     pub others: usize,

@@ -1,15 +1,18 @@
 //! Kernels for the processor (Burn backend extensions on Flex), each beside Burn's own operation, which stays in use on
 //! every other device and on processors without AVX-512.
 //!
-//! Weights that are frozen stay in the precision of their file and are unpacked a tile at a time; all arithmetic is `f32`.
-//! Every value is summed by one thread in one order, so results are the same to the bit every time.
+//! Weights that are frozen stay in the precision of their file and are unpacked a tile at a time. Products are of `f32`, or of
+//! numbers rounded to `bf16` where that is asked for; sums and all else are `f32`. Every value is summed by one thread in one
+//! order, so results are the same to the bit every time.
 
 #[cfg(not(target_arch = "x86_64"))]
 mod absent;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod cases;
 mod layers;
 mod ops;
+mod precision;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +21,11 @@ use absent as kind;
 #[cfg(target_arch = "x86_64")]
 use avx512 as kind;
 
+pub use cases::cases;
 pub(crate) use kind::Frozen;
 pub(crate) use layers::{Convolution, Geglu, Heads, LinearMap, LogSums, Norm};
-pub(crate) use ops::{apply, attend};
+pub(crate) use ops::{Split, apply, attend};
+pub use precision::Precision;
 
 use std::fmt::Debug;
 use std::sync::OnceLock;

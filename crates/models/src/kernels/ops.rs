@@ -1,6 +1,6 @@
 //! The kernels as operations of Burn, with their way back.
 
-use super::{Heads, Kernel, LogSums};
+use super::{Heads, Kernel, LogSums, Precision};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -16,19 +16,26 @@ pub(crate) fn apply<const D: usize, const E: usize>(kernel: &Arc<dyn Kernel>, x:
     Tensor::from_dispatch(<Dispatch as Kernels>::apply(x.into_dispatch(), kernel.clone()))
 }
 
+/// How attention is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Split {
+    pub heads: usize,
+    pub precision: Precision,
+}
+
 /// Attention of heads side by side, without mask, on the processor.
 ///
 /// - `q`: `[batch, tokens, heads * width]`
 /// - `k`, `v`: `[batch, others, heads * width]`
-pub(crate) fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+pub(crate) fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, split: Split) -> Tensor<3> {
     let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(<Dispatch as Kernels>::attend(q, k, v, heads))
+    Tensor::from_dispatch(<Dispatch as Kernels>::attend(q, k, v, split))
 }
 
 #[backend_extension(Flex, Autodiff)]
 trait Kernels: Backend {
     fn apply(x: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self>;
-    fn attend(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+    fn attend(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, split: Split) -> FloatTensor<Self>;
 }
 
 type Values = FloatTensor<Flex>;
@@ -53,16 +60,21 @@ impl Kernels for Flex {
         tensor(values, shape)
     }
 
-    fn attend(q: Values, k: Values, v: Values, heads: usize) -> Values {
-        mix(&q.to_contiguous(), &k.to_contiguous(), &v.to_contiguous(), heads).0
+    fn attend(q: Values, k: Values, v: Values, split: Split) -> Values {
+        mix(&q.to_contiguous(), &k.to_contiguous(), &v.to_contiguous(), split).0
     }
 }
 
+/// Width of a head from which on `bf16` saves time; the rounding of fewer terms also averages out less.
+const WIDE: usize = 16;
+
 /// Attention, and what its way back needs.
-fn mix(q: &Values, k: &Values, v: &Values, heads: usize) -> (Values, LogSums, Heads) {
+fn mix(q: &Values, k: &Values, v: &Values, Split { heads, precision }: Split) -> (Values, LogSums, Heads) {
     let shape = shape_of(q);
     let [batch, tokens, width] = shape[..] else { panic!("queries of shape {shape:?}") };
-    let plan = Heads { batch, tokens, others: shape_of(k)[1], heads, width: width / heads };
+    let (others, width) = (shape_of(k)[1], width / heads);
+    let precision = if width < WIDE { Precision::F32 } else { precision };
+    let plan = Heads { precision, batch, tokens, others, heads, width };
     let (values, sums) = plan.forward(numbers(q), numbers(k), numbers(v));
     (tensor(values, shape), sums, plan)
 }
@@ -80,17 +92,17 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         }
     }
 
-    fn attend(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+    fn attend(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, split: Split) -> FloatTensor<Self> {
         match AttendBackward.prepare::<C>([q.node(), k.node(), v.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let inputs = [prep.checkpoint(&q), prep.checkpoint(&k), prep.checkpoint(&v)];
                 let [q, k, v] = [q, k, v].map(|t| t.into_primitive().to_contiguous());
-                let (output, sums, plan) = mix(&q, &k, &v, heads);
+                let (output, sums, plan) = mix(&q, &k, &v, split);
                 let state = Attended { inputs, output: output.clone(), sums: sums.into(), plan };
                 prep.finish(state, output)
             }
             OpsKind::UnTracked(prep) => {
-                prep.finish(Flex::attend(q.into_primitive(), k.into_primitive(), v.into_primitive(), heads))
+                prep.finish(Flex::attend(q.into_primitive(), k.into_primitive(), v.into_primitive(), split))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::weights::{Weight, Weights};
 use crate::attention::attend;
-use crate::kernels::{self, Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, apply};
+use crate::kernels::{self, Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, Split, apply};
 use crate::lora::Pass;
 use burn::tensor::activation::{gelu, silu};
 use burn::tensor::module::{attention, conv2d, layer_norm, linear};
@@ -32,7 +32,8 @@ impl Linear {
             Weight::Tensor(weight) => Map::Plain(weight.transpose(), bias.then(|| w.tensor("bias", [output]))),
             Weight::Frozen(values) => {
                 let bias = bias.then(|| Arc::new(w.values("bias", output)));
-                Map::Kernel(Arc::new(LinearMap { weights: Frozen::new(values, output, input), bias }))
+                let (precision, weights) = (w.precision(), Frozen::new(values, output, input));
+                Map::Kernel(Arc::new(LinearMap { precision, weights, bias }))
             }
         };
         Self { slot, map }
@@ -94,7 +95,8 @@ impl Conv2d {
             Weight::Tensor(weight) => ConvMap::Plain { weight, bias: w.tensor("bias", [output]), stride, padding },
             Weight::Frozen(values) => {
                 let (weights, bias) = (Frozen::new(values, output, input * size * size), w.values("bias", output));
-                ConvMap::Kernel(Arc::new(Convolution { weights, bias: bias.into(), size, stride, padding }))
+                let (precision, bias) = (w.precision(), bias.into());
+                ConvMap::Kernel(Arc::new(Convolution { precision, weights, bias, size, stride, padding }))
             }
         };
         Self { map, filters: output }
@@ -183,11 +185,12 @@ impl LayerNorm {
 }
 
 /// Scaled dot-product attention over heads: `[batch, tokens, heads * d]` queries on `[batch, others, heads * d]` keys, values.
-pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
+pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, split: Split, causal: bool) -> Tensor<3> {
     let [batch, tokens, width] = q.dims();
     if !causal && kernels::are_on() && q.device().without_autodiff() == Device::flex() {
-        return kernels::attend(q, k, v, heads);
+        return kernels::attend(q, k, v, split);
     }
+    let heads = split.heads;
     let split = |t: Tensor<3>| {
         let [batch, tokens, width] = t.dims();
         t.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)

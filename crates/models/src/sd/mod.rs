@@ -26,6 +26,7 @@ pub(crate) use config::read_json;
 pub(crate) use tensors::{Stored, list_tensors};
 
 use crate::ModelError;
+use crate::kernels::Precision;
 use crate::lora::Pass;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
@@ -94,10 +95,19 @@ impl StableDiffusion {
     /// # Errors
     /// Files that are missing or unreadable, settings of other families, tensors that are missing, extra or misshapen.
     pub fn load(source: &str, device: &Device) -> Result<Self, ModelError> {
+        Self::load_in(source, device, Precision::F32)
+    }
+
+    /// [`StableDiffusion::load`], in the precision that the processor is to multiply with. It falls back to `f32` where the
+    /// processor or its kernels have no other; other devices have their own.
+    ///
+    /// # Errors
+    /// As [`StableDiffusion::load`].
+    pub fn load_in(source: &str, device: &Device, precision: Precision) -> Result<Self, ModelError> {
         if hub::is_hub_id(source) {
-            return Self::load_folder(&hub::fetch(source)?, device);
+            return Self::read(&hub::fetch(source)?, device, precision);
         }
-        Self::load_folder(Path::new(source), device)
+        Self::read(Path::new(source), device, precision)
     }
 
     /// Loads a diffusers folder.
@@ -105,6 +115,10 @@ impl StableDiffusion {
     /// # Errors
     /// As [`StableDiffusion::load`].
     pub fn load_folder(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        Self::read(folder, device, Precision::F32)
+    }
+
+    fn read(folder: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
         let selection = files::select(&files::list_folder(folder)?)
             .map_err(|missing| ModelError::NotDiffusers { path: folder.to_owned(), missing })?;
         let config = SdConfig::read(folder)?;
@@ -112,8 +126,8 @@ impl StableDiffusion {
         let device = device.clone().without_autodiff();
         Ok(Self {
             text_encoder: load_text_encoder(&config.text_encoder, folder, text_encoder, &device)?,
-            unet: load_unet(&config.unet, folder, unet, &device)?,
-            vae: load_vae(&config.vae, folder, vae, &device)?,
+            unet: load_unet(&config.unet, folder, unet, &device, precision)?,
+            vae: load_vae(&config.vae, folder, vae, &device, precision)?,
             tokenizer: ClipTokenizer::read(&folder.join("tokenizer"), &config.text_encoder)?,
             scheduler_config: read_json(&folder.join("scheduler/scheduler_config.json"))?,
             config,
@@ -186,16 +200,28 @@ pub fn mask_to_latents(mask: Tensor<4>, scale: usize) -> Tensor<4> {
     max_pool2d(mask, MaxPoolOptions::new([scale, scale]).with_stride([scale, scale]))
 }
 
-fn load_unet(config: &UNetConfig, folder: &Path, weights: &str, device: &Device) -> Result<UNet, ModelError> {
+fn load_unet(
+    config: &UNetConfig,
+    folder: &Path,
+    weights: &str,
+    device: &Device,
+    precision: Precision,
+) -> Result<UNet, ModelError> {
     let files = files::weight_paths(folder, weights)?;
-    let checkpoint = Checkpoint::open(&files, &folder.join(weights), |name| Some(name.to_owned()), device)?;
+    let checkpoint = Checkpoint::open(&files, &folder.join(weights), |name| Some(name.to_owned()), device, precision)?;
     let model = UNet::new(config, checkpoint.root(""));
     checkpoint.finish(model)
 }
 
-fn load_vae(config: &VaeConfig, folder: &Path, weights: &str, device: &Device) -> Result<AutoencoderKl, ModelError> {
+fn load_vae(
+    config: &VaeConfig,
+    folder: &Path,
+    weights: &str,
+    device: &Device,
+    precision: Precision,
+) -> Result<AutoencoderKl, ModelError> {
     let files = files::weight_paths(folder, weights)?;
-    let checkpoint = Checkpoint::open(&files, &folder.join(weights), vae::rename, device)?;
+    let checkpoint = Checkpoint::open(&files, &folder.join(weights), vae::rename, device, precision)?;
     let model = AutoencoderKl::new(config, checkpoint.root(""));
     checkpoint.finish(model)
 }
@@ -207,7 +233,7 @@ fn load_text_encoder(
     device: &Device,
 ) -> Result<ClipTextModel, ModelError> {
     let files = files::weight_paths(folder, weights)?;
-    let checkpoint = Checkpoint::open(&files, &folder.join(weights), clip::rename, device)?;
+    let checkpoint = Checkpoint::open(&files, &folder.join(weights), clip::rename, device, Precision::F32)?;
     // Adapters of these checkpoints name the layers as the checkpoint does.
     let prefixed = list_tensors(&files[0])?.keys().any(|name| name.starts_with(clip::PREFIX));
     let title = if prefixed { clip::PREFIX } else { "" };

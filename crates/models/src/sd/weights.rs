@@ -4,7 +4,7 @@
 //! drift apart. What is missing, misshapen or left over is gathered and told at the end, all at once.
 
 use super::tensors::{Stored, TensorTable, list_tensors};
-use crate::kernels;
+use crate::kernels::{self, Precision};
 use crate::{ModelError, TensorProblems};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::cell::RefCell;
@@ -16,6 +16,7 @@ pub(crate) struct Checkpoint {
     table: TensorTable,
     path: PathBuf,
     device: Device,
+    precision: Precision,
     notes: RefCell<Notes>,
     dry: bool,
 }
@@ -37,6 +38,7 @@ impl Checkpoint {
         path: &Path,
         rename: impl Fn(&str) -> Option<String>,
         device: &Device,
+        precision: Precision,
     ) -> Result<Self, ModelError> {
         let mut table = TensorTable::new();
         for file in files {
@@ -45,13 +47,14 @@ impl Checkpoint {
         }
         // Base weights never need gradients: on the plain device they are constants to autodiff.
         let device = device.clone().without_autodiff();
-        Ok(Self { table, path: path.to_owned(), device, notes: RefCell::default(), dry: false })
+        Ok(Self { table, path: path.to_owned(), device, precision, notes: RefCell::default(), dry: false })
     }
 
     /// A checkpoint that gives empty tensors of any shape, to learn what a model asks for.
     pub fn dry(device: &Device) -> Self {
         let (path, device) = (PathBuf::new(), device.clone().without_autodiff());
-        Self { table: TensorTable::new(), path, device, notes: RefCell::default(), dry: true }
+        let (table, precision) = (TensorTable::new(), Precision::F32);
+        Self { table, path, device, precision, notes: RefCell::default(), dry: true }
     }
 
     /// The place names are relative to. Layers are known to adapters under their name with `title` before it.
@@ -152,6 +155,12 @@ impl<'a> Weights<'a> {
     /// Whether the processor's kernels are to be used with what is read here.
     pub fn runs_kernels(&self) -> bool {
         !self.checkpoint.dry && self.checkpoint.device == Device::flex() && kernels::are_on()
+    }
+
+    /// What those multiply: what was asked for where the processor can, otherwise `f32`.
+    pub fn precision(&self) -> Precision {
+        let asked = self.checkpoint.precision;
+        if asked.is_able() { asked } else { Precision::F32 }
     }
 
     /// The values of this name as `f32`; zeros where there are none.

@@ -23,8 +23,8 @@ use burn::tensor::Device;
 use image::Rgb32FImage;
 use learning::TuningStep;
 use pool::Pool;
-use realfill_models::ModelError;
 use realfill_models::sd::StableDiffusion;
+use realfill_models::{ModelError, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -59,7 +59,20 @@ impl StableDiffusionModel {
     /// # Errors
     /// As [`StableDiffusion::load`]; a checkpoint that is not for inpainting, or whose scheduler is not supported.
     pub fn load(source: &str, device: &Device, config: &TuneConfig) -> Result<Self, ModelError> {
-        let base = StableDiffusion::load(source, device)?;
+        Self::load_in(source, device, Precision::F32, config)
+    }
+
+    /// [`StableDiffusionModel::load`], in the precision that the processor is to multiply with.
+    ///
+    /// # Errors
+    /// As [`StableDiffusionModel::load`].
+    pub fn load_in(
+        source: &str,
+        device: &Device,
+        precision: Precision,
+        config: &TuneConfig,
+    ) -> Result<Self, ModelError> {
+        let base = StableDiffusion::load_in(source, device, precision)?;
         if !base.config.inpaints() {
             let expected = 2 * base.config.vae.latent_channels + 1;
             let reason = format!(

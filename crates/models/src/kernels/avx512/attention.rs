@@ -4,10 +4,10 @@
 //! need no way across lanes and the weights lie as the next product wants them. The way back computes the scores twice:
 //! once by queries, for their gradient, and once by keys, for those of keys and values. So no two threads add to one value.
 
-use super::scratch::Scratch;
-use super::simd::{LANES, Numbers, View, copy, exp, turn};
+use super::scratch::{Scratch, unwritten};
+use super::simd::{LANES, Numbers, View, entries, exp, pack, pair_rows, turn};
 use super::tile::{COLUMNS, ROWS, Shared, Tile};
-use crate::kernels::{Heads, LogSums};
+use crate::kernels::{Heads, LogSums, Precision};
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -29,8 +29,8 @@ impl Heads {
     /// The output, shaped as the queries, and the sums' logarithms.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32]) -> (Vec<f32>, LogSums) {
         self.check(q, k, v);
-        let mut out = vec![0.0; q.len()];
-        let mut sums = vec![0.0; self.batch * self.heads * self.tokens];
+        let mut out = unwritten(q.len());
+        let mut sums = unwritten(self.batch * self.heads * self.tokens);
         // SAFETY: only called where AVX-512 was found.
         unsafe { self.run(q, k, v, &mut out, &mut sums) };
         (out, sums)
@@ -40,7 +40,7 @@ impl Heads {
     pub fn backward(&self, [q, k, v, out, gradient]: [&[f32]; 5], sums: &LogSums) -> [Vec<f32>; 3] {
         self.check(q, k, v);
         assert!(out.len() == q.len() && gradient.len() == q.len());
-        let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let (mut dq, mut dk, mut dv) = (unwritten(q.len()), unwritten(k.len()), unwritten(v.len()));
         // SAFETY: only called where AVX-512 was found.
         unsafe { self.run_back([q, k, v, out, gradient], sums, [&mut dq, &mut dk, &mut dv]) };
         [dq, dk, dv]
@@ -64,6 +64,13 @@ impl Heads {
         View { numbers: Numbers::F32(values), start, stride: self.row() }
     }
 
+    /// The tokens of every place as left panels.
+    fn packed(&self, values: &[f32], count: usize, factor: f32) -> Vec<Packed> {
+        self.places()
+            .map(|p| Packed::new(self.precision, self.of(values, count, p), count, self.width, factor))
+            .collect()
+    }
+
     /// Cuts `count` tokens into what threads do at a time, for each place.
     fn tasks(&self, count: usize) -> impl ParallelIterator<Item = ([usize; 2], usize)> + use<> {
         let (heads, step) = (self.heads, PANELS * COLUMNS);
@@ -76,10 +83,7 @@ impl Heads {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn run(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], sums: &mut [f32]) {
-        let keys: Vec<Packed> =
-            self.places().map(|p| Packed::new(self.of(k, self.others, p), self.others, self.width, 1.0)).collect();
-        let values: Vec<Packed> =
-            self.places().map(|p| Packed::new(self.of(v, self.others, p), self.others, self.width, 1.0)).collect();
+        let (keys, values) = (self.packed(k, self.others, 1.0), self.packed(v, self.others, 1.0));
         let (out, sums) = (Shared::new(out), Shared::new(sums));
         self.tasks(self.tokens).for_each(|(place, from)| {
             let i = place[0] * self.heads + place[1];
@@ -113,7 +117,8 @@ impl Heads {
         let mut state = [[[_mm512_set1_ps(f32::NEG_INFINITY), _mm512_setzero_ps()]; 2]; PANELS];
         for panel in 0..count.div_ceil(COLUMNS) {
             let here = COLUMNS.min(count - panel * COLUMNS);
-            columns(queries, from + panel * COLUMNS, here, width, self.scale(), &mut left[panel * width * COLUMNS..]);
+            let left = &mut left[panel * width * COLUMNS..];
+            columns(self.precision, queries, from + panel * COLUMNS, here, width, self.scale(), left);
         }
         for span in (0..self.others).step_by(SPAN) {
             let here = SPAN.min(self.others - span);
@@ -121,6 +126,7 @@ impl Heads {
                 let of_panel = panel * width * COLUMNS..(panel + 1) * width * COLUMNS;
                 keys.by_rows(span, here, &left[of_panel.clone()], &mut scores);
                 softmax(&mut scores[..here * COLUMNS], &mut state[panel], &mut mixed[of_panel.clone()]);
+                pair(self.precision, &mut scores, here);
                 values.by_columns(span, here, &scores, &mut mixed[of_panel]);
             }
         }
@@ -146,11 +152,8 @@ impl Heads {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn run_back(&self, [q, k, v, out, gradient]: [&[f32]; 5], sums: &[f32], [dq, dk, dv]: [&mut [f32]; 3]) {
         let (tokens, others) = (self.tokens, self.others);
-        let pack = |values, count, factor| -> Vec<Packed> {
-            self.places().map(|p| Packed::new(self.of(values, count, p), count, self.width, factor)).collect()
-        };
-        let (queries, keys) = (pack(q, tokens, self.scale()), pack(k, others, 1.0));
-        let (values, gradients) = (pack(v, others, 1.0), pack(gradient, tokens, 1.0));
+        let (queries, keys) = (self.packed(q, tokens, self.scale()), self.packed(k, others, 1.0));
+        let (values, gradients) = (self.packed(v, others, 1.0), self.packed(gradient, tokens, 1.0));
         let means: Vec<f32> = self.means(out, gradient);
         let (dq, dk, dv) = (Shared::new(dq), Shared::new(dk), Shared::new(dv));
         let index = |place: [usize; 2]| place[0] * self.heads + place[1];
@@ -207,7 +210,8 @@ impl Back<'_> {
         let mut packed = Scratch::new(PANELS * size);
         for (panel, here) in self.panels() {
             let view = self.heads.of(values, total, self.place);
-            columns(view, self.from + panel * COLUMNS, here, self.heads.width, factor, &mut packed[panel * size..]);
+            let (first, packed) = (self.from + panel * COLUMNS, &mut packed[panel * size..]);
+            columns(self.heads.precision, view, first, here, self.heads.width, factor, packed);
         }
         packed
     }
@@ -243,6 +247,7 @@ impl Back<'_> {
                         weigh(&mut scores[at..], &mut slopes[at..], sums[half], means[half]);
                     }
                 }
+                pair(self.heads.precision, &mut slopes, here);
                 keys.by_columns(span, here, &slopes, &mut found[range]);
             }
         }
@@ -285,6 +290,8 @@ impl Back<'_> {
                         weigh(&mut scores[at..], &mut slopes[at..], sum, mean);
                     }
                 }
+                pair(self.heads.precision, &mut scores, here);
+                pair(self.heads.precision, &mut slopes, here);
                 gradients.by_columns(span, here, &scores, &mut of_values[range.clone()]);
                 queries.by_columns(span, here, &slopes, &mut of_keys[range]);
             }
@@ -385,9 +392,17 @@ fn lanes_of(vector: __m512) -> [f32; LANES] {
     lanes
 }
 
-/// Tokens as a right panel `[width][32]`; lanes without a token are 0, so that nothing strange comes of them.
+/// Makes a right panel's `depth` terms of 32 columns its entries, in place.
+fn pair(precision: Precision, panel: &mut [f32], depth: usize) {
+    if precision == Precision::Bf16 {
+        // SAFETY: where `bf16` is asked for, the processor has it.
+        unsafe { pair_rows(panel, depth, COLUMNS) };
+    }
+}
+
+/// Tokens as a right panel `[entry of the width][32]`; lanes without a token are 0, so that nothing strange comes of them.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn columns(view: View, first: usize, count: usize, width: usize, factor: f32, out: &mut [f32]) {
+fn columns(precision: Precision, view: View, first: usize, count: usize, width: usize, factor: f32, out: &mut [f32]) {
     let out = &mut out[..width * COLUMNS];
     if count < COLUMNS {
         out.fill(0.0);
@@ -399,6 +414,7 @@ fn columns(view: View, first: usize, count: usize, width: usize, factor: f32, ou
     if factor != 1.0 {
         scale_lanes(out, [_mm512_set1_ps(factor); 2]);
     }
+    pair(precision, out, width);
 }
 
 /// Writes `[width][32]` as rows of tokens.
@@ -417,19 +433,21 @@ unsafe fn restore(values: &[f32], width: usize, count: usize, out: Shared, start
 
 /// The tokens of a head as left panels, both ways.
 struct Packed {
-    /// For products over the width: `[token / 14][width][14]`.
+    precision: Precision,
+    /// For products over the width: `[token / 14][entry of the width][14]`.
     rows: Scratch,
-    /// For products over tokens: `[width / 14][token][14]`.
+    /// For products over tokens: `[width / 14][entry of the tokens][14]`.
     columns: Scratch,
     count: usize,
     width: usize,
 }
 
 impl Packed {
-    fn new(view: View, count: usize, width: usize, factor: f32) -> Self {
+    fn new(precision: Precision, view: View, count: usize, width: usize, factor: f32) -> Self {
         let mut packed = Self {
-            rows: Scratch::new(count.div_ceil(ROWS) * width * ROWS),
-            columns: Scratch::new(width.div_ceil(ROWS) * count * ROWS),
+            precision,
+            rows: Scratch::new(count.div_ceil(ROWS) * entries(width, precision) * ROWS),
+            columns: Scratch::new(width.div_ceil(ROWS) * entries(count, precision) * ROWS),
             count,
             width,
         };
@@ -440,43 +458,54 @@ impl Packed {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn fill(&mut self, view: View, factor: f32) {
-        let (count, width) = (self.count, self.width);
-        for (column, panel) in (0..width).step_by(ROWS).zip(self.columns.chunks_exact_mut(count * ROWS)) {
+        let Self { precision, count, width, .. } = *self;
+        let panels = self.columns.chunks_exact_mut(entries(count, precision) * ROWS);
+        for (column, panel) in (0..width).step_by(ROWS).zip(panels) {
             let view = View { start: view.start + column, ..view };
-            copy(view, count, ROWS.min(width - column), factor, panel, ROWS);
+            pack(precision, view, count, ROWS.min(width - column), factor, panel, ROWS);
         }
-        for (token, panel) in (0..count).step_by(ROWS).zip(self.rows.chunks_exact_mut(width * ROWS)) {
+        let mut terms = Scratch::new(width * ROWS);
+        let panels = self.rows.chunks_exact_mut(entries(width, precision) * ROWS);
+        for (token, panel) in (0..count).step_by(ROWS).zip(panels) {
             let view = View { start: view.start + token * view.stride, ..view };
-            turn(view, ROWS.min(count - token), width, panel, ROWS);
+            turn(view, ROWS.min(count - token), width, &mut terms, ROWS);
             if factor != 1.0 {
-                panel.iter_mut().for_each(|value| *value *= factor);
+                terms.iter_mut().for_each(|value| *value *= factor);
             }
+            if precision == Precision::Bf16 {
+                // SAFETY: where `bf16` is asked for, the processor has it.
+                unsafe { pair_rows(&mut terms, width, ROWS) };
+            }
+            panel.copy_from_slice(&terms[..panel.len()]);
         }
     }
 
-    /// `out[token][32]`: these tokens times the right panel `[width][32]`. `first` is a multiple of 14.
+    /// `out[token][32]`: these tokens times the right panel of the width. `first` is a multiple of 14.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn by_rows(&self, first: usize, count: usize, right: &[f32], out: &mut [f32]) {
+        let (precision, entries) = (self.precision, entries(self.width, self.precision));
         assert!(first.is_multiple_of(ROWS) && first + count <= self.count);
-        assert!(right.len() >= self.width * COLUMNS && out.len() >= count * COLUMNS);
+        assert!(right.len() >= entries * COLUMNS && out.len() >= count * COLUMNS);
         for row in (0..count).step_by(ROWS) {
-            let left = self.rows[(first + row) * self.width..].as_ptr();
+            let left = self.rows[(first + row) * entries..].as_ptr();
             let out = out[row * COLUMNS..].as_mut_ptr();
-            let tile = Tile { left, right: right.as_ptr(), out, stride: COLUMNS, k: self.width, add: false };
+            let tile = Tile { precision, left, right: right.as_ptr(), out, stride: COLUMNS, entries, add: false };
             // SAFETY: the lengths were checked above.
             unsafe { tile.run(ROWS.min(count - row), COLUMNS) };
         }
     }
 
-    /// Adds to `out[width][32]`: the sum of these tokens, weighted by `weights[token][32]`.
+    /// Adds to `out[width][32]`: the sum of these tokens, weighted by a right panel of them. `first` is even.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn by_columns(&self, first: usize, count: usize, weights: &[f32], out: &mut [f32]) {
-        assert!(first + count <= self.count);
-        assert!(weights.len() >= count * COLUMNS && out.len() >= self.width * COLUMNS);
+        let precision = self.precision;
+        let [before, entries, all] = [first, count, self.count].map(|depth| entries(depth, precision));
+        assert!(first.is_multiple_of(2) && first + count <= self.count);
+        assert!(weights.len() >= entries * COLUMNS && out.len() >= self.width * COLUMNS);
         for row in (0..self.width).step_by(ROWS) {
-            let left = self.columns[(row / ROWS * self.count * ROWS + first * ROWS)..].as_ptr();
+            let left = self.columns[(row / ROWS * all + before) * ROWS..].as_ptr();
             let out = out[row * COLUMNS..].as_mut_ptr();
-            let tile = Tile { left, right: weights.as_ptr(), out, stride: COLUMNS, k: count, add: true };
+            let tile = Tile { precision, left, right: weights.as_ptr(), out, stride: COLUMNS, entries, add: true };
             // SAFETY: the lengths were checked above.
             unsafe { tile.run(ROWS.min(self.width - row), COLUMNS) };
         }

@@ -1,11 +1,11 @@
 //! Convolutions with frozen weights, and the gradient of their input.
 
 use super::product::{Panel, Start, product};
-use super::scratch::Scratch;
-use super::simd::{LANES, Numbers, View, copy, turn};
+use super::scratch::{Scratch, unwritten};
+use super::simd::{LANES, Numbers, View, pack, pack_turned, pair_rows, turn};
 use super::tile::{COLUMNS, ROWS};
 use super::winograd::{self, Plan};
-use crate::kernels::{Convolution, Kernel};
+use crate::kernels::{Convolution, Kernel, Precision};
 use rayon::prelude::*;
 
 /// Channels from which on the transforms of Winograd's method are worth their time.
@@ -15,7 +15,7 @@ impl Kernel for Convolution {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {
         let (one, [rows, height, width]) = (self.one(shape), self.out_size(shape));
         let plane = self.weights.rows * height * width;
-        let mut out = vec![0.0; rows * plane];
+        let mut out = unwritten(rows * plane);
         for (x, out) in x.chunks_exact(one.len()).zip(out.chunks_exact_mut(plane)) {
             // SAFETY: kernels are only made where AVX-512 was found.
             unsafe { self.forward_one(one, x, out) };
@@ -26,7 +26,7 @@ impl Kernel for Convolution {
     fn backward(&self, _: &[f32], shape: &[usize], gradient: &[f32]) -> Vec<f32> {
         let (one, [rows, height, width]) = (self.one(shape), self.out_size(shape));
         let plane = self.weights.rows * height * width;
-        let mut out = vec![0.0; rows * one.len()];
+        let mut out = unwritten(rows * one.len());
         for (gradient, out) in gradient.chunks_exact(plane).zip(out.chunks_exact_mut(one.len())) {
             // SAFETY: kernels are only made where AVX-512 was found.
             unsafe { self.backward_one(one, gradient, out) };
@@ -79,13 +79,16 @@ impl Convolution {
             let taps = |[filter, count, channel, depth]: [usize; 4], out: &mut [f32]| {
                 turn(self.weights.from(filter, channel * 9), count, depth * 9, out, LANES)
             };
-            let plan = Plan { channels, filters, height: from.height, width: from.width };
+            let Size { height, width, .. } = from;
+            let plan = Plan { precision: self.precision, channels, filters, height, width };
             return winograd::convolve(plan, x, &taps, Some(&self.bias), out);
         }
-        let left = |at: Panel, out: &mut [f32]| turn(self.weights.from(at.at, at.k), at.count, at.depth, out, ROWS);
+        let left = |at: Panel, out: &mut [f32]| {
+            pack_turned(self.precision, self.weights.from(at.at, at.k), at.count, at.depth, out, ROWS)
+        };
         let right = |at: Panel, out: &mut [f32]| self.gather(from, x, at, out);
         let n = out.len() / filters;
-        product([filters, n, self.weights.columns], &left, &right, Start::Row(&self.bias), out);
+        product(self.precision, [filters, n, self.weights.columns], &left, &right, Start::Row(&self.bias), out);
     }
 
     /// Columns of the picture's patches, one for each pixel of the output.
@@ -94,22 +97,38 @@ impl Convolution {
         if self.size == 1 && self.stride == 1 {
             let plane = from.height * from.width;
             let view = View { numbers: Numbers::F32(x), start: at.k * plane + at.at, stride: plane };
-            return copy(view, at.depth, at.count, 1.0, out, COLUMNS);
+            return pack(self.precision, view, at.depth, at.count, 1.0, out, COLUMNS);
         }
+        if self.precision == Precision::F32 {
+            return self.gather_patches(from, x, at, out);
+        }
+        let mut wide = Scratch::new(at.depth * COLUMNS);
+        self.gather_patches(from, x, at, &mut wide);
+        // SAFETY: where `bf16` is asked for, the processor has it.
+        unsafe { pair_rows(&mut wide, at.depth, COLUMNS) };
+        let pairs = at.depth.div_ceil(2) * COLUMNS;
+        out[..pairs].copy_from_slice(&wide[..pairs]);
+    }
+
+    /// [`Convolution::gather`] in `f32`: `[term][COLUMNS]`.
+    fn gather_patches(&self, from: Size, x: &[f32], at: Panel, out: &mut [f32]) {
         let taps = self.size * self.size;
         let across = (from.width + 2 * self.padding - self.size) / self.stride + 1;
         for (k, line) in (at.k..at.k + at.depth).zip(out.chunks_exact_mut(COLUMNS)) {
             let [channel, ky, kx] = [k / taps, k % taps / self.size, k % self.size];
             let plane = &x[channel * from.height * from.width..][..from.height * from.width];
             let [mut oy, mut ox] = [at.at / across, at.at % across];
-            for value in &mut line[..at.count] {
+            let mut values = &mut line[..at.count];
+            while !values.is_empty() {
+                let (run, rest) = values.split_at_mut((across - ox).min(values.len()));
                 let y = (oy * self.stride + ky).wrapping_sub(self.padding);
-                let x = (ox * self.stride + kx).wrapping_sub(self.padding);
-                *value = if y < from.height && x < from.width { plane[y * from.width + x] } else { 0.0 };
-                ox += 1;
-                if ox == across {
-                    (oy, ox) = (oy + 1, 0);
+                if y < from.height {
+                    let row = &plane[y * from.width..][..from.width];
+                    every(row, (ox * self.stride + kx) as isize - self.padding as isize, self.stride, run);
+                } else {
+                    run.fill(0.0);
                 }
+                (oy, ox, values) = (oy + 1, 0, rest);
             }
         }
     }
@@ -129,21 +148,23 @@ impl Convolution {
                     }
                 }
             };
-            let plan = Plan { channels: filters, filters: to.channels, height: to.height, width: to.width };
+            let Size { channels, height, width } = to;
+            let plan = Plan { precision: self.precision, channels: filters, filters: channels, height, width };
             return winograd::convolve(plan, gradient, &taps, None, out);
         }
         let n = gradient.len() / filters;
-        let left =
-            |at: Panel, out: &mut [f32]| copy(self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out, ROWS);
+        let left = |at: Panel, out: &mut [f32]| {
+            pack(self.precision, self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out, ROWS)
+        };
         let right = |at: Panel, out: &mut [f32]| {
             let view = View { numbers: Numbers::F32(gradient), start: at.k * n + at.at, stride: n };
-            copy(view, at.depth, at.count, 1.0, out, COLUMNS)
+            pack(self.precision, view, at.depth, at.count, 1.0, out, COLUMNS)
         };
         if self.size == 1 && self.stride == 1 {
-            return product([to.channels, n, filters], &left, &right, Start::Zero, out);
+            return product(self.precision, [to.channels, n, filters], &left, &right, Start::Zero, out);
         }
         let mut patches = Scratch::new(self.weights.columns * n);
-        product([self.weights.columns, n, filters], &left, &right, Start::Zero, &mut patches);
+        product(self.precision, [self.weights.columns, n, filters], &left, &right, Start::Zero, &mut patches);
         self.scatter(to, &patches, n, out);
     }
 
@@ -164,5 +185,30 @@ impl Convolution {
                 }
             }
         });
+    }
+}
+
+/// Every `stride`-th number of a row, from `start` on; 0 outside of it.
+fn every(row: &[f32], start: isize, stride: usize, out: &mut [f32]) {
+    let before = start.min(0).unsigned_abs().div_ceil(stride).min(out.len());
+    let (outside, out) = out.split_at_mut(before);
+    outside.fill(0.0);
+    let from = (start + (before * stride) as isize).unsigned_abs().min(row.len());
+    let row = &row[from..];
+    let (inside, outside) = out.split_at_mut(row.len().div_ceil(stride).min(out.len()));
+    outside.fill(0.0);
+    match stride {
+        1 => inside.copy_from_slice(&row[..inside.len()]),
+        // A loop that compilers turn into vectors.
+        2 => {
+            let (pairs, rest) = row.as_chunks::<2>();
+            for (value, [first, _]) in inside.iter_mut().zip(pairs) {
+                *value = *first;
+            }
+            if let (Some(value), [last]) = (inside.get_mut(pairs.len()), rest) {
+                *value = *last;
+            }
+        }
+        _ => inside.iter_mut().zip(row.iter().step_by(stride)).for_each(|(value, from)| *value = *from),
     }
 }

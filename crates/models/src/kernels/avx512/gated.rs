@@ -1,6 +1,7 @@
 //! The gate of the transformers' perceptrons (Shazeer 2020, arXiv 2002.05202): value times GELU of gate, and its gradient.
 
 use super::norm::map;
+use super::scratch::unwritten;
 use super::simd::normal;
 use crate::kernels::{Geglu, Kernel};
 use rayon::prelude::*;
@@ -9,7 +10,7 @@ use std::arch::x86_64::*;
 impl Kernel for Geglu {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {
         let width = half(shape);
-        let mut out = vec![0.0; x.len() / 2];
+        let mut out = unwritten(x.len() / 2);
         x.par_chunks_exact(2 * width).zip(out.par_chunks_exact_mut(width)).with_min_len(16).for_each(|(x, out)| {
             // SAFETY: kernels are only made where AVX-512 was found.
             unsafe { forward_row(x.split_at(width), out) }
@@ -22,7 +23,7 @@ impl Kernel for Geglu {
     fn backward(&self, x: &[f32], shape: &[usize], gradient: &[f32]) -> Vec<f32> {
         let width = half(shape);
         assert_eq!(gradient.len() * 2, x.len(), "a gradient of the output's size");
-        let mut out = vec![0.0; x.len()];
+        let mut out = unwritten(x.len());
         let rows = x.par_chunks_exact(2 * width).zip(gradient.par_chunks_exact(width));
         rows.zip(out.par_chunks_exact_mut(2 * width)).with_min_len(16).for_each(|((x, gradient), out)| {
             // SAFETY: kernels are only made where AVX-512 was found.

@@ -1,15 +1,16 @@
 //! Linear layers with frozen weights, and the gradient of their input.
 
 use super::product::{Panel, Start, product};
-use super::simd::{LANES, Numbers, View, copy, turn};
+use super::scratch::unwritten;
+use super::simd::{LANES, Numbers, View, pack, pack_turned};
 use super::tile::{COLUMNS, ROWS};
-use crate::kernels::{Kernel, LinearMap};
+use crate::kernels::{Kernel, LinearMap, Precision};
 
 impl Kernel for LinearMap {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {
         let (input, output) = (self.weights.columns, self.weights.rows);
         let rows = self.rows(x, shape, input);
-        let mut out = vec![0.0; rows * output];
+        let mut out = unwritten(rows * output);
         // SAFETY: kernels are only made where AVX-512 was found.
         unsafe { self.run(x, rows, &mut out) };
         let mut shape = shape.to_vec();
@@ -21,7 +22,7 @@ impl Kernel for LinearMap {
         let (input, output) = (self.weights.columns, self.weights.rows);
         let rows = gradient.len() / output;
         assert_eq!(shape.iter().product::<usize>(), rows * input, "a gradient of the output's size");
-        let mut out = vec![0.0; rows * input];
+        let mut out = unwritten(rows * input);
         // SAFETY: kernels are only made where AVX-512 was found.
         unsafe { self.run_back(gradient, rows, &mut out) };
         out
@@ -43,7 +44,8 @@ impl LinearMap {
         let (input, output) = (self.weights.columns, self.weights.rows);
         let right = |at: Panel, out: &mut [f32]| {
             for half in (0..at.count).step_by(LANES) {
-                turn(
+                pack_turned(
+                    self.precision,
                     self.weights.from(at.at + half, at.k),
                     LANES.min(at.count - half),
                     at.depth,
@@ -53,23 +55,25 @@ impl LinearMap {
             }
         };
         let start = self.bias.as_ref().map_or(Start::Zero, |bias| Start::Column(bias));
-        product([rows, output, input], &turned_rows(x, input), &right, start, out);
+        product(self.precision, [rows, output, input], &turned_rows(self.precision, x, input), &right, start, out);
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn run_back(&self, gradient: &[f32], rows: usize, out: &mut [f32]) {
         let (input, output) = (self.weights.columns, self.weights.rows);
-        let right =
-            |at: Panel, out: &mut [f32]| copy(self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out, COLUMNS);
-        product([rows, input, output], &turned_rows(gradient, output), &right, Start::Zero, out);
+        let right = |at: Panel, out: &mut [f32]| {
+            pack(self.precision, self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out, COLUMNS)
+        };
+        let left = turned_rows(self.precision, gradient, output);
+        product(self.precision, [rows, input, output], &left, &right, Start::Zero, out);
     }
 }
 
 /// Rows of a matrix as a product's left panels.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn turned_rows(values: &[f32], width: usize) -> impl Fn(Panel, &mut [f32]) + Sync {
+fn turned_rows(precision: Precision, values: &[f32], width: usize) -> impl Fn(Panel, &mut [f32]) + Sync {
     move |at: Panel, out: &mut [f32]| {
         let view = View { numbers: Numbers::F32(values), start: at.at * width + at.k, stride: width };
-        turn(view, at.count, at.depth, out, ROWS);
+        pack_turned(precision, view, at.count, at.depth, out, ROWS);
     }
 }

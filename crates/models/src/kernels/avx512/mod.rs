@@ -16,3 +16,4 @@ mod tile;
 mod winograd;
 
 pub(crate) use frozen::Frozen;
+pub(super) use tile::{run_tiles, tiles_flops};

@@ -1,5 +1,6 @@
 //! Group norm (Wu and He 2018), alone or with SiLU in the same pass, and the gradient of its input.
 
+use super::scratch::unwritten;
 use super::simd::{LANES, first, sigmoid};
 use crate::kernels::{Kernel, Norm};
 use rayon::prelude::*;
@@ -8,7 +9,7 @@ use std::arch::x86_64::*;
 impl Kernel for Norm {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {
         let group = self.group(x, shape);
-        let mut out = vec![0.0; x.len()];
+        let mut out = unwritten(x.len());
         let groups = x.par_chunks_exact(group).zip(out.par_chunks_exact_mut(group));
         groups.enumerate().for_each(|(i, (x, out))| {
             // SAFETY: kernels are only made where AVX-512 was found.
@@ -20,7 +21,7 @@ impl Kernel for Norm {
     fn backward(&self, x: &[f32], shape: &[usize], gradient: &[f32]) -> Vec<f32> {
         let group = self.group(x, shape);
         assert_eq!(gradient.len(), x.len(), "a gradient of the output's size");
-        let mut out = vec![0.0; x.len()];
+        let mut out = unwritten(x.len());
         let groups = x.par_chunks_exact(group).zip(gradient.par_chunks_exact(group));
         groups.zip(out.par_chunks_exact_mut(group)).enumerate().for_each(|(i, ((x, gradient), out))| {
             // SAFETY: kernels are only made where AVX-512 was found.

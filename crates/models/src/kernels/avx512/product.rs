@@ -3,14 +3,23 @@
 //! Rows of the left factor are packed a block at a time, as many as stay in the second-level cache; the threads then share
 //! the columns. Each value of the product is summed by one thread in one order, so results are the same every time.
 
+use super::simd::entries;
 use super::tile::{COLUMNS, ROWS, Shared, Tile};
+use crate::kernels::Precision;
 use rayon::prelude::*;
 
-/// Terms that a right panel holds at a time: 32 kB, so that it stays in the first-level cache.
-const DEPTH: usize = 256;
+/// Entries that a right panel holds at a time: 32 kB, so that it stays in the first-level cache.
+const ENTRIES: usize = 256;
 
-/// Values of the left factor that are packed at a time: 1.5 MB.
-const LEFT_VALUES: usize = 384 << 10;
+/// Panels of columns that a thread works on at a time, at most: rows of the product are far apart, so each is visited once for
+/// several of them.
+const PANELS: usize = 4;
+
+/// What the columns are shared out in, at least, where they suffice.
+const TASKS: usize = 16;
+
+/// Entries of the left factor that are packed at a time: 1.5 MB.
+const LEFT_ENTRIES: usize = 384 << 10;
 
 /// What a product's values start from.
 #[derive(Clone, Copy)]
@@ -37,12 +46,14 @@ pub(super) struct Panel {
 
 /// `out[m][n]` is the start plus the product.
 ///
-/// `left` packs rows as `[k][ROWS]`, `right` packs columns as `[k][COLUMNS]`; both may leave what is past the count as it is.
+/// `left` packs rows as `[entry][ROWS]`, `right` packs columns as `[entry][COLUMNS]`; both may leave what is past the count
+/// as it is.
 ///
 /// # Panics
 /// When `out` has another length than `m * n`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) fn product(
+    precision: Precision,
     [m, n, k]: [usize; 3],
     left: &(dyn Fn(Panel, &mut [f32]) + Sync),
     right: &(dyn Fn(Panel, &mut [f32]) + Sync),
@@ -50,31 +61,37 @@ pub(super) fn product(
     out: &mut [f32],
 ) {
     assert_eq!(out.len(), m * n);
-    let rows_at_once = (LEFT_VALUES / k.max(1) / ROWS).max(8) * ROWS;
-    let mut packed = vec![0.0; rows_at_once.min(m.next_multiple_of(ROWS)) * k];
+    let tall = entries(k, precision);
+    let rows_at_once = (LEFT_ENTRIES / tall.max(1) / ROWS).max(8) * ROWS;
+    let mut packed = vec![0.0; rows_at_once.min(m.next_multiple_of(ROWS)) * tall];
     let shared = Shared::new(out);
     for first_row in (0..m).step_by(rows_at_once) {
         let rows = rows_at_once.min(m - first_row);
-        packed.par_chunks_mut(ROWS * k.max(1)).take(rows.div_ceil(ROWS)).enumerate().for_each(|(i, panel)| {
+        packed.par_chunks_mut(ROWS * tall.max(1)).take(rows.div_ceil(ROWS)).enumerate().for_each(|(i, panel)| {
             let at = first_row + i * ROWS;
             left(Panel { at, count: ROWS.min(first_row + rows - at), k: 0, depth: k }, panel);
         });
         let packed = &packed;
-        (0..n.div_ceil(COLUMNS)).into_par_iter().for_each_init(
-            || vec![0.0; DEPTH.min(k) * COLUMNS],
-            |panel, i| {
-                let columns = Columns { at: i * COLUMNS, count: COLUMNS.min(n - i * COLUMNS), stride: n, out: shared };
+        let panels = n.div_ceil(COLUMNS);
+        let at_once = (panels / TASKS).clamp(1, PANELS);
+        (0..panels.div_ceil(at_once)).into_par_iter().for_each_init(
+            || vec![0.0; ENTRIES.min(tall) * COLUMNS * at_once],
+            |right_panels, i| {
+                let from = i * at_once * COLUMNS;
+                let columns =
+                    Columns { precision, at: from, end: n.min(from + at_once * COLUMNS), stride: n, out: shared };
                 // SAFETY: AVX-512 is there, as this function's own caller made sure; columns are this thread's alone.
-                unsafe { columns.fill([first_row, rows, k], packed, right, start, panel) };
+                unsafe { columns.fill([first_row, rows, k], packed, right, start, right_panels) };
             },
         );
     }
 }
 
-/// Columns of the product, one thread's work.
+/// Some panels of columns of the product, one thread's work.
 struct Columns {
+    precision: Precision,
     at: usize,
-    count: usize,
+    end: usize,
     stride: usize,
     out: Shared,
 }
@@ -89,20 +106,33 @@ impl Columns {
         left: &[f32],
         right: &(dyn Fn(Panel, &mut [f32]) + Sync),
         start: Start,
-        panel: &mut [f32],
+        panels: &mut [f32],
     ) {
-        // SAFETY: these columns of these rows are ours.
-        unsafe { self.begin(first_row, rows, start) };
-        for k0 in (0..k).step_by(DEPTH) {
-            let depth = DEPTH.min(k - k0);
-            right(Panel { at: self.at, count: self.count, k: k0, depth }, panel);
+        let Self { precision, stride, .. } = *self;
+        let tall = entries(k, precision);
+        let most = if precision == Precision::Bf16 { 2 * ENTRIES } else { ENTRIES };
+        let size = ENTRIES.min(tall) * COLUMNS;
+        let places = || (self.at..self.end).step_by(COLUMNS).map(|at| (at, COLUMNS.min(self.end - at)));
+        // Without terms the product is what it starts from.
+        for k0 in (0..k.max(1)).step_by(most) {
+            let depth = most.min(k - k0);
+            for ((at, count), panel) in places().zip(panels.chunks_exact_mut(size.max(1))) {
+                right(Panel { at, count, k: k0, depth }, panel);
+            }
             for row in (0..rows).step_by(ROWS) {
-                // SAFETY: the left panel of these rows has k terms; the output is ours.
-                unsafe {
-                    let out = self.out.at((first_row + row) * self.stride + self.at);
-                    let left = left.as_ptr().add(row * k + k0 * ROWS);
-                    let tile = Tile { left, right: panel.as_ptr(), out, stride: self.stride, k: depth, add: true };
-                    tile.run(ROWS.min(rows - row), self.count);
+                let count = ROWS.min(rows - row);
+                for (i, (at, columns)) in places().enumerate() {
+                    // SAFETY: the left panel of these rows has all entries; the output is ours.
+                    unsafe {
+                        if k0 == 0 {
+                            self.begin(first_row + row..first_row + row + count, at, columns, start);
+                        }
+                        let out = self.out.at((first_row + row) * stride + at);
+                        let left = left.as_ptr().add(row * tall + entries(k0, precision) * ROWS);
+                        let right = panels.as_ptr().add(i * size);
+                        let entries = entries(depth, precision);
+                        Tile { precision, left, right, out, stride, entries, add: true }.run(count, columns);
+                    }
                 }
             }
         }
@@ -110,14 +140,14 @@ impl Columns {
 
     /// # Safety
     /// As [`Columns::fill`].
-    unsafe fn begin(&self, first_row: usize, rows: usize, start: Start) {
-        for row in first_row..first_row + rows {
+    unsafe fn begin(&self, rows: std::ops::Range<usize>, at: usize, columns: usize, start: Start) {
+        for row in rows {
             // SAFETY: inside of the output, and ours.
-            let place = unsafe { self.out.slice(row * self.stride + self.at, self.count) };
+            let place = unsafe { self.out.slice(row * self.stride + at, columns) };
             match start {
                 Start::Zero => place.fill(0.0),
                 Start::Row(values) => place.fill(values[row]),
-                Start::Column(values) => place.copy_from_slice(&values[self.at..self.at + self.count]),
+                Start::Column(values) => place.copy_from_slice(&values[at..at + columns]),
             }
         }
     }

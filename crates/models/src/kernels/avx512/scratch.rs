@@ -10,6 +10,18 @@ thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A result that its kernel writes in full: clearing it first would cost as much as many a kernel's arithmetic.
+#[allow(clippy::uninit_vec, reason = "kernels write results through pointers and never read them before")]
+pub(super) fn unwritten(len: usize) -> Vec<f32> {
+    if cfg!(test) {
+        return vec![f32::NAN; len];
+    }
+    let mut values = Vec::with_capacity(len);
+    // SAFETY: there is room for as many, and any bits are an `f32`.
+    unsafe { values.set_len(len) };
+    values
+}
+
 /// Numbers of any value, kept for the next user when dropped.
 pub(super) struct Scratch {
     values: Vec<f32>,

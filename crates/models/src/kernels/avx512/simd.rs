@@ -1,5 +1,9 @@
 //! The few vector functions that the kernels share. AVX-512 (foundation), which every caller has made sure of.
+//!
+//! A panel of a product holds entries: numbers of `f32`, or pairs of `bf16` in the place of one. A pair is two terms of the
+//! product, so a panel of `depth` terms has `depth` entries or half as many; an odd last term is paired with 0.
 
+use crate::kernels::Precision;
 use std::arch::x86_64::*;
 
 /// Lanes of a vector of `f32`.
@@ -8,6 +12,47 @@ pub(super) const LANES: usize = 16;
 /// The first `count` lanes.
 pub(super) fn first(count: usize) -> __mmask16 {
     if count >= LANES { !0 } else { (1 << count) - 1 }
+}
+
+/// Entries of a panel of `depth` terms.
+pub(super) fn entries(depth: usize, precision: Precision) -> usize {
+    match precision {
+        Precision::F32 => depth,
+        Precision::Bf16 => depth.div_ceil(2),
+    }
+}
+
+/// Lanes of two vectors as pairs of `bf16`, the first one's in the lower halves.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[inline]
+pub(super) fn paired(first: __m512, second: __m512) -> __m512 {
+    // SAFETY: the same bits, whatever they are called.
+    let [low, high] =
+        [first, second].map(|v| unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v)) });
+    let high = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(high));
+    _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(low), high))
+}
+
+/// Makes pairs of `depth` rows of `width` numbers in place; the panel's first half is what it is then.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub(super) fn pair_rows(panel: &mut [f32], depth: usize, width: usize) {
+    assert!(depth * width <= panel.len());
+    let place = panel.as_mut_ptr();
+    for k in (0..depth).step_by(2) {
+        for column in (0..width).step_by(LANES) {
+            let mask = first(width - column);
+            // SAFETY: inside of the panel; rows are read before pairs reach them.
+            unsafe {
+                let a = _mm512_maskz_loadu_ps(mask, place.add(k * width + column));
+                let b = if k + 1 < depth {
+                    _mm512_maskz_loadu_ps(mask, place.add((k + 1) * width + column))
+                } else {
+                    _mm512_setzero_ps()
+                };
+                _mm512_mask_storeu_ps(place.add(k / 2 * width + column), mask, paired(a, b));
+            }
+        }
+    }
 }
 
 /// Numbers as a kernel reads them.
@@ -49,6 +94,26 @@ impl<const KIND: u8> Source<KIND> {
                     _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
                 }
             }
+        }
+    }
+
+    /// The `count` numbers at `index`, at most 32, as pairs of neighbours; 0 past them.
+    ///
+    /// # Safety
+    /// They are inside of what the source points to.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[inline]
+    unsafe fn load_pairs(self, index: usize, count: usize) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if KIND == 2 {
+                let mask = if count >= 2 * LANES { !0 } else { (1u32 << count) - 1 };
+                return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(mask, self.0.cast::<i16>().add(index)));
+            }
+            let low = self.load(index, first(count));
+            let high = if count > LANES { self.load(index + LANES, first(count - LANES)) } else { _mm512_setzero_ps() };
+            // The same bits, whatever they are called.
+            std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(high, low))
         }
     }
 }
@@ -119,17 +184,78 @@ unsafe fn turn_from<const KIND: u8>(
     }
 }
 
-/// Copies `rows` rows of `columns` numbers, as `f32` and times `factor`.
+/// As [`turn`], as entries of a panel: `out[entry * out_stride + row]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) fn copy(from: View, rows: usize, columns: usize, factor: f32, out: &mut [f32], out_stride: usize) {
+pub(super) fn pack_turned(
+    precision: Precision,
+    from: View,
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    if precision == Precision::F32 {
+        return turn(from, rows, columns, out, out_stride);
+    }
     from.check(rows, columns);
-    assert!(rows == 0 || (rows - 1) * out_stride + columns <= out.len());
-    // SAFETY: what is read and written was checked above.
+    assert!(rows <= LANES && (columns == 0 || (columns.div_ceil(2) - 1) * out_stride + rows <= out.len()));
+    // SAFETY: what is read and written was checked above; where `bf16` is asked for, the processor has it.
     unsafe {
-        with_kind!(
-            from.numbers,
-            copy_from(from.start, from.stride, [rows, columns], factor, out.as_mut_ptr(), out_stride)
-        )
+        with_kind!(from.numbers, turn_pairs(from.start, from.stride, rows, columns, out.as_mut_ptr(), out_stride))
+    }
+}
+
+/// # Safety
+/// `rows` rows of `columns` numbers can be read, and written turned in pairs.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn turn_pairs<const KIND: u8>(
+    from: Source<KIND>,
+    start: usize,
+    stride: usize,
+    rows: usize,
+    columns: usize,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    for column in (0..columns).step_by(2 * LANES) {
+        let count = (columns - column).min(2 * LANES);
+        let mut block = [_mm512_setzero_ps(); LANES];
+        for (row, vector) in block.iter_mut().enumerate() {
+            if row < rows {
+                // SAFETY: inside of the source by the caller's promise.
+                *vector = unsafe { from.load_pairs(start + row * stride + column, count) };
+            }
+        }
+        let turned = transposed(block);
+        for (i, vector) in turned.iter().enumerate() {
+            if i < count.div_ceil(2) {
+                // SAFETY: inside of the output by the caller's promise.
+                unsafe { _mm512_mask_storeu_ps(out.add((column / 2 + i) * out_stride), first(rows), *vector) };
+            }
+        }
+    }
+}
+
+/// Copies `rows` rows of `columns` numbers, times `factor`, as entries of a panel: `out[entry * out_stride + column]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) fn pack(
+    precision: Precision,
+    from: View,
+    rows: usize,
+    columns: usize,
+    factor: f32,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    from.check(rows, columns);
+    assert!(rows == 0 || (entries(rows, precision) - 1) * out_stride + columns <= out.len());
+    let (start, stride, size, out) = (from.start, from.stride, [rows, columns], out.as_mut_ptr());
+    // SAFETY: what is read and written was checked above; where `bf16` is asked for, the processor has it.
+    unsafe {
+        match precision {
+            Precision::F32 => with_kind!(from.numbers, copy_from(start, stride, size, factor, out, out_stride)),
+            Precision::Bf16 => with_kind!(from.numbers, pairs_from(start, stride, size, factor, out, out_stride)),
+        }
     }
 }
 
@@ -153,6 +279,34 @@ unsafe fn copy_from<const KIND: u8>(
             unsafe {
                 let vector = _mm512_mul_ps(from.load(start + row * stride + column, mask), factor);
                 _mm512_mask_storeu_ps(out.add(row * out_stride + column), mask, vector);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The rows can be read, and written in pairs.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn pairs_from<const KIND: u8>(
+    from: Source<KIND>,
+    start: usize,
+    stride: usize,
+    [rows, columns]: [usize; 2],
+    factor: f32,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let factor = _mm512_set1_ps(factor);
+    for row in (0..rows).step_by(2) {
+        for column in (0..columns).step_by(LANES) {
+            let mask = first(columns - column);
+            let at = start + row * stride + column;
+            // SAFETY: inside of source and output by the caller's promise.
+            unsafe {
+                let a = from.load(at, mask);
+                let b = if row + 1 < rows { from.load(at + stride, mask) } else { _mm512_setzero_ps() };
+                let pairs = paired(_mm512_mul_ps(a, factor), _mm512_mul_ps(b, factor));
+                _mm512_mask_storeu_ps(out.add(row / 2 * out_stride + column), mask, pairs);
             }
         }
     }

@@ -5,8 +5,9 @@
 //! neither ever stands whole in memory; between them are 16 or 36 products of matrices.
 
 use super::scratch::Scratch;
-use super::simd::{LANES, first};
+use super::simd::{LANES, entries, first, paired};
 use super::tile::{COLUMNS, ROWS, Shared, Tile};
+use crate::kernels::Precision;
 use rayon::prelude::*;
 use std::arch::x86_64::*;
 
@@ -16,7 +17,7 @@ const TILES: usize = 256;
 /// Filters that a thread works on at a time, at most.
 const FILTERS: usize = 56;
 
-/// Transformed weights that a thread holds: 1 MB, half of its second-level cache.
+/// Entries of transformed weights that a thread holds: 1 MB, half of its second-level cache.
 const WEIGHTS: usize = 256 << 10;
 
 /// Where nine taps of 14 filters for one channel are read from: first filter, filters, first channel, channels; tap `t` of
@@ -26,6 +27,7 @@ pub(super) type Taps<'a> = dyn Fn([usize; 4], &mut [f32]) + Sync + 'a;
 /// A convolution of one picture with padding 1.
 #[derive(Clone, Copy)]
 pub(super) struct Plan {
+    pub precision: Precision,
     /// Channels in.
     pub channels: usize,
     /// Channels out.
@@ -39,8 +41,9 @@ pub(super) struct Plan {
 pub(super) fn convolve(plan: Plan, picture: &[f32], taps: &Taps, bias: Option<&[f32]>, out: &mut [f32]) {
     assert_eq!(picture.len(), plan.channels * plan.height * plan.width);
     assert_eq!(out.len(), plan.filters * plan.height * plan.width);
-    // Larger tiles save arithmetic only where there are enough of them to fill the columns of a product.
-    if plan.height.div_ceil(4) * plan.width.div_ceil(4) >= 128 {
+    // Larger tiles save arithmetic only where there are enough of them to fill the columns of a product. Their factors are too
+    // far apart in size for `bf16`.
+    if plan.precision == Precision::F32 && plan.height.div_ceil(4) * plan.width.div_ceil(4) >= 128 {
         Tiles::<4, 6>::new(plan).convolve(picture, taps, bias, out);
     } else {
         Tiles::<2, 4>::new(plan).convolve(picture, taps, bias, out);
@@ -63,19 +66,19 @@ impl<const M: usize, const A: usize> Tiles<M, A> {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn convolve(&self, picture: &[f32], taps: &Taps, bias: Option<&[f32]>, out: &mut [f32]) {
-        let Plan { channels, filters, .. } = self.plan;
+        let Plan { precision, channels, filters, .. } = self.plan;
         let rows_at_once = (TILES / self.across).max(1);
         let blocks = 2 * filters.div_ceil(2 * FILTERS);
         let filters_at_once = filters.div_ceil(blocks).next_multiple_of(2);
         let out = Shared::new(out);
         for top in (0..self.down).step_by(rows_at_once) {
             let strip = Strip { top, rows: rows_at_once.min(self.down - top), across: self.across };
-            let mut transformed = Scratch::new(A * A * strip.panels() * channels * COLUMNS);
+            let tall = entries(channels, precision);
+            let mut transformed = Scratch::new(A * A * strip.panels() * tall * COLUMNS);
             let shared = Shared::new(&mut transformed);
-            (0..channels).into_par_iter().with_min_len(4).for_each(|channel| {
-                let plane = self.plan.height * self.plan.width;
-                // SAFETY: each thread writes its channels' places, which lie inside.
-                unsafe { self.transform(strip, &picture[channel * plane..][..plane], channel, shared) };
+            (0..tall).into_par_iter().with_min_len(4).for_each(|entry| {
+                // SAFETY: each thread writes its entries' places, which lie inside.
+                unsafe { self.transform(strip, picture, entry, shared) };
             });
             let transformed: &[f32] = &transformed;
             (0..filters.div_ceil(filters_at_once)).into_par_iter().for_each(|i| {
@@ -87,45 +90,62 @@ impl<const M: usize, const A: usize> Tiles<M, A> {
         }
     }
 
-    /// Transforms a channel's tiles: position `p` of tile `t` goes to `[p][t / 32][channel][t % 32]`.
+    /// Transforms the tiles of a channel, or of a pair of them: position `p` of tile `t` goes to
+    /// `[p][t / 32][entry][t % 32]`.
     ///
     /// # Safety
-    /// `out` holds the strip's tiles, and nobody else uses this channel's.
+    /// `out` holds the strip's tiles, and nobody else uses this entry's.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn transform(&self, strip: Strip, plane: &[f32], channel: usize, out: Shared) {
-        let Plan { channels, height, width, .. } = self.plan;
+    unsafe fn transform(&self, strip: Strip, picture: &[f32], entry: usize, out: Shared) {
+        let Plan { precision, channels, height, width, .. } = self.plan;
+        let tall = entries(channels, precision);
+        let some = match precision {
+            Precision::F32 => entry..entry + 1,
+            Precision::Bf16 => 2 * entry..channels.min(2 * entry + 2),
+        };
         let padded = self.across * M + 2 + 5 * LANES;
-        let mut rows = Scratch::new(A * padded);
-        rows.fill(0.0);
+        // The lines of one channel, then those of the other, which stay 0 where there is none.
+        let mut lines = Scratch::new(2 * A * padded);
+        lines.fill(0.0);
         for row in 0..strip.rows {
-            for (i, line) in rows.chunks_exact_mut(padded).enumerate() {
-                match ((strip.top + row) * M + i).checked_sub(1).filter(|&y| y < height) {
-                    Some(y) => line[1..=width].copy_from_slice(&plane[y * width..][..width]),
-                    None => line[1..=width].fill(0.0),
-                }
+            for (channel, lines) in some.clone().zip(lines.chunks_exact_mut(A * padded)) {
+                let plane = &picture[channel * height * width..][..height * width];
+                self.read(plane, (strip.top + row) * M, lines.chunks_exact_mut(padded));
             }
             for left in (0..self.across).step_by(LANES) {
-                let mut tile = [[_mm512_setzero_ps(); A]; A];
-                for (line, values) in rows.chunks_exact(padded).zip(&mut tile) {
-                    *values = spread(&line[left * M..]);
+                let at = |channel: usize| lines[channel * A * padded..].chunks_exact(padded);
+                let mut tile = pixels::<A>(at(0), left * M);
+                if precision == Precision::Bf16 {
+                    // SAFETY: where `bf16` is asked for, the processor has it.
+                    unsafe { pair_tiles(&mut tile, &pixels::<A>(at(1), left * M)) };
                 }
-                let tile = both_ways::<A, PIXELS>(tile);
                 let lanes = LANES.min(self.across - left);
                 let t = row * self.across + left;
                 let [panel, at] = [t / COLUMNS, t % COLUMNS];
                 let here = lanes.min(COLUMNS - at);
                 for (p, vector) in tile.iter().flatten().enumerate() {
-                    let base = (p * strip.panels() + panel) * channels + channel;
+                    let base = (p * strip.panels() + panel) * tall + entry;
                     // SAFETY: inside of `out` by the caller's promise; what does not fit goes to the next panel.
                     unsafe {
                         _mm512_mask_storeu_ps(out.at(base * COLUMNS + at), first(here), *vector);
                         if here < lanes {
                             let rest = first(lanes) & !first(here);
-                            let next = out.at((base + channels) * COLUMNS).wrapping_sub(here);
+                            let next = out.at((base + tall) * COLUMNS).wrapping_sub(here);
                             _mm512_mask_storeu_ps(next, rest, *vector);
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// The lines of a row of tiles that begins above line `top + 1` of the picture; 0 outside of it.
+    fn read<'a>(&self, plane: &[f32], top: usize, lines: impl Iterator<Item = &'a mut [f32]>) {
+        let Plan { height, width, .. } = self.plan;
+        for (i, line) in lines.enumerate() {
+            match (top + i).checked_sub(1).filter(|&y| y < height) {
+                Some(y) => line[1..=width].copy_from_slice(&plane[y * width..][..width]),
+                None => line[1..=width].fill(0.0),
             }
         }
     }
@@ -142,11 +162,14 @@ impl<const M: usize, const A: usize> Tiles<M, A> {
         filters: std::ops::Range<usize>,
         out: Shared,
     ) {
-        let (channels, panels) = (self.plan.channels, strip.panels());
+        let Plan { precision, channels, .. } = self.plan;
+        let (panels, tall) = (strip.panels(), entries(channels, precision));
         let (count, stride) = (filters.len(), panels * COLUMNS);
         let groups = count.div_ceil(ROWS);
-        let depth = (WEIGHTS / (A * A * groups * ROWS)).next_multiple_of(LANES).min(channels);
-        let mut weights = Scratch::new(A * A * groups * depth * ROWS);
+        // An even number of terms, of which the last ones alone may be fewer.
+        let depth = (channels * WEIGHTS / (tall * A * A * groups * ROWS)).next_multiple_of(LANES).min(channels);
+        let held = entries(depth, precision);
+        let mut weights = Scratch::new(A * A * groups * held * ROWS);
         // One vector more, since tiles are read a vector at a time.
         let mut sums = Scratch::new(A * A * count * stride + LANES);
         for k in (0..channels).step_by(depth) {
@@ -154,21 +177,21 @@ impl<const M: usize, const A: usize> Tiles<M, A> {
             for group in 0..groups {
                 let from = filters.start + group * ROWS;
                 let some = [from, ROWS.min(filters.end - from), k, here];
-                weigh::<A>(taps, some, &mut weights[group * depth * ROWS..], groups * depth * ROWS);
+                let weights = &mut weights[group * held * ROWS..];
+                weigh::<A>(precision, taps, some, weights, groups * held * ROWS);
             }
             for p in 0..A * A {
                 for panel in 0..panels {
-                    let right = &transformed[((p * panels + panel) * channels + k) * COLUMNS..];
+                    let right = &transformed[((p * panels + panel) * tall + entries(k, precision)) * COLUMNS..];
                     let columns = COLUMNS.min(strip.tiles() - panel * COLUMNS);
                     for group in 0..groups {
-                        let left = &weights[(p * groups + group) * depth * ROWS..];
+                        let left = &weights[(p * groups + group) * held * ROWS..];
                         let sums = &mut sums[(p * count + group * ROWS) * stride + panel * COLUMNS..];
                         let (left, right, out) = (left.as_ptr(), right.as_ptr(), sums.as_mut_ptr());
-                        // SAFETY: the panels hold `here` terms, the sums these rows and columns.
-                        unsafe {
-                            Tile { left, right, out, stride, k: here, add: k > 0 }
-                                .run(ROWS.min(count - group * ROWS), columns);
-                        }
+                        let entries = entries(here, precision);
+                        let tile = Tile { precision, left, right, out, stride, entries, add: k > 0 };
+                        // SAFETY: the panels hold as many entries, the sums these rows and columns.
+                        unsafe { tile.run(ROWS.min(count - group * ROWS), columns) };
                     }
                 }
             }
@@ -239,25 +262,69 @@ impl Strip {
     }
 }
 
-/// Transforms the weights of a group of filters: position `p` of channel `c` goes to `[p * apart + c * ROWS]`.
+/// Transforms the weights of a group of filters: position `p` of entry `e` goes to `[p * apart + e * ROWS]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn weigh<const A: usize>(taps: &Taps, [from, count, k, depth]: [usize; 4], out: &mut [f32], apart: usize) {
+fn weigh<const A: usize>(
+    precision: Precision,
+    taps: &Taps,
+    [from, count, k, depth]: [usize; 4],
+    out: &mut [f32],
+    apart: usize,
+) {
     let mut read = [0.0; LANES * 9 * LANES];
     for c in (0..depth).step_by(LANES) {
         let here = LANES.min(depth - c);
         taps([from, count, k + c, here], &mut read);
-        for i in 0..here {
-            let mut kernel = [[_mm512_setzero_ps(); A]; A];
-            for t in 0..9 {
-                // SAFETY: sixteen numbers of the slice.
-                kernel[t / 3][t % 3] = unsafe { _mm512_loadu_ps(read[(i * 9 + t) * LANES..][..LANES].as_ptr()) };
+        for entry in 0..entries(here, precision) {
+            let mut kernel;
+            match precision {
+                Precision::F32 => kernel = kernel_of::<A>(&read, entry),
+                Precision::Bf16 => {
+                    kernel = kernel_of::<A>(&read, 2 * entry);
+                    let is_pair = 2 * entry + 1 < here;
+                    let second =
+                        if is_pair { kernel_of::<A>(&read, 2 * entry + 1) } else { [[_mm512_setzero_ps(); A]; A] };
+                    // SAFETY: where `bf16` is asked for, the processor has it.
+                    unsafe { pair_tiles(&mut kernel, &second) };
+                }
             }
-            for (p, vector) in both_ways::<A, KERNEL>(kernel).iter().flatten().enumerate() {
-                let place = &mut out[p * apart + (c + i) * ROWS..][..ROWS];
+            for (p, vector) in kernel.iter().flatten().enumerate() {
+                let place = &mut out[p * apart + (entries(c, precision) + entry) * ROWS..][..ROWS];
                 // SAFETY: masked to the slice.
                 unsafe { _mm512_mask_storeu_ps(place.as_mut_ptr(), first(ROWS), *vector) };
             }
         }
+    }
+}
+
+/// The transformed taps of one channel.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn kernel_of<const A: usize>(taps: &[f32], channel: usize) -> [[__m512; A]; A] {
+    let mut kernel = [[_mm512_setzero_ps(); A]; A];
+    for t in 0..9 {
+        // SAFETY: sixteen numbers of the slice.
+        kernel[t / 3][t % 3] = unsafe { _mm512_loadu_ps(taps[(channel * 9 + t) * LANES..][..LANES].as_ptr()) };
+    }
+    both_ways::<A, KERNEL>(kernel)
+}
+
+/// The transformed tiles from `left` on, one a lane.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn pixels<'a, const A: usize>(lines: impl Iterator<Item = &'a [f32]>, left: usize) -> [[__m512; A]; A] {
+    let mut tile = [[_mm512_setzero_ps(); A]; A];
+    for (line, values) in lines.zip(&mut tile) {
+        *values = spread(&line[left..]);
+    }
+    both_ways::<A, PIXELS>(tile)
+}
+
+/// Pairs of `bf16` of what two channels have in the same places.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn pair_tiles<const A: usize>(tile: &mut [[__m512; A]; A], second: &[[__m512; A]; A]) {
+    for (first, second) in tile.iter_mut().flatten().zip(second.iter().flatten()) {
+        *first = paired(*first, *second);
     }
 }
 
