@@ -68,14 +68,14 @@ def precision(dtype):
     return torch.autocast("cpu", dtype=torch.bfloat16) if dtype == "bf16" else contextlib.nullcontext()
 
 
-def denoise(side, dtype):
+def denoise(side, dtype, batch):
     unet = make_unet().eval()
-    x, context = torch.randn(1, 9, side // 8, side // 8), torch.randn(1, 77, 1024)
+    x, context = torch.randn(batch, 9, side // 8, side // 8), torch.randn(batch, 77, 1024)
 
     @torch.no_grad()
     def run():
         with precision(dtype):
-            unet(x, torch.tensor([500]), context)
+            unet(x, torch.tensor([500] * batch), context)
 
     return run
 
@@ -135,9 +135,13 @@ def main():
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=1, help="pictures at once, where one denoises")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    run = {"denoise": denoise, "encode": encode, "decode": decode, "tune": tune}[options.what](options.side, options.dtype)
+    if options.what == "denoise":
+        run = denoise(options.side, options.dtype, options.batch)
+    else:
+        run = {"encode": encode, "decode": decode, "tune": tune}[options.what](options.side, options.dtype)
     run()
     seconds = []
     for _ in range(options.runs):

@@ -33,6 +33,9 @@ pub struct Arguments {
     /// Side of the picture in pixels
     #[arg(long, default_value_t = 512)]
     side: usize,
+    /// Pictures at once, where one denoises
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
     /// Threads of either
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -84,13 +87,9 @@ impl Measured {
 /// When a process fails, which is named.
 pub fn run(arguments: &Arguments) -> Result<()> {
     if let (Some(what), Some(checkpoint)) = (arguments.measure, &arguments.checkpoint) {
-        let measured = ours::measure(
-            what,
-            checkpoint,
-            arguments.precision.unwrap_or_else(Precision::fastest),
-            arguments.side,
-            arguments.runs,
-        )?;
+        let precision = arguments.precision.unwrap_or_else(Precision::fastest);
+        anyhow::ensure!(precision.is_able(), "this processor has no kernels for {precision}");
+        let measured = ours::measure(what, checkpoint, precision, [arguments.side, arguments.batch], arguments.runs)?;
         println!("{}", serde_json::to_string(&measured)?);
         return Ok(());
     }
@@ -146,6 +145,7 @@ fn our_process(arguments: &Arguments, what: What, checkpoint: &Path) -> Result<M
     let precision = arguments.precision.unwrap_or_else(Precision::fastest);
     command.args(["--precision", &precision.to_string()]);
     command.args(["--runs", &arguments.runs.to_string(), "--side", &arguments.side.to_string()]);
+    command.args(["--batch", &arguments.batch.to_string()]);
     command.env("RAYON_NUM_THREADS", arguments.threads.to_string());
     last_line(&mut command)
 }
@@ -155,6 +155,7 @@ fn peer_process(arguments: &Arguments, what: What, dtype: &str) -> Result<Measur
     let mut command = Command::new(arguments.python.as_ref().context("--python is needed")?);
     command.arg(script).args([what.name(), "--dtype", dtype, "--runs", &arguments.runs.to_string()]);
     command.args(["--side", &arguments.side.to_string(), "--threads", &arguments.threads.to_string()]);
+    command.args(["--batch", &arguments.batch.to_string()]);
     last_line(&mut command)
 }
 

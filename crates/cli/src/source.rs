@@ -115,14 +115,11 @@ impl ModelArguments {
     /// Loads the model.
     ///
     /// # Errors
-    /// [`Failure::BadInput`]: a device that is not there or computes wrong values, files that are missing or of another network.
+    /// [`Failure::BadInput`]: a device that is not there or computes wrong values, a precision that the processor has not, files
+    /// that are missing or of another network.
     pub fn load(&self, tune: &TuneConfig) -> Result<Box<dyn Model>, Failure> {
         let device = crate::device::open_tested(&self.device).or_bad_input()?;
-        load(&self.model, &device, self.precision(), tune)
-    }
-
-    fn precision(&self) -> Precision {
-        self.precision.unwrap_or_else(Precision::fastest)
+        load(&self.model, &device, self.precision, tune)
     }
 
     /// Bytes that the checkpoints of a tuning need, roughly.
@@ -145,7 +142,12 @@ const EMBEDDED_BYTES: u64 = 400_000_000;
 /// The same for a LoRA adapter of rank 8 or so.
 const ADAPTER_BYTES: u64 = 100_000_000;
 
-fn load(source: &str, device: &Device, precision: Precision, tune: &TuneConfig) -> Result<Box<dyn Model>, Failure> {
+fn load(
+    source: &str,
+    device: &Device,
+    precision: Option<Precision>,
+    tune: &TuneConfig,
+) -> Result<Box<dyn Model>, Failure> {
     let path = Path::new(source);
     if source == EMBEDDED {
         return Ok(Box::new(EmbeddedModel::built_in(device).or_bad_input()?));
@@ -157,6 +159,14 @@ fn load(source: &str, device: &Device, precision: Precision, tune: &TuneConfig) 
         return Err(anyhow!(
             "there is no model `{source}`; give `{EMBEDDED}`, a file written by `realfill pretrain`, a folder in the \
              diffusers layout, or a hub id such as owner/name"
+        ))
+        .or_bad_input();
+    }
+    let precision = precision.unwrap_or_else(Precision::fastest);
+    if *device == Device::flex() && !precision.is_able() {
+        return Err(anyhow!(
+            "there are no kernels for --precision {precision} here: they need a processor with AVX512-BF16, and REALFILL_KERNELS \
+             not to be off; leave it out to use f32"
         ))
         .or_bad_input();
     }

@@ -51,6 +51,21 @@ impl Recycling {
         Some(kept.remove(newest).place as *mut u8)
     }
 
+    /// What the system gives; where it has nothing left, all that is kept goes back first.
+    fn or_after_clearing(&self, ask: impl Fn() -> *mut u8) -> *mut u8 {
+        let place = ask();
+        if !place.is_null() {
+            return place;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.count > 0 {
+            // SAFETY: what is kept is nobody's.
+            unsafe { kept.remove(0).free() };
+        }
+        drop(kept);
+        ask()
+    }
+
     /// Keeps a block; what has to make room for it goes back to the system.
     ///
     /// # Safety
@@ -104,7 +119,7 @@ fn class(layout: Layout) -> Option<Layout> {
     if size < LARGE {
         return None;
     }
-    let step = (size.next_power_of_two() / 2 / 8).max(1);
+    let step = size.next_power_of_two() / 2 / 8;
     Layout::from_size_align(size.checked_next_multiple_of(step)?, layout.align()).ok()
 }
 
@@ -117,7 +132,7 @@ unsafe impl GlobalAlloc for Recycling {
             return unsafe { System.alloc(layout) };
         };
         // SAFETY: a class is as large as its layout at least.
-        self.take(class).unwrap_or_else(|| unsafe { System.alloc(class) })
+        self.take(class).unwrap_or_else(|| self.or_after_clearing(|| unsafe { System.alloc(class) }))
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -132,7 +147,7 @@ unsafe impl GlobalAlloc for Recycling {
                 place
             }
             // SAFETY: as in `alloc`.
-            None => unsafe { System.alloc_zeroed(class) },
+            None => self.or_after_clearing(|| unsafe { System.alloc_zeroed(class) }),
         }
     }
 
@@ -155,8 +170,8 @@ unsafe impl GlobalAlloc for Recycling {
             // SAFETY: what is copied is inside of both.
             (old, new) => unsafe {
                 if let (Some(old), Some(new)) = (old, new) {
-                    // Large ones move by their pages, without a copy.
-                    return System.realloc(place, old, new.size());
+                    // Large ones mostly move by their pages, without a copy.
+                    return self.or_after_clearing(|| System.realloc(place, old, new.size()));
                 }
                 let moved = self.alloc(wanted);
                 if !moved.is_null() {

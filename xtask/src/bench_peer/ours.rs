@@ -22,7 +22,7 @@ pub(super) fn measure(
     what: What,
     checkpoint: &Path,
     precision: Precision,
-    side: usize,
+    [side, batch]: [usize; 2],
     runs: usize,
 ) -> Result<Measured> {
     let folder = checkpoint.to_str().context("the checkpoint's path is not UTF-8")?;
@@ -33,7 +33,7 @@ pub(super) fn measure(
             let model = StableDiffusion::load_in(folder, &device, precision)?;
             let latents = Tensor::random([1, 4, side / 8, side / 8], Distribution::Normal(0.0, 1.0), &device);
             match what {
-                What::Denoise => denoise(&model, side, runs, &device)?,
+                What::Denoise => denoise(&model, [side, batch], runs, &device)?,
                 What::Encode => {
                     let image = Tensor::random([1, 3, side, side], Distribution::Uniform(-1.0, 1.0), &device);
                     best(runs, || read(model.scaled_latents(&model.encode(image.clone()), Some(latents.clone()))))?
@@ -45,11 +45,12 @@ pub(super) fn measure(
     Ok(Measured { seconds, peak_gib: peak_gib()? })
 }
 
-fn denoise(model: &StableDiffusion, side: usize, runs: usize, device: &Device) -> Result<f64> {
+fn denoise(model: &StableDiffusion, [side, batch]: [usize; 2], runs: usize, device: &Device) -> Result<f64> {
     let adapter = Adapter::new(&LoraConfig::new(8, &UNET_TARGETS), &model.unet.slots(), 1, device).valid();
-    let input = Tensor::random([1, 9, side / 8, side / 8], Distribution::Normal(0.0, 1.0), device);
-    let context = model.encode_prompt("a photo of sks")?;
-    best(runs, || read(model.unet.forward(input.clone(), &[500.0], context.clone(), &Pass::with(&adapter))))
+    let input = Tensor::random([batch, 9, side / 8, side / 8], Distribution::Normal(0.0, 1.0), device);
+    let context = model.encode_prompt("a photo of sks")?.repeat_dim(0, batch);
+    let levels = vec![500.0; batch];
+    best(runs, || read(model.unet.forward(input.clone(), &levels, context.clone(), &Pass::with(&adapter))))
 }
 
 /// A step on one sample: that on a known one, and the share that encoding a new one takes of it.

@@ -64,11 +64,11 @@ fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().try_to_vec().expect("f32")
 }
 
-/// A function of one tensor, forward, and forward and back to its input.
+/// A function of one tensor, forward, and forward and back to its input; `flops` of each.
 fn both<const D: usize, const E: usize>(
     name: &str,
     way: &'static str,
-    flops: u64,
+    flops: [u64; 2],
     x: &Tensor<D>,
     of: impl Fn(Tensor<D>) -> Tensor<E> + Clone + 'static,
 ) -> [Case; 2] {
@@ -76,9 +76,10 @@ fn both<const D: usize, const E: usize>(
     let back = move || {
         again(tracked.clone().autodiff().require_grad()).sum().backward();
     };
+    let forward = Box::new(move || drop(of(plain.clone())));
     [
-        Case { name: name.to_owned(), way, flops, run: Box::new(move || drop(of(plain.clone()))) },
-        Case { name: format!("{name}, and back"), way, flops: 2 * flops, run: Box::new(back) },
+        Case { name: name.to_owned(), way, flops: flops[0], run: forward },
+        Case { name: format!("{name}, and back"), way, flops: flops[1], run: Box::new(back) },
     ]
 }
 
@@ -86,7 +87,7 @@ fn both<const D: usize, const E: usize>(
 fn of_kernel<const D: usize, const E: usize>(
     name: &str,
     way: &'static str,
-    flops: u64,
+    flops: [u64; 2],
     x: &Tensor<D>,
     kernel: impl Kernel + 'static,
 ) -> [Case; 2] {
@@ -96,7 +97,7 @@ fn of_kernel<const D: usize, const E: usize>(
 
 fn convolutions(channels: usize, side: usize) -> Vec<Case> {
     let name = format!("convolution 3x3, {channels} channels, {side}x{side}");
-    let flops = (2 * 9 * channels * channels * side * side) as u64;
+    let flops = [1, 2].map(|products| products * (2 * 9 * channels * channels * side * side) as u64);
     let (x, bias) = (random([1, channels, side, side]), random([channels]));
     let weight = random([channels, channels, 3, 3]);
     let mut cases = Vec::new();
@@ -114,7 +115,7 @@ fn convolutions(channels: usize, side: usize) -> Vec<Case> {
 
 fn linears(rows: usize, input: usize, output: usize) -> Vec<Case> {
     let name = format!("linear, {rows} rows, {input} to {output}");
-    let flops = (2 * rows * input * output) as u64;
+    let flops = [1, 2].map(|products| products * (2 * rows * input * output) as u64);
     let (x, weight) = (random([1, rows, input]), random([output, input]));
     let mut cases = Vec::new();
     for (way, precision) in ways() {
@@ -128,7 +129,8 @@ fn linears(rows: usize, input: usize, output: usize) -> Vec<Case> {
 
 fn attentions(tokens: usize, heads: usize, width: usize) -> Vec<Case> {
     let name = format!("attention, {heads} heads of {width}, {tokens} tokens");
-    let flops = (4 * heads * tokens * tokens * width) as u64;
+    // The way back computes scores twice, by queries and by keys: seven products after the two.
+    let flops = [2, 9].map(|products| products * (2 * heads * tokens * tokens * width) as u64);
     let x = random([1, tokens, heads * width]);
     let mut cases = Vec::new();
     for (way, precision) in ways() {
@@ -149,13 +151,13 @@ fn norms(channels: usize, side: usize) -> Vec<Case> {
     if are_on() {
         let (gamma, beta) = (vec![1.5; channels].into(), vec![0.5; channels].into());
         let norm = Norm { gamma, beta, groups, epsilon: 1e-5, silu: true };
-        cases.extend(of_kernel::<4, 4>(&name, "f32", 0, &x, norm));
+        cases.extend(of_kernel::<4, 4>(&name, "f32", [0, 0], &x, norm));
     }
     let affine = |value: f32| {
         Tensor::<4>::from_data(TensorData::new(vec![value; channels], [1, channels, 1, 1]), &Device::flex())
     };
     let (gamma, beta) = (affine(1.5), affine(0.5));
-    cases.extend(both(&name, "burn", 0, &x, move |x| {
+    cases.extend(both(&name, "burn", [0, 0], &x, move |x| {
         let grouped = x.reshape([1, groups, channels / groups * side * side]);
         let centred = grouped.clone() - grouped.mean_dim(2);
         let normed = centred.clone() / (centred.square().mean_dim(2) + 1e-5).sqrt();
@@ -169,9 +171,9 @@ fn gates(rows: usize, width: usize) -> Vec<Case> {
     let x = random([1, rows, 2 * width]);
     let mut cases = Vec::new();
     if are_on() {
-        cases.extend(of_kernel::<3, 3>(&name, "f32", 0, &x, Geglu));
+        cases.extend(of_kernel::<3, 3>(&name, "f32", [0, 0], &x, Geglu));
     }
-    cases.extend(both(&name, "burn", 0, &x, |x: Tensor<3>| {
+    cases.extend(both(&name, "burn", [0, 0], &x, |x: Tensor<3>| {
         let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");
         value * gelu(gate)
     }));

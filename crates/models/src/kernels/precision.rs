@@ -36,13 +36,13 @@ impl FromStr for Precision {
 impl Precision {
     /// The one in which this processor is faster.
     ///
-    /// AMD's processors with AVX512-BF16 multiply twice as many pairs of `bf16` as numbers of `f32` in a cycle, Intel's without
-    /// AMX no more.
+    /// AMD's processors with AVX512-BF16 multiply as many pairs of `bf16` in a cycle as numbers of `f32`; Intel's without AMX half
+    /// as many.
     pub fn fastest() -> Self {
         if Self::Bf16.is_able() && is_of_amd() { Self::Bf16 } else { Self::F32 }
     }
 
-    /// Whether this processor has kernels for it.
+    /// Whether this processor can multiply so: every one in `f32`, with kernels or without.
     pub fn is_able(self) -> bool {
         match self {
             Self::F32 => true,

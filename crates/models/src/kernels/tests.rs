@@ -196,7 +196,8 @@ fn gated_units_are_burns() {
 fn attention_is_burns() {
     for (round, precision) in rounds() {
         let mut chance = Chance::new(round);
-        let [batch, heads, width] = [chance.size(1..=2), chance.size(1..=3), [4, 8, 40, 64, 70][chance.size(0..=4)]];
+        let [batch, heads, width] =
+            [chance.size(1..=2), chance.size(1..=3), [4, 8, 40, 41, 64, 70][chance.size(0..=5)]];
         let [tokens, others] = [chance.size(1..=150), chance.size(1..=400)];
         let size = [0.3, 1.0, 3.0][chance.size(0..=2)];
         let mut leaf = |count| chance.tensor([batch, count, heads * width], size).autodiff().require_grad();

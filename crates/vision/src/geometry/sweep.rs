@@ -98,7 +98,7 @@ impl<'a> Sweeper<'a> {
         (0..grey.len()).map(|i| if self.known[i] > 0.5 { grey[i] } else { other(i) }).collect()
     }
 
-    fn slice(&self, depth: &dyn Fn(usize) -> f32) -> Vec<f32> {
+    fn slice(&self, depth: &impl Fn(usize) -> f32) -> Vec<f32> {
         let pulled: Vec<Pulled> = (0..self.projectors.len()).map(|j| self.pull(j, depth)).collect();
         let (n, strict) = (self.grid.rays.len(), !self.occluders.is_empty());
         let mut with_first = BetterMean::new(n, pulled.len(), strict);
@@ -123,7 +123,7 @@ impl<'a> Sweeper<'a> {
     }
 
     /// Photo `j` in the first view at these depths.
-    fn pull(&self, j: usize, depth: &dyn Fn(usize) -> f32) -> Pulled {
+    fn pull(&self, j: usize, depth: &impl Fn(usize) -> f32) -> Pulled {
         let (projector, levels) = (&self.projectors[j], &self.views.grey[j + 1]);
         let level = level_for(projector.scale(&self.grid, depth), levels.len());
         let source = Source::new(&levels[level], &levels[0]);
@@ -157,7 +157,7 @@ impl<'a> Sweeper<'a> {
     fn compare(&self, a: &Pulled, b: &Pulled, spread: f32, out: &mut BetterMean) {
         let products: Vec<f32> = a.values.iter().zip(&b.values).map(|(a, b)| a * b).collect();
         let costs = window_costs(&boxed(&products, self.grid.size), &a.moments, &b.moments, spread);
-        out.add(costs, |i| a.seen[i] && b.seen[i]);
+        out.add(costs, a.seen.iter().zip(&b.seen).map(|(a, b)| a & b));
     }
 
     fn compare_with_first(&self, b: &Pulled, spread: f32, out: &mut BetterMean) {
@@ -165,7 +165,7 @@ impl<'a> Sweeper<'a> {
         if self.views.holes[0].is_none() {
             let products: Vec<f32> = b.values.iter().zip(self.grey.iter()).map(|(b, g)| b * g).collect();
             let costs = window_costs(&boxed(&products, size), &self.first, &b.moments, spread);
-            return out.add(costs, |i| b.seen[i]);
+            return out.add(costs, b.seen.iter().copied());
         }
         if self.known_share.iter().all(|&k| k <= 0.5) {
             return;
@@ -176,7 +176,8 @@ impl<'a> Sweeper<'a> {
         let products = boxed(&products, size);
         let covariances: Vec<f32> = products.iter().zip(&self.known_share).map(|(p, share)| p / share).collect();
         let costs = window_costs(&covariances, &self.first, &there, spread);
-        out.add(costs, |i| b.seen[i] && self.known[i] > 0.5 && self.known_share[i] > 0.5);
+        let known = self.known.iter().zip(&self.known_share).map(|(known, share)| (*known > 0.5) & (*share > 0.5));
+        out.add(costs, b.seen.iter().zip(known).map(|(seen, known)| seen & known));
     }
 }
 
@@ -226,10 +227,9 @@ impl BetterMean {
         Self { most, strict, smallest: vec![vec![f32::INFINITY; pixels]; kept], counts: vec![0; pixels] }
     }
 
-    /// One number for each pixel that counts: what it displaces among the smallest is handed on to the next.
-    fn add(&mut self, mut values: Vec<f32>, counts: impl Fn(usize) -> bool) {
-        for (i, (value, count)) in values.iter_mut().zip(&mut self.counts).enumerate() {
-            let there = counts(i);
+    /// One number for each pixel that is `there`: what it displaces among the smallest is handed on to the next.
+    fn add(&mut self, mut values: Vec<f32>, there: impl Iterator<Item = bool>) {
+        for ((value, count), there) in values.iter_mut().zip(&mut self.counts).zip(there) {
             *value = if there { *value } else { f32::INFINITY };
             *count += u8::from(there);
         }
@@ -275,11 +275,12 @@ impl<'a> Source<'a> {
     fn at(&self, x: f32, y: f32) -> f32 {
         let x = ((x + 0.5) * self.scale.0 - 0.5).clamp(0.0, (self.width - 1) as f32 - 1e-3);
         let y = ((y + 0.5) * self.scale.1 - 0.5).clamp(0.0, (self.height - 1) as f32 - 1e-3);
-        let (x0, y0) = (x as usize, y as usize);
+        // By way of 32 bits, which is quicker.
+        let (x0, y0) = (x as i32 as usize, y as i32 as usize);
         let (fx, fy) = (x - x0 as f32, y - y0 as f32);
-        let row = &self.values[y0 * self.width + x0..];
+        let rows = &self.values[y0 * self.width + x0..][..self.width + 2];
         let (upper, lower) =
-            (row[0] + fx * (row[1] - row[0]), row[self.width] + fx * (row[self.width + 1] - row[self.width]));
+            (rows[0] + fx * (rows[1] - rows[0]), rows[self.width] + fx * (rows[self.width + 1] - rows[self.width]));
         upper + fy * (lower - upper)
     }
 }
@@ -326,19 +327,11 @@ fn boxed(values: &[f32], size: (usize, usize)) -> Vec<f32> {
 #[inline(always)]
 fn box_means(values: &[f32], (w, h): (usize, usize)) -> Vec<f32> {
     let mut across = vec![0.0; w * h];
-    for (row, out) in values.chunks_exact(w).zip(across.chunks_exact_mut(w)) {
-        let mut sum: f32 = row[..RADIUS.min(w)].iter().sum();
-        for x in 0..w {
-            if x + RADIUS < w {
-                sum += row[x + RADIUS];
-            }
-            if x > RADIUS {
-                sum -= row[x - RADIUS - 1];
-            }
-            let count = (x + RADIUS).min(w - 1) + 1 - x.saturating_sub(RADIUS);
-            out[x] = sum / count as f32;
-        }
-    }
+    let blocks = values.chunks_exact(ROWS * w).zip(across.chunks_exact_mut(ROWS * w));
+    blocks.for_each(|(rows, out)| row_means::<ROWS>(rows, w, out));
+    let rest = h / ROWS * ROWS * w;
+    let rows = values[rest..].chunks_exact(w).zip(across[rest..].chunks_exact_mut(w));
+    rows.for_each(|(row, out)| row_means::<1>(row, w, out));
     let mut out = vec![0.0; w * h];
     let mut sums = vec![0.0; w];
     (0..RADIUS.min(h)).for_each(|y| sums.iter_mut().zip(&across[y * w..]).for_each(|(s, v)| *s += v));
@@ -353,6 +346,30 @@ fn box_means(values: &[f32], (w, h): (usize, usize)) -> Vec<f32> {
         out[y * w..(y + 1) * w].iter_mut().zip(&sums).for_each(|(o, s)| *o = s / count);
     }
     out
+}
+
+/// Rows that are summed along at a time: each sum waits for itself alone.
+const ROWS: usize = 8;
+
+/// Means of up to seven neighbours along each of `N` rows.
+#[inline(always)]
+fn row_means<const N: usize>(rows: &[f32], w: usize, out: &mut [f32]) {
+    let (rows, mut out): ([&[f32]; N], [&mut [f32]; N]) = (array(rows.chunks_exact(w)), array(out.chunks_exact_mut(w)));
+    let mut sums = rows.map(|row| row[..RADIUS.min(w)].iter().sum::<f32>());
+    for x in 0..w {
+        if x + RADIUS < w {
+            (0..N).for_each(|r| sums[r] += rows[r][x + RADIUS]);
+        }
+        if x > RADIUS {
+            (0..N).for_each(|r| sums[r] -= rows[r][x - RADIUS - 1]);
+        }
+        let count = ((x + RADIUS).min(w - 1) + 1 - x.saturating_sub(RADIUS)) as f32;
+        (0..N).for_each(|r| out[r][x] = sums[r] / count);
+    }
+}
+
+fn array<T, const N: usize>(mut rows: impl Iterator<Item = T>) -> [T; N] {
+    std::array::from_fn(|_| rows.next().expect("as many rows"))
 }
 
 #[cfg(test)]
@@ -380,13 +397,13 @@ mod tests {
     fn the_better_half_is_averaged() {
         let mut numbers = [BetterMean::new(2, 5, false), BetterMean::new(2, 5, true)];
         for value in [0.9, 0.1, 0.5, 0.3, 0.8] {
-            numbers.iter_mut().for_each(|numbers| numbers.add(vec![value; 2], |pixel| pixel == 1));
+            numbers.iter_mut().for_each(|numbers| numbers.add(vec![value; 2], [false, true].into_iter()));
         }
         let means = numbers.map(|numbers| numbers.means());
         assert!((means[0][1] - 0.3).abs() < 1e-6 && means[0][0].is_infinite(), "{means:?}");
         assert!((means[1][1] - 0.3).abs() < 1e-6, "three of five either way: {means:?}");
         let mut pair = BetterMean::new(1, 2, true);
-        [0.6, 0.2].into_iter().for_each(|value| pair.add(vec![value], |_| true));
+        [0.6, 0.2].into_iter().for_each(|value| pair.add(vec![value], [true].into_iter()));
         assert!((pair.means()[0] - 0.4).abs() < 1e-6, "one more than half");
     }
 

@@ -5,7 +5,7 @@
 //! once by queries, for their gradient, and once by keys, for those of keys and values. So no two threads add to one value.
 
 use super::scratch::{Scratch, unwritten};
-use super::simd::{LANES, Numbers, View, entries, exp, pack, pair_rows, turn};
+use super::simd::{LANES, Numbers, View, entries, exp, pack, pack_turned, pair_rows, turn, turn_to};
 use super::tile::{COLUMNS, ROWS, Shared, Tile};
 use crate::kernels::{Heads, LogSums, Precision};
 use rayon::prelude::*;
@@ -423,11 +423,10 @@ fn columns(precision: Precision, view: View, first: usize, count: usize, width: 
 /// `count` rows of `width`, `stride` apart, can be written from `start` on, by nobody else.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 unsafe fn restore(values: &[f32], width: usize, count: usize, out: Shared, start: usize, stride: usize) {
-    // SAFETY: rows of other heads lie between ours, but are not touched: `turn` writes nothing else.
-    let out = unsafe { out.slice(start, (count - 1) * stride + width) };
     for row in (0..width).step_by(LANES) {
         let view = View { numbers: Numbers::F32(values), start: row * COLUMNS, stride: COLUMNS };
-        turn(view, LANES.min(width - row), count, &mut out[row..], stride);
+        // SAFETY: the caller's promise; rows of other heads lie between ours and are not touched.
+        unsafe { turn_to(view, LANES.min(width - row), count, out.at(start + row), stride) };
     }
 }
 
@@ -464,19 +463,10 @@ impl Packed {
             let view = View { start: view.start + column, ..view };
             pack(precision, view, count, ROWS.min(width - column), factor, panel, ROWS);
         }
-        let mut terms = Scratch::new(width * ROWS);
         let panels = self.rows.chunks_exact_mut(entries(width, precision) * ROWS);
         for (token, panel) in (0..count).step_by(ROWS).zip(panels) {
             let view = View { start: view.start + token * view.stride, ..view };
-            turn(view, ROWS.min(count - token), width, &mut terms, ROWS);
-            if factor != 1.0 {
-                terms.iter_mut().for_each(|value| *value *= factor);
-            }
-            if precision == Precision::Bf16 {
-                // SAFETY: where `bf16` is asked for, the processor has it.
-                unsafe { pair_rows(&mut terms, width, ROWS) };
-            }
-            panel.copy_from_slice(&terms[..panel.len()]);
+            pack_turned(precision, view, ROWS.min(count - token), width, factor, panel, ROWS);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::product::{Panel, Start, product};
 use super::scratch::{Scratch, unwritten};
-use super::simd::{LANES, Numbers, View, pack, pack_turned, pair_rows, turn};
+use super::simd::{LANES, Numbers, View, entries, pack, pack_turned, pair_rows, turn};
 use super::tile::{COLUMNS, ROWS};
 use super::winograd::{self, Plan};
 use crate::kernels::{Convolution, Kernel, Precision};
@@ -15,6 +15,7 @@ impl Kernel for Convolution {
     fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {
         let (one, [rows, height, width]) = (self.one(shape), self.out_size(shape));
         let plane = self.weights.rows * height * width;
+        assert_eq!(x.len(), rows * one.len(), "pictures of {shape:?}");
         let mut out = unwritten(rows * plane);
         for (x, out) in x.chunks_exact(one.len()).zip(out.chunks_exact_mut(plane)) {
             // SAFETY: kernels are only made where AVX-512 was found.
@@ -26,6 +27,7 @@ impl Kernel for Convolution {
     fn backward(&self, _: &[f32], shape: &[usize], gradient: &[f32]) -> Vec<f32> {
         let (one, [rows, height, width]) = (self.one(shape), self.out_size(shape));
         let plane = self.weights.rows * height * width;
+        assert_eq!(gradient.len(), rows * plane, "a gradient of the output's size");
         let mut out = unwritten(rows * one.len());
         for (gradient, out) in gradient.chunks_exact(plane).zip(out.chunks_exact_mut(one.len())) {
             // SAFETY: kernels are only made where AVX-512 was found.
@@ -84,7 +86,7 @@ impl Convolution {
             return winograd::convolve(plan, x, &taps, Some(&self.bias), out);
         }
         let left = |at: Panel, out: &mut [f32]| {
-            pack_turned(self.precision, self.weights.from(at.at, at.k), at.count, at.depth, out, ROWS)
+            pack_turned(self.precision, self.weights.from(at.at, at.k), at.count, at.depth, 1.0, out, ROWS)
         };
         let right = |at: Panel, out: &mut [f32]| self.gather(from, x, at, out);
         let n = out.len() / filters;
@@ -106,7 +108,7 @@ impl Convolution {
         self.gather_patches(from, x, at, &mut wide);
         // SAFETY: where `bf16` is asked for, the processor has it.
         unsafe { pair_rows(&mut wide, at.depth, COLUMNS) };
-        let pairs = at.depth.div_ceil(2) * COLUMNS;
+        let pairs = entries(at.depth, self.precision) * COLUMNS;
         out[..pairs].copy_from_slice(&wide[..pairs]);
     }
 

@@ -49,6 +49,7 @@ impl LinearMap {
                     self.weights.from(at.at + half, at.k),
                     LANES.min(at.count - half),
                     at.depth,
+                    1.0,
                     &mut out[half..],
                     COLUMNS,
                 );
@@ -74,6 +75,6 @@ impl LinearMap {
 fn turned_rows(precision: Precision, values: &[f32], width: usize) -> impl Fn(Panel, &mut [f32]) + Sync {
     move |at: Panel, out: &mut [f32]| {
         let view = View { numbers: Numbers::F32(values), start: at.at * width + at.k, stride: width };
-        pack_turned(precision, view, at.count, at.depth, out, ROWS);
+        pack_turned(precision, view, at.count, at.depth, 1.0, out, ROWS);
     }
 }

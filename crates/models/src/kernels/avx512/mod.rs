@@ -1,4 +1,4 @@
-//! The kernels for x86-64 with AVX-512 (foundation, BW, VL), in `f32`.
+//! The kernels for x86-64 with AVX-512 (foundation, BW, VL), in `f32` or `bf16`.
 //!
 //! A product of matrices out of register tiles is at the bottom (`tile`, `product`); linear layers, convolutions and
 //! attention pack their factors for it, from whatever they keep them as.

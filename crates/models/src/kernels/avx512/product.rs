@@ -8,7 +8,7 @@ use super::tile::{COLUMNS, ROWS, Shared, Tile};
 use crate::kernels::Precision;
 use rayon::prelude::*;
 
-/// Entries that a right panel holds at a time: 32 kB, so that it stays in the first-level cache.
+/// Entries that a right panel holds at a time: 32 kB, so that those of a thread stay in the second-level cache.
 const ENTRIES: usize = 256;
 
 /// Panels of columns that a thread works on at a time, at most: rows of the product are far apart, so each is visited once for
@@ -18,7 +18,7 @@ const PANELS: usize = 4;
 /// What the columns are shared out in, at least, where they suffice.
 const TASKS: usize = 16;
 
-/// Entries of the left factor that are packed at a time: 1.5 MB.
+/// Entries of the left factor that are packed at a time: 1.5 MB, read again for every few columns.
 const LEFT_ENTRIES: usize = 384 << 10;
 
 /// What a product's values start from.

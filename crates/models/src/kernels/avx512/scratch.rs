@@ -17,7 +17,7 @@ pub(super) fn unwritten(len: usize) -> Vec<f32> {
         return vec![f32::NAN; len];
     }
     let mut values = Vec::with_capacity(len);
-    // SAFETY: there is room for as many, and any bits are an `f32`.
+    // SAFETY: there is room for as many. Until the kernel has written them they are only pointed to, never read.
     unsafe { values.set_len(len) };
     values
 }

@@ -1,4 +1,5 @@
-//! The few vector functions that the kernels share. AVX-512 (foundation), which every caller has made sure of.
+//! The few vector functions that the kernels share. AVX-512, which every caller has made sure of; with its `bf16` where that is
+//! the precision.
 //!
 //! A panel of a product holds entries: numbers of `f32`, or pairs of `bf16` in the place of one. A pair is two terms of the
 //! product, so a panel of `depth` terms has `depth` entries or half as many; an odd last term is paired with 0.
@@ -97,21 +98,22 @@ impl<const KIND: u8> Source<KIND> {
         }
     }
 
-    /// The `count` numbers at `index`, at most 32, as pairs of neighbours; 0 past them.
+    /// The `count` numbers at `index`, at most 32, times `factor`, as pairs of neighbours; 0 past them.
     ///
     /// # Safety
     /// They are inside of what the source points to.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
     #[inline]
-    unsafe fn load_pairs(self, index: usize, count: usize) -> __m512 {
+    unsafe fn load_pairs(self, index: usize, count: usize, factor: f32) -> __m512 {
         // SAFETY: the caller's promise.
         unsafe {
-            if KIND == 2 {
+            if KIND == 2 && factor == 1.0 {
                 let mask = if count >= 2 * LANES { !0 } else { (1u32 << count) - 1 };
                 return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(mask, self.0.cast::<i16>().add(index)));
             }
             let low = self.load(index, first(count));
             let high = if count > LANES { self.load(index + LANES, first(count - LANES)) } else { _mm512_setzero_ps() };
+            let [low, high] = [low, high].map(|v| _mm512_mul_ps(v, _mm512_set1_ps(factor)));
             // The same bits, whatever they are called.
             std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(high, low))
         }
@@ -147,10 +149,7 @@ impl View<'_> {
 /// Turns `rows` (at most 16) rows of `columns` numbers: `out[column * out_stride + row]`. Nothing else of `out` is written.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) fn turn(from: View, rows: usize, columns: usize, out: &mut [f32], out_stride: usize) {
-    from.check(rows, columns);
-    assert!(rows <= LANES && (columns == 0 || (columns - 1) * out_stride + rows <= out.len()));
-    // SAFETY: what is read and written was checked above.
-    unsafe { with_kind!(from.numbers, turn_from(from.start, from.stride, rows, columns, out.as_mut_ptr(), out_stride)) }
+    pack_turned(Precision::F32, from, rows, columns, 1.0, out, out_stride);
 }
 
 /// # Safety
@@ -160,11 +159,12 @@ unsafe fn turn_from<const KIND: u8>(
     from: Source<KIND>,
     start: usize,
     stride: usize,
-    rows: usize,
-    columns: usize,
+    [rows, columns]: [usize; 2],
+    factor: f32,
     out: *mut f32,
     out_stride: usize,
 ) {
+    let factor = _mm512_set1_ps(factor);
     for column in (0..columns).step_by(LANES) {
         let count = (columns - column).min(LANES);
         let mut block = [_mm512_setzero_ps(); LANES];
@@ -177,31 +177,47 @@ unsafe fn turn_from<const KIND: u8>(
         let turned = transposed(block);
         for (i, vector) in turned.iter().enumerate() {
             if i < count {
+                let vector = _mm512_mul_ps(*vector, factor);
                 // SAFETY: inside of the output by the caller's promise.
-                unsafe { _mm512_mask_storeu_ps(out.add((column + i) * out_stride), first(rows), *vector) };
+                unsafe { _mm512_mask_storeu_ps(out.add((column + i) * out_stride), first(rows), vector) };
             }
         }
     }
 }
 
-/// As [`turn`], as entries of a panel: `out[entry * out_stride + row]`.
+/// [`turn`] to a place.
+///
+/// # Safety
+/// What `turn` writes is inside of what `out` points to, and nobody else uses it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) unsafe fn turn_to(from: View, rows: usize, columns: usize, out: *mut f32, out_stride: usize) {
+    from.check(rows, columns);
+    assert!(rows <= LANES);
+    // SAFETY: what is read was checked above; the rest is the caller's promise.
+    unsafe { with_kind!(from.numbers, turn_from(from.start, from.stride, [rows, columns], 1.0, out, out_stride)) }
+}
+
+/// As [`turn`], times `factor`, as entries of a panel: `out[entry * out_stride + row]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) fn pack_turned(
     precision: Precision,
     from: View,
     rows: usize,
     columns: usize,
+    factor: f32,
     out: &mut [f32],
     out_stride: usize,
 ) {
-    if precision == Precision::F32 {
-        return turn(from, rows, columns, out, out_stride);
-    }
     from.check(rows, columns);
-    assert!(rows <= LANES && (columns == 0 || (columns.div_ceil(2) - 1) * out_stride + rows <= out.len()));
+    let tall = entries(columns, precision);
+    assert!(rows <= LANES && (tall == 0 || (tall - 1) * out_stride + rows <= out.len()));
+    let (start, stride, size, out) = (from.start, from.stride, [rows, columns], out.as_mut_ptr());
     // SAFETY: what is read and written was checked above; where `bf16` is asked for, the processor has it.
     unsafe {
-        with_kind!(from.numbers, turn_pairs(from.start, from.stride, rows, columns, out.as_mut_ptr(), out_stride))
+        match precision {
+            Precision::F32 => with_kind!(from.numbers, turn_from(start, stride, size, factor, out, out_stride)),
+            Precision::Bf16 => with_kind!(from.numbers, turn_pairs(start, stride, size, factor, out, out_stride)),
+        }
     }
 }
 
@@ -212,8 +228,8 @@ unsafe fn turn_pairs<const KIND: u8>(
     from: Source<KIND>,
     start: usize,
     stride: usize,
-    rows: usize,
-    columns: usize,
+    [rows, columns]: [usize; 2],
+    factor: f32,
     out: *mut f32,
     out_stride: usize,
 ) {
@@ -223,7 +239,7 @@ unsafe fn turn_pairs<const KIND: u8>(
         for (row, vector) in block.iter_mut().enumerate() {
             if row < rows {
                 // SAFETY: inside of the source by the caller's promise.
-                *vector = unsafe { from.load_pairs(start + row * stride + column, count) };
+                *vector = unsafe { from.load_pairs(start + row * stride + column, count, factor) };
             }
         }
         let turned = transposed(block);

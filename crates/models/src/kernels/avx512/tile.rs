@@ -121,7 +121,7 @@ impl Tile {
 }
 
 /// Entries of the panels of [`run_tiles`], which fit in the first-level cache, and how often they are gone through.
-const MEASURED: [usize; 2] = [192, 2000];
+const MEASURED: [usize; 2] = [128, 3000];
 
 /// Multiplications and additions of [`run_tiles`].
 pub(in crate::kernels) fn tiles_flops(precision: Precision) -> u64 {

@@ -17,7 +17,7 @@ const TILES: usize = 256;
 /// Filters that a thread works on at a time, at most.
 const FILTERS: usize = 56;
 
-/// Entries of transformed weights that a thread holds: 1 MB, half of its second-level cache.
+/// Entries of transformed weights that a thread holds: 1 MB, about what its second-level cache holds.
 const WEIGHTS: usize = 256 << 10;
 
 /// Where nine taps of 14 filters for one channel are read from: first filter, filters, first channel, channels; tap `t` of
