@@ -1,7 +1,7 @@
 //! A proposal made comparable: moved to meet the known part, in the target's light.
 
 use crate::flow::Flow;
-use crate::light::{Light, blurred_within, estimate};
+use crate::light::{Light, Tone, blurred_within, estimate};
 use crate::propose::{Proposal, ProposalKind, refinement};
 use crate::pyramid::{gaussian_blur, grey, push_pull, resize_bilinear};
 use crate::warp::{Sampling, remap};
@@ -18,19 +18,20 @@ pub struct Canvas {
     pub distance: Plane,
     /// Distance of hole pixels to the known part.
     pub depth: Plane,
-    /// Whether a proposal's tone has to leave grey grey: the target has lost its colours, but for some.
-    pub neutral: bool,
+    /// What takes each reference to the target's tone; as it is where nothing is said.
+    pub tones: Vec<Tone>,
 }
 
 impl Canvas {
     /// A target with its distances.
     pub fn new(target: Rgb32FImage, mask: Mask) -> Self {
         let (distance, depth) = (mask.distance_to_hole(), mask.distance_into_hole());
-        Self { target, mask, distance, depth, neutral: false }
+        Self { target, mask, distance, depth, tones: Vec::new() }
     }
 
-    fn light_of(&self, colour: &Rgb32FImage, confidence: &Plane) -> Option<Light> {
-        estimate(colour, confidence, &self.target, &self.mask, &self.distance, self.neutral)
+    fn light_of(&self, reference: usize, colour: &Rgb32FImage, confidence: &Plane) -> Option<Light> {
+        let tone = self.tones.get(reference).copied().unwrap_or(Tone::NONE);
+        estimate(colour, confidence, &self.target, &self.mask, &self.distance, tone)
     }
 }
 
@@ -59,7 +60,7 @@ impl Prepared {
     /// Moves and lights one proposal; `None` where it shows too little of the known part.
     #[tracing::instrument(name = "light and alignment", level = "info", skip_all)]
     pub fn new(index: usize, proposal: &Proposal, canvas: &Canvas) -> Option<Self> {
-        let first = canvas.light_of(&proposal.colour, &proposal.confidence)?;
+        let first = canvas.light_of(proposal.reference, &proposal.colour, &proposal.confidence)?;
         let toned = grey(&first.tone.apply(&proposal.colour));
         let flow = refinement(
             &toned,
@@ -71,7 +72,7 @@ impl Prepared {
             proposal.kind,
         );
         let (colour, confidence) = moved(&proposal.colour, &proposal.confidence, &flow);
-        let light = canvas.light_of(&colour, &confidence)?;
+        let light = canvas.light_of(proposal.reference, &colour, &confidence)?;
         let colour = light.apply(&colour);
         let rim = rim_miss(&colour, &confidence, canvas);
         Some(Self { rim, index, reference: proposal.reference, kind: proposal.kind, flow, light, colour, confidence })
@@ -93,7 +94,7 @@ impl Prepared {
     /// As [`Prepared::new`] without moving: enough to tell good proposals from bad ones.
     pub fn lit_only(index: usize, proposal: &Proposal, canvas: &Canvas) -> Option<Self> {
         let (colour, confidence) = (&proposal.colour, &proposal.confidence);
-        let light = canvas.light_of(colour, confidence)?;
+        let light = canvas.light_of(proposal.reference, colour, confidence)?;
         let colour = light.apply(colour);
         Some(Self {
             index,
@@ -133,7 +134,7 @@ impl Prepared {
         let (w, h) = colour.dimensions();
         let all = |v: f32| Plane::from_pixel(w, h, Luma([v]));
         let light = Light {
-            tone: crate::light::Tone { gain: [1.0; 3], offset: [0.0; 3] },
+            tone: Tone::NONE,
             correction: Rgb32FImage::new(1, 1),
             doubt: all(doubt),
             texture: all(texture),

@@ -3,7 +3,7 @@
 
 use super::working_canvas;
 use crate::fuse::{Canvas, Prepared};
-use crate::light::saturation;
+use crate::light::{Tone, saturation, tone};
 use crate::propose::{Proposal, ProposalKind};
 use crate::pyramid::shrink_to;
 use crate::warp::Places;
@@ -25,7 +25,7 @@ const COVERING: usize = 3;
 /// size first. Also the references of which some proposal agrees at all.
 #[tracing::instrument(level = "info", skip_all)]
 pub(super) fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize) -> (Vec<Prepared>, Vec<usize>) {
-    let small = Canvas { neutral: canvas.neutral, ..working_canvas(&canvas.target, &canvas.mask, RANKED_AT) };
+    let small = Canvas { tones: canvas.tones.clone(), ..working_canvas(&canvas.target, &canvas.mask, RANKED_AT) };
     let rank = |(i, p): (usize, &Proposal)| {
         let lit = Prepared::lit_only(i, &resized(p, small.target.dimensions()), &small)?;
         if lit.light.agreeing < AGREEING {
@@ -77,9 +77,23 @@ fn contestants(ranked: &[Shown], mask: &Mask, most: usize) -> Vec<usize> {
     (0..most - covering.len()).chain(covering).collect()
 }
 
+/// What takes each of `references` to the target's tone, once all proposals have lost the hues that the target has lost.
+#[tracing::instrument(level = "info", skip_all)]
+pub(super) fn tones(proposals: &mut [Proposal], references: usize, target: &Rgb32FImage, mask: &Mask) -> Vec<Tone> {
+    let neutral = lose_hues(proposals, target, mask);
+    let small = working_canvas(target, mask, RANKED_AT);
+    let of = |reference: usize| {
+        let own = proposals.iter().filter(|p| p.reference == reference);
+        let shrunk: Vec<Proposal> = own.map(|p| resized(p, small.target.dimensions())).collect();
+        let pictures = shrunk.iter().map(|p| (&p.colour, &p.confidence));
+        tone(pictures, &small.target, &small.mask, &small.distance, neutral)
+    };
+    (0..references).into_par_iter().map(of).collect()
+}
+
 /// Takes from all proposals the hues that the target has lost; whether there are any.
 #[tracing::instrument(level = "info", skip_all)]
-pub(super) fn lose_hues(proposals: &mut [Proposal], target: &Rgb32FImage, mask: &Mask) -> bool {
+fn lose_hues(proposals: &mut [Proposal], target: &Rgb32FImage, mask: &Mask) -> bool {
     let small = working_canvas(target, mask, RANKED_AT);
     let shrunk: Vec<Proposal> = proposals.par_iter().map(|p| resized(p, small.target.dimensions())).collect();
     let pictures = shrunk.iter().map(|p| (&p.colour, &p.confidence));

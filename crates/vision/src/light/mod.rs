@@ -106,20 +106,32 @@ pub fn saturation<'a>(
     Saturation::fit(&seen.flat_map(|seen| seen.samples).collect::<Vec<_>>())
 }
 
-/// Estimates the light between a proposal and the target. `confidence` says where the proposal shows something, `distance` is that of
-/// known pixels to the hole; `neutral` asks for a tone that leaves grey grey. `None` where too little of the known part is seen.
+/// The tone that takes one photo to the target's, from several proposals of it (colour and confidence): wherever they place it, it is
+/// the same photo. `neutral` asks for one that leaves grey grey.
+pub fn tone<'a>(
+    proposals: impl Iterator<Item = (&'a Rgb32FImage, &'a Plane)>,
+    target: &Rgb32FImage,
+    mask: &Mask,
+    distance: &Plane,
+    neutral: bool,
+) -> Tone {
+    let seen = proposals.filter_map(|(colour, confidence)| seen(colour, confidence, target, mask, distance));
+    Tone::fit(&seen.flat_map(|seen| seen.samples).collect::<Vec<_>>(), neutral)
+}
+
+/// Estimates the light between a proposal and the target, after the photo's `tone`. `confidence` says where the proposal shows something,
+/// `distance` is that of known pixels to the hole. `None` where too little of the known part is seen.
 pub fn estimate(
     colour: &Rgb32FImage,
     confidence: &Plane,
     target: &Rgb32FImage,
     mask: &Mask,
     distance: &Plane,
-    neutral: bool,
+    tone: Tone,
 ) -> Option<Light> {
     let Seen { mut samples, soft, known, outside } = seen(colour, confidence, target, mask, distance)?;
     let side = colour.width().max(colour.height()) as f32;
     let agreeing = samples.iter().map(|s| s.agrees * (1.0 - s.flat)).sum::<f32>() / samples.len() as f32;
-    let tone = Tone::fit(&samples, neutral);
     let toned = tone.apply_unclamped(&soft);
     for s in &mut samples {
         s.colour = tone.of(s.colour);
@@ -262,12 +274,28 @@ mod tests {
     }
 
     #[test]
+    fn a_photo_has_one_tone_though_a_proposal_of_it_lies_beside_its_place() {
+        let (target, reference) = (scene([0.6, 0.6, 0.6], 0.8), scene([0.6, 0.6, 0.6], 1.0));
+        let mask = Mask::from_fn(120, 90, |x, y| (45..75).contains(&x) && (20..70).contains(&y));
+        let (distance, everywhere) = (mask.distance_to_hole(), Plane::from_pixel(120, 90, Luma([1.0])));
+        let beside = Rgb32FImage::from_fn(120, 90, |x, y| *reference.get_pixel((x + 9) % 120, y));
+        let of = |shown: &[&Rgb32FImage]| {
+            tone(shown.iter().map(|p| (*p, &everywhere)), &target, &mask, &distance, false).of([0.5, 0.45, 0.4])
+        };
+        let (right, both) = (of(&[&reference]), of(&[&beside, &reference]));
+        assert!(right.iter().zip([0.4, 0.36, 0.32]).all(|(a, b)| (a - b).abs() < 0.03), "{right:?}");
+        assert!(right.iter().zip(both).all(|(a, b)| (a - b).abs() < 0.03), "{right:?}, {both:?}");
+        assert_eq!(of(&[]), [0.5, 0.45, 0.4], "nothing shown, nothing changed");
+    }
+
+    #[test]
     fn sky_and_wall_get_their_own_corrections_inside_the_hole() {
         let (target, reference) = (scene([0.6, 0.6, 0.6], 0.8), scene([0.2, 0.4, 0.9], 1.0));
         let mask = Mask::from_fn(120, 90, |x, y| (45..75).contains(&x) && (20..70).contains(&y));
         let everywhere = Plane::from_pixel(120, 90, Luma([1.0]));
-        let light =
-            estimate(&reference, &everywhere, &target, &mask, &mask.distance_to_hole(), false).expect("enough is seen");
+        let distance = mask.distance_to_hole();
+        let tone = tone(std::iter::once((&reference, &everywhere)), &target, &mask, &distance, false);
+        let light = estimate(&reference, &everywhere, &target, &mask, &distance, tone).expect("enough is seen");
         let lit = light.apply(&reference);
         for (x, y) in [(60, 28), (60, 60)] {
             let (a, b) = (lit.get_pixel(x, y).0, target.get_pixel(x, y).0);

@@ -15,6 +15,9 @@ pub struct Tone {
 }
 
 impl Tone {
+    /// Colours as they are.
+    pub const NONE: Self = Self { gain: [1.0; 3], offset: [0.0; 3] };
+
     /// One colour in the target's tone.
     pub fn of(&self, colour: [f32; 3]) -> [f32; 3] {
         std::array::from_fn(|c| self.gain[c] * colour[c] + self.offset[c])
@@ -36,7 +39,7 @@ impl Tone {
     /// Robust fit to the samples that show the same surface; flat ones join as far as they confirm it. A `neutral` tone is the same for all
     /// channels.
     pub(super) fn fit(samples: &[Sample], neutral: bool) -> Self {
-        let mut tone = Self { gain: [1.0; 3], offset: [0.0; 3] };
+        let mut tone = Self::NONE;
         let mut weights: Vec<f32> = samples.iter().map(|s| s.agrees * s.agrees + 1e-4).collect();
         for _ in 0..3 {
             for c in 0..3 {
@@ -58,9 +61,12 @@ pub(super) fn off(tone: &Tone, s: &Sample) -> f32 {
     (0..3).map(|c| (s.wanted[c] - toned[c]).abs()).sum::<f32>() / 3.0
 }
 
-/// A line through some channels' samples by iteratively reweighted least squares, drawn a little towards gain 1.
+/// A line through some channels' samples, iteratively reweighted, drawn a little towards gain 1. Its gain is the ratio of both spreads (the
+/// reduced major axis): a proposal that lies a little off varies as much as the target but not with it, and the least squares would take
+/// its contrast away. Where next to nothing varies together the ratio says nothing, and the gain falls.
 fn line(samples: &[Sample], weights: &[f32], channels: Range<usize>) -> (f32, f32) {
     const RIDGE: f32 = 0.002;
+    const LEAST_CORRELATION: f32 = 0.3;
     let (mut gain, mut offset) = (1.0, 0.0);
     let of_channel = |c: usize| samples.iter().zip(weights).map(move |(s, w)| (s.colour[c], s.wanted[c], *w));
     let pairs: Vec<(f32, f32, f32)> = channels.flat_map(of_channel).collect();
@@ -72,7 +78,9 @@ fn line(samples: &[Sample], weights: &[f32], channels: Range<usize>) -> (f32, f3
         let (x, y) = (mean(&|shown, _| shown), mean(&|_, wanted| wanted));
         let spread = mean(&|shown, _| (shown - x).powi(2));
         let joint = mean(&|shown, wanted| (shown - x) * (wanted - y));
-        gain = ((joint + RIDGE) / (spread + RIDGE)).clamp(0.3, 3.0);
+        let wanted_spread = mean(&|_, wanted| (wanted - y).powi(2));
+        let both = (joint / LEAST_CORRELATION).min((spread * wanted_spread).sqrt());
+        gain = ((both + RIDGE) / (spread + RIDGE)).clamp(0.3, 3.0);
         offset = y - gain * x;
         for (w, (shown, wanted, first)) in w.iter_mut().zip(&pairs) {
             let r = (gain * shown + offset - wanted) / 0.05;
@@ -85,6 +93,17 @@ fn line(samples: &[Sample], weights: &[f32], channels: Range<usize>) -> (f32, f3
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proposal_that_lies_a_little_off_keeps_its_contrast() {
+        let shown = |i: usize| [0.5 + 0.3 * (0.7 * i as f32).sin(); 3];
+        let sample = |i: usize| Sample { colour: shown(i), wanted: shown(i + 1), agrees: 1.0, ..Default::default() };
+        let tone = Tone::fit(&(0..200).map(sample).collect::<Vec<_>>(), false);
+        assert!(tone.gain.iter().all(|g| (g - 1.0).abs() < 0.1), "{:?}", tone.gain);
+        let unrelated = |i: usize| Sample { wanted: shown(3 * i * i), ..sample(i) };
+        let tone = Tone::fit(&(0..200).map(unrelated).collect::<Vec<_>>(), false);
+        assert!(tone.gain.iter().all(|g| *g < 0.7), "{:?}", tone.gain);
+    }
 
     #[test]
     fn a_neutral_tone_is_one_for_all_channels_and_another_is_not() {
