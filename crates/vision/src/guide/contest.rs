@@ -1,5 +1,5 @@
 //! Which proposals compete at each pixel: those that agree best with the known part, and some that show what those do not; and in which
-//! hues.
+//! hues and tone.
 
 use super::working_canvas;
 use crate::fuse::{Canvas, Prepared};
