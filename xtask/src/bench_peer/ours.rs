@@ -50,7 +50,7 @@ fn denoise(model: &StableDiffusion, [side, batch]: [usize; 2], runs: usize, devi
     let input = Tensor::random([batch, 9, side / 8, side / 8], Distribution::Normal(0.0, 1.0), device);
     let context = model.encode_prompt("a photo of sks")?.repeat_dim(0, batch);
     let levels = vec![500.0; batch];
-    best(runs, || read(model.unet.forward(input.clone(), &levels, context.clone(), &Pass::with(&adapter))))
+    best(runs, || read(model.denoise(input.clone(), &levels, context.clone(), &Pass::with(&adapter))))
 }
 
 /// A step on one sample: that on a known one, and the share that encoding a new one takes of it.

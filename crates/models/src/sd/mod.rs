@@ -184,9 +184,17 @@ impl StableDiffusion {
         self.vae.decode(latents / self.config.vae.scaling_factor)
     }
 
-    /// The U-Net's prediction for `[batch, 9, h, w]` (noisy latent, mask, masked image's latent), by the base model alone.
-    pub fn denoise(&self, latents: Tensor<4>, timesteps: &[f32], context: Tensor<3>) -> Tensor<4> {
-        self.unet.forward(latents, timesteps, context, &Pass::OFF)
+    /// The U-Net's prediction for `[batch, 9, h, w]` (noisy latent, mask, masked image's latent), as [`UNet::forward`]. A processor takes
+    /// one picture after another: it gains nothing from several at once, and would need the memory of all of them.
+    pub fn denoise(&self, latents: Tensor<4>, timesteps: &[f32], context: Tensor<3>, pass: &Pass) -> Tensor<4> {
+        if timesteps.len() == 1 || self.device != Device::flex() {
+            return self.unet.forward(latents, timesteps, context, pass);
+        }
+        let one = |i: usize| {
+            let (latents, context) = (latents.clone().narrow(0, i, 1), context.clone().narrow(0, i, 1));
+            self.unet.forward(latents, &timesteps[i..=i], context, pass)
+        };
+        Tensor::cat((0..timesteps.len()).map(one).collect(), 0)
     }
 
     /// A pixel mask `[batch, 1, height, width]` (1 = fill) at the latents' size.

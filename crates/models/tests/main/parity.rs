@@ -62,8 +62,11 @@ fn unet_agrees() {
     for family in FAMILIES {
         let (model, expected) = load(family);
         let context = expected.tensor::<3>("hidden").narrow(0, 0, 2);
-        let found = model.denoise(expected.tensor("latents"), &expected.values("timesteps"), context);
-        expected.assert_close("prediction", &found.into_data(), 1e-4);
+        let (latents, timesteps) = (expected.tensor("latents"), expected.values("timesteps"));
+        let at_once = model.unet.forward(latents.clone(), &timesteps, context.clone(), &Pass::OFF);
+        let one_by_one = model.denoise(latents, &timesteps, context, &Pass::OFF);
+        expected.assert_close("prediction", &at_once.into_data(), 1e-4);
+        expected.assert_close("prediction", &one_by_one.into_data(), 1e-4);
     }
 }
 

@@ -13,6 +13,8 @@ use realfill_vision::{Guide, Mask, Scene};
 const GUIDE_PX: u32 = 1024;
 /// References that pretend to be the target, at most: each costs a guide of its own.
 const PRETENDERS: usize = 2;
+/// Photos that such a guide is made from, at most: its time grows with their pairs.
+const OTHERS: usize = 2;
 
 /// The scene's pictures, no larger than the guide needs them, and the size the model works at.
 #[derive(Clone, Debug)]
@@ -87,7 +89,8 @@ pub(super) fn scene_photos(
     let target = Turn { picture: view.picture, hole: view.mask, is_target: true, guide: None };
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_view_scale(reference)).collect();
-    let pretenders = guides.map_or(Vec::new(), |_| nearest_in_tone(&target, &pictures));
+    let order = nearest_in_tone(&target, &pictures);
+    let pretenders = if guides.is_some() { &order[..order.len().min(PRETENDERS)] } else { &[] };
     let mut turns = vec![target];
     let mut done = 0;
     for (i, picture) in pictures.iter().enumerate() {
@@ -98,7 +101,7 @@ pub(super) fn scene_photos(
                     return Ok(None);
                 }
                 done += 1;
-                Some(pretended(&pictures, i, &hole, guides)?)
+                Some(pretended(&pictures, i, &order, &hole, guides)?)
             }
             _ => None,
         };
@@ -107,7 +110,7 @@ pub(super) fn scene_photos(
     Ok(Some(ScenePhotos { turns }))
 }
 
-/// The references that pretend to be the target: the [`PRETENDERS`] whose mean colour is nearest to its known part's.
+/// The references without doubles, that with the mean colour nearest to the target's known part first.
 fn nearest_in_tone(target: &Turn, pictures: &[Rgb32FImage]) -> Vec<usize> {
     let known = target.picture.pixels().zip(target.hole.holes()).filter(|(_, hole)| !**hole).map(|(pixel, _)| pixel);
     let wanted = mean_colour(known);
@@ -117,7 +120,7 @@ fn nearest_in_tone(target: &Turn, pictures: &[Rgb32FImage]) -> Vec<usize> {
     let mut order: Vec<(f64, usize)> = pictures.iter().map(apart).zip(0..).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     order.dedup_by(|a, b| pictures[a.1] == pictures[b.1]); // a photo given twice takes one turn
-    order.into_iter().take(PRETENDERS).map(|(_, i)| i).collect()
+    order.into_iter().map(|(_, i)| i).collect()
 }
 
 fn mean_colour<'a>(pixels: impl Iterator<Item = &'a Rgb<f32>>) -> [f64; 3] {
@@ -129,14 +132,25 @@ fn mean_colour<'a>(pixels: impl Iterator<Item = &'a Rgb<f32>>) -> [f64; 3] {
     std::array::from_fn(|c| sums[c] / f64::max(sums[3], 1.0))
 }
 
-/// The guide of reference `i` from the others, for a hole like the target's. A copy of it is not another: it would tell.
+/// The guide of reference `i` from the first others in `order`, which holds no copy of it (that would tell), for a hole like the target's.
 #[tracing::instrument(level = "info", skip_all)]
-fn pretended(pictures: &[Rgb32FImage], i: usize, hole: &Mask, guides: &Guides) -> Result<Guide, FillError> {
+fn pretended(
+    pictures: &[Rgb32FImage],
+    i: usize,
+    order: &[usize],
+    hole: &Mask,
+    guides: &Guides,
+) -> Result<Guide, FillError> {
     let build = || {
-        let others: Vec<Rgb32FImage> = pictures.iter().filter(|picture| **picture != pictures[i]).cloned().collect();
+        let others: Vec<Rgb32FImage> = others_of(i, order).map(|other| pictures[other].clone()).collect();
         Guide::build(&pictures[i], hole, &others, &GuideOptions::default(), &mut |_, _| ())
     };
     guides.get_or(&format!("reference-{}", i + 1), pictures[i].dimensions(), build)
+}
+
+/// The first [`OTHERS`] in `order` but `i`.
+fn others_of(i: usize, order: &[usize]) -> impl Iterator<Item = usize> {
+    order.iter().copied().filter(move |&other| other != i).take(OTHERS)
 }
 
 fn within((width, height): (u32, u32), longest: u32) -> (u32, u32) {
@@ -157,16 +171,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_references_nearest_in_tone_pretend_whatever_their_order() {
+    fn the_references_nearest_in_tone_come_first_whatever_their_order() {
         let grey = |value: f32| Rgb32FImage::from_pixel(8, 8, Rgb([value; 3]));
         let hole = Mask::from_fn(8, 8, |x, _| x < 4);
         let picture = Rgb32FImage::from_fn(8, 8, |x, _| Rgb([if x < 4 { 1.0 } else { 0.3 }; 3]));
         let target = Turn { picture, hole, is_target: true, guide: None };
         let pictures = [1.0, 0.4, 0.9, 0.2, 0.3].map(grey);
-        assert_eq!(nearest_in_tone(&target, &pictures), [4, 1]);
+        assert_eq!(nearest_in_tone(&target, &pictures), [4, 1, 3, 2, 0]);
         let turned: Vec<Rgb32FImage> = pictures.iter().rev().cloned().collect();
-        assert_eq!(nearest_in_tone(&target, &turned), [0, 3]);
-        assert_eq!(nearest_in_tone(&target, &[0.4, 0.3, 0.3, 0.9, 1.0].map(grey)), [1, 0], "a double takes no turn");
+        assert_eq!(nearest_in_tone(&target, &turned), [0, 3, 1, 2, 4]);
+        let doubled = [0.4, 0.3, 0.3, 0.9, 1.0].map(grey);
+        assert_eq!(nearest_in_tone(&target, &doubled), [1, 0, 3, 4], "a double takes no turn");
+    }
+
+    #[test]
+    fn a_pretended_target_is_guided_by_the_two_others_nearest_in_tone() {
+        let of = |i| others_of(i, &[4, 1, 3, 2]).collect::<Vec<_>>();
+        assert_eq!([of(4), of(1), of(2)], [[1, 3], [4, 3], [4, 1]]);
+        assert_eq!(others_of(1, &[1, 0]).collect::<Vec<_>>(), [0]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Denoiser for Inpainting<'_> {
         let [rows, ..] = x.dims();
         let input = Tensor::cat(vec![x, self.conditions.clone().repeat_dim(0, rows)], 1);
         let context = self.context.clone().repeat_dim(0, rows);
-        self.base.unet.forward(input, &vec![timestep; rows], context, &Pass::with(&self.adapters.unet))
+        self.base.denoise(input, &vec![timestep; rows], context, &Pass::with(&self.adapters.unet))
     }
 
     fn adjust_x0(&self, x0: Tensor<4>, level: &NoiseLevel) -> Tensor<4> {

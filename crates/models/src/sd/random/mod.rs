@@ -93,6 +93,7 @@ fn byte_letters() -> Vec<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lora::Pass;
     use crate::sd::StableDiffusion;
     use burn::tensor::{Distribution, Tensor};
 
@@ -125,7 +126,7 @@ mod tests {
         let latents = model.scaled_latents(&model.encode(images), None);
         assert_eq!(latents.dims(), [1, 4, 8, 8]);
         let input = Tensor::cat(vec![latents.clone(), latents.clone(), latents.clone().narrow(1, 0, 1)], 1);
-        let predicted = model.denoise(input, &[500.0], context);
+        let predicted = model.denoise(input, &[500.0], context, &Pass::OFF);
         let decoded = model.decode(latents + predicted);
         assert_eq!(decoded.dims(), [1, 3, 64, 64]);
         assert!(decoded.into_data().try_to_vec::<f32>().unwrap().iter().all(|v| v.is_finite()));
