@@ -13,7 +13,7 @@ use clap::ValueHint;
 use log::Log;
 use realfill::pipeline::Event;
 use realfill::training::photos::PhotoFolder;
-use realfill::training::pretrain::{PretrainConfig, pretrain};
+use realfill::training::pretrain::{Places, PretrainConfig, pretrain};
 use realfill_models::embedded::EmbeddedConfig;
 use realfill_vision::save::check_output_folder;
 use serde_json::json;
@@ -24,6 +24,7 @@ const AFTER_HELP: &str = "\
 Examples:
   realfill pretrain --photos my-photos --output training
   realfill pretrain --photos my-photos --output training --steps 40000     go on with the same folder
+  realfill pretrain --photos my-photos --output training --start models/embedded.safetensors --device vulkan
   realfill fill my-scene --model training/embedded.safetensors
 
 The output folder holds log.csv (step, seconds, loss, and the held-out photos' PSNR at each checkpoint), the checkpoint
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// Folder for checkpoints, log and weights
     #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: PathBuf,
+    /// Weights to start from in place of random ones, where the output folder holds no checkpoint
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    start: Option<PathBuf>,
     /// Steps in all, those of earlier runs included
     #[arg(long, value_name = "N", default_value_t = PretrainConfig::default().steps)]
     steps: usize,
@@ -112,7 +116,8 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     progress.hear(&Event::Stage { stage: "pretrain".into(), steps: config.steps });
     let model = EmbeddedConfig::default();
     let mut done = 0;
-    let network = pretrain(&model, &config, &arguments.photos, &arguments.output, &device, &mut |now| {
+    let places = Places { photos: &arguments.photos, start: arguments.start.as_deref(), output: &arguments.output };
+    let network = pretrain(&model, &config, &places, &device, &mut |now| {
         done = now.step;
         let is_logged = log.add(now, clock.elapsed().as_secs_f64());
         if let Some(psnr) = now.validation_psnr {

@@ -26,6 +26,20 @@ fn pretrained_weights_are_inspected_and_their_training_logged() {
 }
 
 #[test]
+fn pretraining_starts_from_given_weights() {
+    let output = tempfile::tempdir().unwrap();
+    let numbers = ["--steps", "1", "--batch", "1", "--crop-px", "32", "--learning-rate", "0", "--quiet"];
+    let photos = weights().with_file_name("").with_file_name("photos");
+    let paths = [("--photos", &*photos), ("--start", weights()), ("--output", output.path())];
+    let mut command = realfill();
+    command.arg("pretrain").args(numbers);
+    paths.iter().for_each(|(name, path)| _ = command.arg(name).arg(path));
+    command.assert().success();
+    let made = std::fs::read(output.path().join("embedded.safetensors")).unwrap();
+    assert!(made == std::fs::read(weights()).unwrap(), "a rate of 0 changes nothing");
+}
+
+#[test]
 fn completions_name_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         realfill().args(["completions", shell]).assert().success().stdout(contains("pretrain"));

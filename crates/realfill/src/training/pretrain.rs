@@ -15,6 +15,7 @@ use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use realfill_models::ModelError;
 use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -67,6 +68,20 @@ pub enum PretrainError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The weights to start from cannot be used.
+    #[error(transparent)]
+    Weights(#[from] ModelError),
+}
+
+/// The files and folders of a training.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// Folder of photos to learn from.
+    pub photos: &'a Path,
+    /// Weights to start from in place of random ones.
+    pub start: Option<&'a Path>,
+    /// Folder for checkpoints; the newest one there goes before `start`.
+    pub output: &'a Path,
 }
 
 /// What one report of the training says.
@@ -80,26 +95,28 @@ pub struct Progress {
     pub validation_psnr: Option<f64>,
 }
 
-/// Trains until `config.steps`, resuming from the newest checkpoint in `folder`; returns the averaged weights.
+/// Trains until `config.steps`, resuming from the newest checkpoint; returns the averaged weights.
 ///
 /// `on_progress` is called after each step and returns whether to go on; before stopping a checkpoint is written.
 ///
 /// # Errors
-/// When the photos cannot be used or a checkpoint cannot be written or read.
+/// When the photos or the weights to start from cannot be used, or a checkpoint cannot be written or read.
 pub fn pretrain(
     model: &EmbeddedConfig,
     config: &PretrainConfig,
-    photos: &Path,
-    folder: &Path,
+    places: &Places,
     device: &Device,
     on_progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<PatchUNet, PretrainError> {
-    let photos = PhotoFolder::open(photos)?;
-    let mut run = Run::start_or_resume(model, config, folder, device)?;
+    let photos = PhotoFolder::open(places.photos)?;
+    let mut run = Run::start_or_resume(model, config, places, device)?;
     let validation = validation_set(&photos.validation, config, device);
+    let mut samples = random_samples(&photos.training, config, run.step);
     while run.step < config.steps {
-        let samples = random_samples(&photos.training, config, run.step);
-        let loss = run.learn(&samples, config, device);
+        let next = run.step + 1;
+        let draw_next = || random_samples(&photos.training, config, next);
+        let (loss, drawn) = rayon::join(|| run.learn(&samples, config, device), draw_next);
+        samples = drawn;
         let is_due = run.step.is_multiple_of(config.checkpoint_every) || run.step == config.steps;
         let validation_psnr = is_due.then(|| run.validate(&validation, model, device));
         let go_on = on_progress(&Progress { step: run.step, loss, validation_psnr });
@@ -128,17 +145,21 @@ impl Run {
     fn start_or_resume(
         model: &EmbeddedConfig,
         config: &PretrainConfig,
-        folder: &Path,
+        places: &Places,
         device: &Device,
     ) -> Result<Self, PretrainError> {
         device.seed(config.seed);
         let network = PatchUNet::new(model, &device.clone().autodiff());
         let clipping = GradientClippingConfig::Norm(1.0);
         let optimizer = AdamWConfig::new().with_weight_decay(1e-2).with_grad_clipping(Some(clipping)).init();
-        let checkpoints = Checkpoints::new(folder.join("checkpoints"));
-        let averages = Checkpoints::new(folder.join("averages"));
+        let checkpoints = Checkpoints::new(places.output.join("checkpoints"));
+        let averages = Checkpoints::new(places.output.join("averages"));
         let schedule = schedule();
         let Some(step) = checkpoints.newest() else {
+            let network = match places.start {
+                Some(weights) => network.load(weights)?,
+                None => network,
+            };
             let ema = Ema::new(&network);
             return Ok(Self { step: 0, network, optimizer, ema, checkpoints, averages, schedule });
         };
