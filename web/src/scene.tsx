@@ -157,7 +157,7 @@ function RunPanel({ busy, start, children }: { busy: boolean; start: (request: J
       <Field label="Care" hint="How long the model learns about this scene.">
         <select name="preset">
           <option value="quick">Quick: minutes</option>
-          <option value="thorough">Thorough: ten times as long</option>
+          <option value="thorough">Thorough: twelve times the tuning</option>
           <option value="paper">As published: hours without a GPU</option>
         </select>
       </Field>

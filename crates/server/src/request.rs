@@ -66,10 +66,10 @@ pub struct JobRequest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PresetName {
-    /// About a minute of two cores with the embedded model.
+    /// Tuning takes half a minute of two cores with the embedded model.
     #[default]
     Quick,
-    /// Ten times as long.
+    /// Twelve times as long.
     Thorough,
     /// As published: 2000 steps of 16.
     Paper,
