@@ -94,6 +94,11 @@ pub trait Model {
     /// Sampling steps by default.
     fn sampling_steps(&self) -> usize;
 
+    /// What the learning rate is multiplied by on a scene with guides.
+    fn guided_rate(&self) -> f64 {
+        1.0
+    }
+
     /// One optimiser step (number `step`, from 0) on `samples`; returns the loss.
     ///
     /// # Errors

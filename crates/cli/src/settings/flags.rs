@@ -76,7 +76,7 @@ pub struct TuneFlags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gradient_accumulation: Option<usize>,
-    /// AdamW's rate for the U-Net
+    /// AdamW's rate for the U-Net; the embedded model takes a quarter of it on a scene with guides
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,

@@ -106,6 +106,11 @@ impl Model for EmbeddedModel {
         2
     }
 
+    /// With a guide there is little left to learn, and a few steps at the full rate learn the references by heart.
+    fn guided_rate(&self) -> f64 {
+        0.25
+    }
+
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
         let rate = config.learning_rate * config.rate_factor(step);
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed.rotate_left(20) ^ step as u64);

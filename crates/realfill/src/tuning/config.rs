@@ -23,7 +23,7 @@ pub struct TuneConfig {
     pub batch: usize,
     /// Forward and backward passes a step, each on `batch` samples.
     pub gradient_accumulation: usize,
-    /// AdamW's rate for the U-Net.
+    /// AdamW's rate for the U-Net; the embedded model takes a quarter of it on a scene with guides.
     pub learning_rate: f64,
     /// AdamW's rate for the text encoder (Stable Diffusion bases).
     pub text_learning_rate: f64,

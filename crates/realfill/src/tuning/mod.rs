@@ -25,6 +25,8 @@ pub fn tune(
     checkpoints: &Checkpoints,
     on_step: &mut dyn FnMut(usize, f64) -> bool,
 ) -> Result<usize, StageError> {
+    let rate = if photos.is_guided() { model.guided_rate() } else { 1.0 };
+    let config = &TuneConfig { learning_rate: rate * config.learning_rate, ..config.clone() };
     let mut step = checkpoints.newest().unwrap_or(0);
     if step > 0 {
         model.restore(checkpoints, step, config)?;
@@ -42,4 +44,47 @@ pub fn tune(
         }
     }
     Ok(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::EmbeddedModel;
+    use burn::tensor::Device;
+    use image::{Rgb, Rgb32FImage};
+    use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
+    use realfill_vision::{Guide, Mask};
+
+    /// A target and its guide, which shows something everywhere.
+    fn photos() -> ScenePhotos {
+        let colour = |x: u32, y: u32| Rgb([x as f32 / 64.0, y as f32 / 64.0, 0.5]);
+        let picture = Rgb32FImage::from_fn(64, 64, colour);
+        let hole = Mask::from_fn(64, 64, |x, y| (16..40).contains(&x) && (16..40).contains(&y));
+        let mut guide = Guide { colour: picture.clone(), ..Guide::empty(64, 64) };
+        guide.trust.iter_mut().for_each(|trust| *trust = 0.9);
+        ScenePhotos { turns: vec![Turn { picture, hole, is_target: false, guide: Some(guide) }] }
+    }
+
+    #[test]
+    fn a_scene_with_guides_is_learnt_at_the_models_own_share_of_the_rate() {
+        let (device, shape) = (Device::flex(), EmbeddedConfig::tiny());
+        let network = PatchUNet::new(&shape, &device.clone().autodiff());
+        let fresh = || EmbeddedModel::new(network.clone(), &shape, "tiny".into(), &device);
+        let (photos, folder) = (photos(), tempfile::tempdir().unwrap());
+        let config = TuneConfig { iterations: 1, warmup_steps: 0, ..TuneConfig::default() };
+        let samples = photos.samples(&config, Sides::of(&fresh()), 0);
+        let next_loss = |mut model: EmbeddedModel| model.learn(&samples, 1, &config).unwrap();
+
+        let mut tuned = fresh();
+        tune(&mut tuned, &photos, &config, &Checkpoints::new(folder.path()), &mut |_, _| true).unwrap();
+        let at_rate = |share: f64| {
+            let mut model = fresh();
+            let config = TuneConfig { learning_rate: share * config.learning_rate, ..config.clone() };
+            model.learn(&samples, 0, &config).unwrap();
+            next_loss(model)
+        };
+        let (found, full) = (next_loss(tuned), at_rate(1.0));
+        assert_eq!(found, at_rate(fresh().guided_rate()));
+        assert!(found != full, "{found} at either rate");
+    }
 }

@@ -65,12 +65,16 @@ pub struct ScenePhotos {
 }
 
 impl ScenePhotos {
+    /// Whether there is a guide to learn from.
+    pub fn is_guided(&self) -> bool {
+        self.turns.iter().any(|turn| turn.guide.is_some())
+    }
+
     /// The samples of one step, from the step's own seed: crops of at most `side` pixels, sides multiples of `stride`.
     /// All have one size.
     pub fn samples(&self, config: &TuneConfig, sides: Sides, step: usize) -> Vec<Sample> {
         let Sides { crop: side, stride, .. } = sides;
-        let is_guided = self.turns.iter().any(|turn| turn.guide.is_some());
-        if !is_guided && step.is_multiple_of(sides.whole_every) {
+        if !self.is_guided() && step.is_multiple_of(sides.whole_every) {
             return self.whole_views(config, sides, step);
         }
         let smallest = self.turns.iter().map(|t| t.picture.width().min(t.picture.height())).min().unwrap_or(side);
