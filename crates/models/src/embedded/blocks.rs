@@ -8,20 +8,19 @@ use burn::tensor::module::attention;
 use burn::tensor::{Device, Tensor};
 
 /// A 3×3 convolution that keeps the size.
-pub(super) fn conv3x3(from: usize, to: usize, device: &Device) -> Conv2d {
-    Conv2dConfig::new([from, to], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(device)
+pub(super) fn conv3x3(from: usize, to: usize) -> Conv2dConfig {
+    Conv2dConfig::new([from, to], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
 }
 
 /// A 1×1 convolution: a linear map of the channels.
-pub(super) fn conv1x1(from: usize, to: usize, device: &Device) -> Conv2d {
-    Conv2dConfig::new([from, to], [1, 1]).init(device)
+pub(super) fn conv1x1(from: usize, to: usize) -> Conv2dConfig {
+    Conv2dConfig::new([from, to], [1, 1])
 }
 
-/// A layer that starts as the zero function, so that a residual branch starts as the identity.
-pub(super) fn zeroed(mut conv: Conv2d) -> Conv2d {
-    conv.weight = conv.weight.map(|w| w.zeros_like());
-    conv.bias = conv.bias.map(|bias| bias.map(|b| b.zeros_like()));
-    conv
+/// A layer that starts as the zero function, so that a residual branch starts as the identity. It is made so, since a weight that
+/// is set to zero later is one that Burn does not train.
+pub(super) fn zeroed(config: Conv2dConfig, device: &Device) -> Conv2d {
+    config.with_initializer(Initializer::Zeros).init(device)
 }
 
 /// `x + conv(relu(conv(norm(x) · (1 + scale) + shift)))`, scale and shift from the time.
@@ -38,8 +37,8 @@ impl ResBlock {
         Self {
             norm: GroupNormConfig::new(8, width).init(device),
             time: LinearConfig::new(time_width, 2 * width).with_initializer(Initializer::Zeros).init(device),
-            first: conv3x3(width, width, device),
-            second: zeroed(conv3x3(width, width, device)),
+            first: conv3x3(width, width).init(device),
+            second: zeroed(conv3x3(width, width), device),
         }
     }
 
@@ -67,8 +66,8 @@ impl SelfAttention {
     pub(super) fn new(width: usize, head_channels: usize, device: &Device) -> Self {
         Self {
             norm: GroupNormConfig::new(8, width).init(device),
-            qkv: conv1x1(width, 3 * width, device),
-            out: zeroed(conv1x1(width, width, device)),
+            qkv: conv1x1(width, 3 * width).init(device),
+            out: zeroed(conv1x1(width, width), device),
             heads: width / head_channels,
         }
     }

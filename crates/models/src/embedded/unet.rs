@@ -73,17 +73,17 @@ impl PatchUNet {
         let shrink = |pair: &[usize]| Conv2dConfig::new([pair[0], pair[1]], [2, 2]).with_stride([2, 2]).init(device);
         Self {
             time: TimeEmbedding::new(config.time_width, device),
-            input: conv1x1(INPUT_CHANNELS * PATCH * PATCH, widths[0], device),
+            input: conv1x1(INPUT_CHANNELS * PATCH * PATCH, widths[0]).init(device),
             down: (0..levels - 1).map(|level| Stage::new(config, level, device)).collect(),
             shrink: pairs().map(shrink).collect(),
             middle: Stage::new(config, levels - 1, device),
-            grow: pairs().map(|pair| conv1x1(pair[1], pair[0], device)).collect(),
+            grow: pairs().map(|pair| conv1x1(pair[1], pair[0]).init(device)).collect(),
             up: (0..levels - 1).map(|level| Stage::new(config, level, device)).collect(),
             double: Interpolate2dConfig::new()
                 .with_scale_factor(Some([2.0, 2.0]))
                 .with_mode(InterpolateMode::Nearest)
                 .init(),
-            head: zeroed(conv3x3(widths[0], HEAD_CHANNELS, device)),
+            head: zeroed(conv3x3(widths[0], HEAD_CHANNELS), device),
         }
     }
 
