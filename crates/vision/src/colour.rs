@@ -125,10 +125,11 @@ mod tests {
     #[test]
     fn a_reference_in_another_profile_gets_the_targets_colours() {
         let p3 = || Some(ColorProfile::new_display_p3());
+        let target = photo([0; 3], p3());
         // sRGB's red and a green, in Display P3 (CSS Color 4, conversions through XYZ).
-        let red = in_colours_of(photo([255, 0, 0], None), &photo([0; 3], p3()));
+        let red = in_colours_of(photo([255, 0, 0], None), &target);
         assert!(near(&red, [0.9176, 0.2003, 0.1386]), "{:?}", red.to_rgb32f().get_pixel(0, 0));
-        assert_eq!(red.icc, photo([0; 3], p3()).icc);
+        assert_eq!(red.icc, target.icc);
         // Display P3's red is outside sRGB and moves to its edge.
         let edge = in_colours_of(photo([255, 0, 0], p3()), &photo([0; 3], None));
         assert!(near(&edge, [1.0, 0.0, 0.0]) && edge.icc.is_none());
@@ -186,9 +187,10 @@ mod tests {
     fn wide_colours_pass_from_reference_to_target_unharmed() {
         let p3 = || Some(ColorProfile::new_display_p3());
         let mask = Mask::from_fn(5, 4, |x, _| x < 2);
-        let scene = Scene::new("s", photo([0, 250, 0], p3()), mask, vec![photo([250, 0, 0], p3())]).unwrap();
+        let target = photo([0, 250, 0], p3());
+        let scene = Scene::new("s", target.clone(), mask, vec![photo([250, 0, 0], p3())]).unwrap();
         assert_eq!(scene.references[0].pixels, photo([250, 0, 0], None).pixels);
-        assert_eq!(scene.target.icc, photo([0; 3], p3()).icc);
+        assert_eq!(scene.target.icc, target.icc);
     }
 
     #[test]
