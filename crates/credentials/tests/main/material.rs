@@ -12,6 +12,7 @@ use realfill_vision::Photo;
 use rsa::pkcs1::EncodeRsaPublicKey;
 use rsa::signature::SignatureEncoding;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use time::{Duration, OffsetDateTime};
 
 /// A key of one of the kinds that sign.
@@ -128,6 +129,9 @@ fn params(name: &str, days: i64, is_ca: IsCa) -> CertificateParams {
     params
 }
 
+/// Display P3, made once: a profile says when it was made.
+static PROFILE: LazyLock<Vec<u8>> = LazyLock::new(|| moxcms::ColorProfile::new_display_p3().encode().unwrap());
+
 /// Saves a photo with EXIF, XMP and a profile where the format takes them, and returns its path.
 pub fn photo(folder: &Path, name: &str, shift: u32) -> PathBuf {
     let pixels = image::RgbImage::from_fn(97, 61, |x, y| {
@@ -137,7 +141,8 @@ pub fn photo(folder: &Path, name: &str, shift: u32) -> PathBuf {
     let exif = b"II*\0\x08\0\0\0\x01\0\x0F\x01\x02\0\x04\0\0\0abc\0\0\0\0\0".to_vec();
     let xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>\
         </x:xmpmeta>";
-    let photo = Photo { exif: Some(exif), xmp: Some(xmp.to_vec()), ..Photo::from_pixels(pixels) };
+    let (icc, exif, xmp) = (Some(PROFILE.clone()), Some(exif), Some(xmp.to_vec()));
+    let photo = Photo { icc, exif, xmp, ..Photo::from_pixels(pixels) };
     let path = folder.join(name);
     photo.save(&path).unwrap();
     path
