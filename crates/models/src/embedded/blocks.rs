@@ -18,7 +18,7 @@ pub(super) fn conv1x1(from: usize, to: usize) -> Conv2dConfig {
 }
 
 /// A layer that starts as the zero function, so that a residual branch starts as the identity. It is made so, since a weight that
-/// is set to zero later is one that Burn does not train.
+/// is set to zero afterwards is one that Burn does not train until it is loaded from a file.
 pub(super) fn zeroed(config: Conv2dConfig, device: &Device) -> Conv2d {
     config.with_initializer(Initializer::Zeros).init(device)
 }

@@ -1,6 +1,7 @@
 //! Which hues the target has lost: a photo in black and white but for one colour keeps that one alone.
 
 use super::samples::Sample;
+use crate::pyramid::luma;
 use image::Rgb32FImage;
 use std::f32::consts::{FRAC_1_SQRT_2, TAU};
 
@@ -126,10 +127,6 @@ fn hue([a, b]: [f32; 2]) -> f32 {
 }
 
 /// As [`crate::pyramid::grey`] has it.
-fn luma([r, g, b]: [f32; 3]) -> f32 {
-    0.299 * r + 0.587 * g + 0.114 * b
-}
-
 fn dot(a: [f32; 2], b: [f32; 2]) -> f32 {
     a[0] * b[0] + a[1] * b[1]
 }

@@ -13,7 +13,7 @@ pub(crate) mod test_pictures;
 pub(crate) use blur::gaussian_blur_rows;
 pub use blur::{gaussian_blur, gaussian_kernel};
 pub use clahe::clahe;
-pub use grey::grey;
+pub use grey::{grey, luma};
 pub use push_pull::push_pull;
 pub use scale::{half, pyramid, resize_bilinear, shrink_to};
 
