@@ -1,5 +1,6 @@
 //! The depth of each of a view's pixels: a full sweep at a small size, then a narrow one around its result at full size.
 
+use super::drawn::Agreed;
 use super::filters::{edge_preserving, median_filter, nearest_resize};
 use super::occluder::Occluder;
 use super::planes::planes;
@@ -50,9 +51,15 @@ pub struct DepthOptions {
     pub depths: usize,
 }
 
-/// Depth of the first view over the whole range of its points; `occluders` are the other views' surfaces where they are known. `None` where too few points are seen.
+/// Depth of the first view over the whole range of its points; `occluders` are the other views' surfaces where they are known, `agreed` what
+/// they say of the hole. `None` where too few points are seen.
 #[tracing::instrument(level = "info", skip_all)]
-pub fn coarse_depth(views: &Views, options: DepthOptions, occluders: &[Option<Occluder>]) -> Option<DepthMap> {
+pub fn coarse_depth(
+    views: &Views,
+    options: DepthOptions,
+    occluders: &[Option<Occluder>],
+    agreed: Option<&Agreed>,
+) -> Option<DepthMap> {
     let points = seen_points(views);
     let size = fitted(views.size(), options.side);
     let scale = size.0 as f32 / views.size().0 as f32;
@@ -70,9 +77,10 @@ pub fn coarse_depth(views: &Views, options: DepthOptions, occluders: &[Option<Oc
     blend(&mut volume, &sweep(&Sweeper::new(views, halved(size), occluders)));
     let flat = vec![0.0; size.0 * size.1];
     let mut chosen = choose(&volume, &flat, step, &edges(&sweeper, None), SMOOTH);
-    if views.holes[0].is_some() {
+    if let Some(hole) = &views.holes[0] {
         let first: Vec<f32> = chosen.index.iter().map(|k| low + k * step).collect();
         chosen = choose(&volume, &flat, step, &edges(&sweeper, Some(&first)), SMOOTH);
+        agreed.inspect(|agreed| agreed.settle(&mut chosen.index, &volume, hole, (low, step)));
     }
     Some(depth_map(chosen, size, step, (low, high), motion_px, |_| low))
 }

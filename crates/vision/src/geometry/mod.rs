@@ -7,6 +7,7 @@
 mod adjust;
 mod camera;
 mod depth;
+mod drawn;
 mod essential;
 mod filters;
 mod occluder;
@@ -36,11 +37,13 @@ pub use visibility::Visibility;
 use crate::Mask;
 use crate::propose::{Proposal, ProposalKind, is_mostly_streaks};
 use depth::{DepthOptions, coarse_depth, refined_depth};
+use drawn::Agreed;
 use image::Rgb32FImage;
+use nalgebra::Vector3;
 use occluder::Occluder;
 use rayon::prelude::*;
 use realign::{LOOSE, realigned};
-use views::Views;
+use views::{SparsePoint, Views, median};
 
 /// Working sizes and depth counts: the target's first sweep, the references' own sweep, and the target's second.
 const TARGET: DepthOptions = DepthOptions { side: 384, depths: 192 };
@@ -96,24 +99,31 @@ pub fn multi_view(
         return None;
     }
     let (mut views, photo_of) = Views::new(&photos, mask, &reconstruction);
-    let mut own = surfaces(&views);
+    let depths = own_depths(&views);
+    let mut own = surfaces(&views, &depths);
+    let mut agreed = Agreed::new(&views, &depths, TARGET.side);
     let placed: Vec<&Rgb32FImage> = photo_of.iter().map(|&photo| photos[photo]).collect();
     let sure = (target_points as f32 / SURE_POINTS).min(1.0);
-    let through = |views: &Views, own: &[Option<Occluder>]| seen_through(views, &placed, &photo_of, own, sure);
-    let before = if placed.len() > LOOSE + 1 { Some(through(&views, &own)?) } else { None };
+    let through = |views: &Views, own: &[Option<Occluder>], agreed: &Agreed| {
+        seen_through(views, &placed, &photo_of, own, agreed, sure)
+    };
+    let before = if placed.len() > LOOSE + 1 { Some(through(&views, &own, &agreed)?) } else { None };
     // Cameras that see streaks were placed by what moved, and so would their correction be.
     let is_right = before.as_ref().is_none_or(|(_, proposals)| !proposals.iter().any(is_mostly_streaks));
     let corrected = if is_right { realigned(&views, &placed, &own) } else { None };
     let (depth, proposals) = match (corrected, before) {
         (None, Some(before)) => before,
-        (None, None) => through(&views, &own)?,
+        (None, None) => through(&views, &own, &agreed)?,
         (Some(corrected), before) => {
+            agreed = agreed.nearer(nearer(&views, &corrected));
             reconstruction.take(corrected, &photo_of);
             views = Views::new(&photos, mask, &reconstruction).0;
             if before.is_none() {
-                own = surfaces(&views);
+                let depths = own_depths(&views);
+                own = surfaces(&views, &depths);
+                agreed = Agreed::new(&views, &depths, TARGET.side);
             }
-            let (depth, mut proposals) = through(&views, &own)?;
+            let (depth, mut proposals) = through(&views, &own, &agreed)?;
             proposals.extend(before.into_iter().flat_map(|(_, proposals)| proposals));
             (depth, proposals)
         }
@@ -133,9 +143,10 @@ fn seen_through(
     placed: &[&Rgb32FImage],
     photo_of: &[usize],
     own: &[Option<Occluder>],
+    agreed: &Agreed,
     sure: f32,
 ) -> Option<(DepthMap, Vec<Proposal>)> {
-    let coarse = coarse_depth(views, TARGET, own)?;
+    let coarse = coarse_depth(views, TARGET, own, Some(agreed))?;
     let depth = refined_depth(views, &coarse, FINE_SIDE, own).resized(placed[0].dimensions());
     let propose = |view: usize| {
         let mut seen = project::project(views, view, placed[view], &depth, own[view - 1].as_ref());
@@ -152,13 +163,23 @@ fn seen_through(
     Some((depth, proposals))
 }
 
-/// The references' own surfaces.
-fn surfaces(views: &Views) -> Vec<Option<Occluder>> {
-    let own = |view: usize| {
-        let depth = coarse_depth(&views.seen_from(view), REFERENCE, &[])?;
-        Some(Occluder::new(&depth, views.cameras[view].size))
-    };
+/// How many times as near the target's points are with corrected cameras: matches fix no scale.
+fn nearer(views: &Views, (cameras, positions): &(Vec<Camera>, Vec<Vector3<f64>>)) -> f32 {
+    let seen = views.points.iter().zip(positions).filter(|(point, _)| point.seen.iter().any(|(view, _)| *view == 0));
+    let before = |point: &SparsePoint| views.cameras[0].local(&point.position).z;
+    median(seen.map(|(point, after)| (before(point) / cameras[0].local(after).z) as f32).collect())
+}
+
+/// The references' own depths.
+fn own_depths(views: &Views) -> Vec<Option<DepthMap>> {
+    let own = |view: usize| coarse_depth(&views.seen_from(view), REFERENCE, &[], None);
     (1..views.cameras.len()).into_par_iter().map(own).collect()
+}
+
+/// The references' own surfaces.
+fn surfaces(views: &Views, depths: &[Option<DepthMap>]) -> Vec<Option<Occluder>> {
+    let own = |view: usize| Some(Occluder::new(depths[view - 1].as_ref()?, views.cameras[view].size));
+    (1..views.cameras.len()).map(own).collect()
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub fn realigned(
     let known = views.holes[0].as_ref()?;
     let mut unseen = views.clone(); // the target's place must not decide the depth that corrects it
     unseen.holes[0] = Some(Mask::new(known.width(), known.height(), vec![true; known.holes().len()]));
-    let depth = coarse_depth(&unseen, TARGET, own)?.resized(views.size());
+    let depth = coarse_depth(&unseen, TARGET, own, None)?.resized(views.size());
     let spread = Followed::new(&unseen, photos, known, &depth, own).tracks();
     if spread.len() < FEWEST {
         return None;
@@ -179,7 +179,7 @@ fn toned(mut shown: Plane, target: &Plane, known: &Plane, confidence: &Plane) ->
 mod tests {
     use super::*;
     use crate::geometry::test_scene::card_before_wall;
-    use crate::geometry::{reconstruct, surfaces};
+    use crate::geometry::{own_depths, reconstruct, surfaces};
 
     /// Mean distance in the target between where its points are seen and where its camera puts them, in pixels.
     fn off(camera: &Camera, positions: &[Vector3<f64>], seen: &[Option<Vector2<f64>>]) -> f64 {
@@ -202,7 +202,7 @@ mod tests {
         let (views, _) = Views::new(&photos, &scene.hole, &found);
         let positions: Vec<_> = found.points.iter().map(|p| p.position).collect();
         let before = off(&views.cameras[0], &positions, &seen);
-        let (cameras, positions) = realigned(&views, &photos, &surfaces(&views)).unwrap();
+        let (cameras, positions) = realigned(&views, &photos, &surfaces(&views, &own_depths(&views))).unwrap();
         let after = off(&cameras[0], &positions, &seen);
         assert!(before > 1.5 && after < 0.25 * before, "{before} to {after} px");
     }
