@@ -34,9 +34,6 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::path::Path;
 use weights::Checkpoint;
 
-/// Latent pixels that a processor takes at once: those of one picture of 512 px.
-const AT_ONCE: usize = 64 * 64;
-
 /// The configurations that a checkpoint came with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SdConfig {
@@ -187,25 +184,17 @@ impl StableDiffusion {
         self.vae.decode(latents / self.config.vae.scaling_factor)
     }
 
-    /// How many pictures with latents of that size are best taken at once. A processor gains nothing from several of 512 px, and would need
-    /// the memory of all of them; of small ones it takes as many as have that many pixels together.
-    pub fn at_once(&self, latent: [usize; 2]) -> usize {
-        if self.device == Device::flex() { (AT_ONCE / (latent[0] * latent[1]).max(1)).max(1) } else { usize::MAX }
-    }
-
-    /// The U-Net's prediction for `[batch, 9, h, w]` (noisy latent, mask, masked image's latent), as [`UNet::forward`].
+    /// The U-Net's prediction for `[batch, 9, h, w]` (noisy latent, mask, masked image's latent), as [`UNet::forward`]. A processor takes
+    /// one picture after another: it gains nothing from several at once, and would need the memory of all of them.
     pub fn denoise(&self, latents: Tensor<4>, timesteps: &[f32], context: Tensor<3>, pass: &Pass) -> Tensor<4> {
-        let [batch, _, height, width] = latents.dims();
-        let size = self.at_once([height, width]);
-        if batch <= size {
+        if timesteps.len() == 1 || self.device != Device::flex() {
             return self.unet.forward(latents, timesteps, context, pass);
         }
-        let part = |start: usize| {
-            let count = size.min(batch - start);
-            let (latents, context) = (latents.clone().narrow(0, start, count), context.clone().narrow(0, start, count));
-            self.unet.forward(latents, &timesteps[start..start + count], context, pass)
+        let one = |i: usize| {
+            let (latents, context) = (latents.clone().narrow(0, i, 1), context.clone().narrow(0, i, 1));
+            self.unet.forward(latents, &timesteps[i..=i], context, pass)
         };
-        Tensor::cat((0..batch).step_by(size).map(part).collect(), 0)
+        Tensor::cat((0..timesteps.len()).map(one).collect(), 0)
     }
 
     /// A pixel mask `[batch, 1, height, width]` (1 = fill) at the latents' size.

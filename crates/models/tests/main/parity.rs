@@ -64,18 +64,9 @@ fn unet_agrees() {
         let context = expected.tensor::<3>("hidden").narrow(0, 0, 2);
         let (latents, timesteps) = (expected.tensor("latents"), expected.values("timesteps"));
         let at_once = model.unet.forward(latents.clone(), &timesteps, context.clone(), &Pass::OFF);
+        let one_by_one = model.denoise(latents, &timesteps, context, &Pass::OFF);
         expected.assert_close("prediction", &at_once.into_data(), 1e-4);
-        expected.assert_close(
-            "prediction",
-            &model.denoise(latents.clone(), &timesteps, context.clone(), &Pass::OFF).into_data(),
-            1e-4,
-        );
-        let [_, _, height, width] = latents.dims();
-        let large = latents.repeat(&[1, 1, 64usize.div_ceil(height), 64usize.div_ceil(width)]);
-        let at_once = model.unet.forward(large.clone(), &timesteps, context.clone(), &Pass::OFF);
-        let one_by_one = model.denoise(large, &timesteps, context, &Pass::OFF);
-        let difference = (at_once - one_by_one).abs().max().into_scalar::<f32>();
-        assert!(difference < 1e-4, "one after another: {difference}");
+        expected.assert_close("prediction", &one_by_one.into_data(), 1e-4);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::noise::{NoiseSource, SeededNoise};
 use crate::schedule::NoiseSchedule;
 use crate::tuning::TuneConfig;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use realfill_models::ModelError;
@@ -60,11 +60,9 @@ impl TuningStep<'_> {
     /// # Errors
     /// A prompt that the vocabulary cannot express.
     pub fn gradients(&self, samples: &[Arc<Encoded>]) -> Result<Found, ModelError> {
-        let at_once = samples.first().map_or(1, |sample| {
-            let [_, _, height, width] = sample.counts.dims();
-            self.base.at_once([height, width])
-        });
-        self.in_passes_of(at_once.min(self.config.batch.max(1)), samples)
+        // A processor gains nothing from several samples at once and would need the memory of all of them.
+        let on_processor = *self.base.device() == Device::flex();
+        self.in_passes_of(if on_processor { 1 } else { self.config.batch.max(1) }, samples)
     }
 
     fn in_passes_of(&self, size: usize, samples: &[Arc<Encoded>]) -> Result<Found, ModelError> {
@@ -152,7 +150,6 @@ mod tests {
     use crate::schedule::ScheduleConfig;
     use crate::training::batch::Sample;
     use crate::training::simulated_guide::SimulatedGuide;
-    use burn::tensor::Device;
     use burn::tensor::TensorData;
     use image::{Rgb, Rgb32FImage};
     use realfill_models::Precision;
