@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const SCENES: &str = "scenes";
@@ -25,6 +26,19 @@ pub struct DataFolder {
     _lock: File,
 }
 
+/// How long a start waits for its folder. A process that a killed server was just starting has the folder until it runs its own program.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn take(lock: &File, is_shared: bool) -> Result<(), TryLockError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match if is_shared { lock.try_lock_shared() } else { lock.try_lock() } {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
+            taken => return taken,
+        }
+    }
+}
+
 impl DataFolder {
     /// Makes the folder if need be, and takes it for this process, alone or with others.
     ///
@@ -34,7 +48,7 @@ impl DataFolder {
         let fail = |error: io::Error| ServeError::Folder { path: root.into(), reason: error.to_string() };
         make_private(root).map_err(fail)?;
         let lock = File::create(root.join("lock")).map_err(fail)?;
-        match if is_shared { lock.try_lock_shared() } else { lock.try_lock() } {
+        match take(&lock, is_shared) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ServeError::InUse(root.into())),
             Err(TryLockError::Error(error)) => return Err(fail(error)),
