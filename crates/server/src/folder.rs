@@ -29,6 +29,7 @@ pub struct DataFolder {
 /// How long a start waits for its folder. A process that a killed server was just starting has the folder until it runs its own program.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Locks the folder, for this process alone or with others.
 fn take(lock: &File, is_shared: bool) -> Result<(), TryLockError> {
     let until = Instant::now() + PATIENCE;
     loop {
