@@ -126,7 +126,6 @@ fn hue([a, b]: [f32; 2]) -> f32 {
     b.atan2(a)
 }
 
-/// As [`crate::pyramid::grey`] has it.
 fn dot(a: [f32; 2], b: [f32; 2]) -> f32 {
     a[0] * b[0] + a[1] * b[1]
 }
