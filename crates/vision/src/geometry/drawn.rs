@@ -160,6 +160,33 @@ fn pixels_between(values: [f32; 3], n: usize) -> std::ops::Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::test_scene::card_before_wall;
+    use crate::geometry::views::median;
+    use crate::geometry::{Own, reconstruct};
+    use image::Rgb32FImage;
+
+    #[test]
+    fn the_card_in_the_hole_is_drawn_at_the_depth_of_its_points() {
+        let scene = card_before_wall();
+        let photos: Vec<&Rgb32FImage> = scene.photos.iter().collect();
+        let found = reconstruct(&scene.matches, &[(200, 150); 4]).unwrap();
+        let (views, _) = Views::new(&photos, &scene.hole, &found);
+        let agreed = Own::new(&views).agreed.inverse;
+        let target = &views.cameras[0];
+        let points = views.points.iter().map(|point| target.local(&point.position));
+        let points: Vec<_> = points.map(|at| (target.pixel(&target.image_of_local(&at)), 1.0 / at.z as f32)).collect();
+        let in_hole = |x: f64, y: f64| (72.0..128.0).contains(&x) && (52.0..98.0).contains(&y);
+        let on_wall = |x: f64, _: f64| x < 45.0;
+        for part in [&in_hole as &dyn Fn(f64, f64) -> bool, &on_wall] {
+            let places = agreed.iter().enumerate().filter(|(i, _)| part((i % 200) as f64, (i / 200) as f64));
+            let places: Vec<Option<f32>> = places.map(|(_, inverse)| *inverse).collect();
+            let seen = median(points.iter().filter(|(at, _)| part(at.x, at.y)).map(|(_, inverse)| *inverse).collect());
+            let drawn = median(places.iter().flatten().copied().collect());
+            assert!((drawn / seen - 1.0).abs() < 0.02, "{drawn} where the points have {seen}");
+            let shown = places.iter().flatten().count() as f32 / places.len() as f32;
+            assert!(part(0.0, 0.0) || shown > 0.9, "{shown} of the hole has a depth");
+        }
+    }
 
     #[test]
     fn most_decide_and_two_at_least() {

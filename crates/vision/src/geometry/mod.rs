@@ -99,38 +99,30 @@ pub fn multi_view(
         return None;
     }
     let (mut views, photo_of) = Views::new(&photos, mask, &reconstruction);
-    let depths = own_depths(&views);
-    let mut own = surfaces(&views, &depths);
-    let mut agreed = Agreed::new(&views, &depths, TARGET.side);
+    let mut own = Own::new(&views);
     let placed: Vec<&Rgb32FImage> = photo_of.iter().map(|&photo| photos[photo]).collect();
     let sure = (target_points as f32 / SURE_POINTS).min(1.0);
-    let through = |views: &Views, own: &[Option<Occluder>], agreed: &Agreed| {
-        seen_through(views, &placed, &photo_of, own, agreed, sure)
-    };
-    let before = if placed.len() > LOOSE + 1 { Some(through(&views, &own, &agreed)?) } else { None };
+    let through = |views: &Views, own: &Own| seen_through(views, &placed, &photo_of, own, sure);
+    let before = if placed.len() > LOOSE + 1 { Some(through(&views, &own)?) } else { None };
     // Cameras that see streaks were placed by what moved, and so would their correction be.
     let is_right = before.as_ref().is_none_or(|(_, proposals)| !proposals.iter().any(is_mostly_streaks));
-    let corrected = if is_right { realigned(&views, &placed, &own) } else { None };
+    let corrected = if is_right { realigned(&views, &placed, &own.surfaces) } else { None };
     let (depth, proposals) = match (corrected, before) {
         (None, Some(before)) => before,
-        (None, None) => through(&views, &own, &agreed)?,
+        (None, None) => through(&views, &own)?,
         (Some(corrected), before) => {
-            agreed = agreed.nearer(nearer(&views, &corrected));
+            let nearer = nearer(&views, &corrected);
             reconstruction.take(corrected, &photo_of);
             views = Views::new(&photos, mask, &reconstruction).0;
-            if before.is_none() {
-                let depths = own_depths(&views);
-                own = surfaces(&views, &depths);
-                agreed = Agreed::new(&views, &depths, TARGET.side);
-            }
-            let (depth, mut proposals) = through(&views, &own, &agreed)?;
+            own = if before.is_some() { own.nearer(nearer) } else { Own::new(&views) };
+            let (depth, mut proposals) = through(&views, &own)?;
             proposals.extend(before.into_iter().flat_map(|(_, proposals)| proposals));
             (depth, proposals)
         }
     };
     let surface = |photo: usize| {
         let view = photo_of.iter().position(|&p| p == photo)?;
-        Some((views.cameras[view].clone(), own[view - 1].clone()?))
+        Some((views.cameras[view].clone(), own.surfaces[view - 1].clone()?))
     };
     let surfaces = (1..photos.len()).map(surface).collect();
     let visibility = Visibility::new(views.cameras[0].clone(), surfaces);
@@ -142,14 +134,13 @@ fn seen_through(
     views: &Views,
     placed: &[&Rgb32FImage],
     photo_of: &[usize],
-    own: &[Option<Occluder>],
-    agreed: &Agreed,
+    own: &Own,
     sure: f32,
 ) -> Option<(DepthMap, Vec<Proposal>)> {
-    let coarse = coarse_depth(views, TARGET, own, Some(agreed))?;
-    let depth = refined_depth(views, &coarse, FINE_SIDE, own).resized(placed[0].dimensions());
+    let coarse = coarse_depth(views, TARGET, &own.surfaces, Some(&own.agreed))?;
+    let depth = refined_depth(views, &coarse, FINE_SIDE, &own.surfaces).resized(placed[0].dimensions());
     let propose = |view: usize| {
-        let mut seen = project::project(views, view, placed[view], &depth, own[view - 1].as_ref());
+        let mut seen = project::project(views, view, placed[view], &depth, own.surfaces[view - 1].as_ref());
         seen.confidence.iter_mut().for_each(|c| *c *= sure);
         Proposal {
             colour: seen.colour,
@@ -170,16 +161,27 @@ fn nearer(views: &Views, (cameras, positions): &(Vec<Camera>, Vec<Vector3<f64>>)
     median(seen.map(|(point, after)| (before(point) / cameras[0].local(after).z) as f32).collect())
 }
 
-/// The references' own depths.
-fn own_depths(views: &Views) -> Vec<Option<DepthMap>> {
-    let own = |view: usize| coarse_depth(&views.seen_from(view), REFERENCE, &[], None);
-    (1..views.cameras.len()).into_par_iter().map(own).collect()
+/// What the references' own depths say.
+struct Own {
+    /// One a reference.
+    surfaces: Vec<Option<Occluder>>,
+    /// In the target's hole.
+    agreed: Agreed,
 }
 
-/// The references' own surfaces.
-fn surfaces(views: &Views, depths: &[Option<DepthMap>]) -> Vec<Option<Occluder>> {
-    let own = |view: usize| Some(Occluder::new(depths[view - 1].as_ref()?, views.cameras[view].size));
-    (1..views.cameras.len()).map(own).collect()
+impl Own {
+    fn new(views: &Views) -> Self {
+        let depth = |view: usize| coarse_depth(&views.seen_from(view), REFERENCE, &[], None);
+        let depths: Vec<_> = (1..views.cameras.len()).into_par_iter().map(depth).collect();
+        let surface = |(depth, camera): (&Option<DepthMap>, &Camera)| Some(Occluder::new(depth.as_ref()?, camera.size));
+        let surfaces = depths.iter().zip(&views.cameras[1..]).map(surface).collect();
+        Self { surfaces, agreed: Agreed::new(views, &depths, TARGET.side) }
+    }
+
+    /// Where everything is `by` times as near. The surfaces stay as they are, which serves better (docs/notes/geometry.md, "The scale").
+    fn nearer(self, by: f32) -> Self {
+        Self { agreed: self.agreed.nearer(by), ..self }
+    }
 }
 
 #[cfg(test)]

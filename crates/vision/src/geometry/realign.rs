@@ -179,7 +179,7 @@ fn toned(mut shown: Plane, target: &Plane, known: &Plane, confidence: &Plane) ->
 mod tests {
     use super::*;
     use crate::geometry::test_scene::card_before_wall;
-    use crate::geometry::{own_depths, reconstruct, surfaces};
+    use crate::geometry::{Own, reconstruct};
 
     /// Mean distance in the target between where its points are seen and where its camera puts them, in pixels.
     fn off(camera: &Camera, positions: &[Vector3<f64>], seen: &[Option<Vector2<f64>>]) -> f64 {
@@ -202,7 +202,7 @@ mod tests {
         let (views, _) = Views::new(&photos, &scene.hole, &found);
         let positions: Vec<_> = found.points.iter().map(|p| p.position).collect();
         let before = off(&views.cameras[0], &positions, &seen);
-        let (cameras, positions) = realigned(&views, &photos, &surfaces(&views, &own_depths(&views))).unwrap();
+        let (cameras, positions) = realigned(&views, &photos, &Own::new(&views).surfaces).unwrap();
         let after = off(&cameras[0], &positions, &seen);
         assert!(before > 1.5 && after < 0.25 * before, "{before} to {after} px");
     }
