@@ -1,7 +1,7 @@
 //! Bundle adjustment: cameras and points together, robustly, with priors on lenses.
 //!
 //! Levenberg-Marquardt on the reduced camera system (Triggs et al. 2000); Cauchy weights; derivatives by differences, which are cheap for
-//! ten parameters a camera.
+//! twelve parameters a camera.
 
 use super::camera::{CAMERA_PARAMS, Camera};
 use nalgebra::{DMatrix, DVector, Matrix3, SMatrix, SVector, Vector2, Vector3};
@@ -11,8 +11,8 @@ use rayon::prelude::*;
 const CAUCHY_PX: f64 = 1.5;
 /// How sure the priors are beside one observation of a pixel's accuracy.
 const PRIOR_WEIGHT: f64 = 10.0;
-/// Spread of the priors: ln focal, radial term, principal point. Photos of a dozen cameras lie within them.
-const SPREAD: [f64; 4] = [0.35, 0.08, 0.015, 0.015];
+/// Spread of the priors: ln focal, radial term, principal point, decentring. Photos of a dozen cameras lie within them.
+const SPREAD: [f64; 6] = [0.35, 0.08, 0.015, 0.015, 0.003, 0.003];
 /// Focal length that is expected before anything is known, over the longer side (a 28 mm lens on 35 mm film is 0.78, a 50 mm one 1.39).
 pub const PRIOR_FOCAL: f64 = 1.15;
 
@@ -31,13 +31,35 @@ pub struct Sight {
     pub at: Vector2<f64>,
 }
 
+/// What of a lens may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lens {
+    /// The focal length alone.
+    Focal,
+    /// The radial term and the principal point too.
+    Radial,
+    /// Decentring as well.
+    Decentred,
+}
+
+impl Lens {
+    /// How many of a camera's parameters may then move, from the first.
+    fn parameters(self) -> usize {
+        match self {
+            Self::Focal => 7,
+            Self::Radial => 10,
+            Self::Decentred => CAMERA_PARAMS,
+        }
+    }
+}
+
 /// What may move.
 #[derive(Clone, Copy, Debug)]
 pub struct AdjustOptions {
     /// This camera's pose is held.
     pub fixed: usize,
-    /// Whether radial terms and principal points move too.
-    pub lenses: bool,
+    /// What of the lenses may.
+    pub lens: Lens,
     /// Steps at most.
     pub steps: usize,
 }
@@ -80,8 +102,9 @@ pub fn residual(camera: &Camera, point: &Vector3<f64>, at: &Vector2<f64>) -> (Ve
     ((camera.image_of_local(&local) - at) * camera.side(), local.z)
 }
 
-fn prior_residual(camera: &Camera) -> [f64; 4] {
-    let off = [(camera.focal / PRIOR_FOCAL).ln(), camera.radial, camera.centre.x, camera.centre.y];
+fn prior_residual(camera: &Camera) -> [f64; 6] {
+    let (centre, decentring) = (camera.centre, camera.decentring);
+    let off = [(camera.focal / PRIOR_FOCAL).ln(), camera.radial, centre.x, centre.y, decentring.x, decentring.y];
     std::array::from_fn(|i| off[i] / SPREAD[i])
 }
 
@@ -177,7 +200,7 @@ impl<'a> System<'a> {
 fn solve_free(mut a: DMatrix<f64>, mut b: DVector<f64>, options: AdjustOptions) -> Option<DVector<f64>> {
     for i in 0..b.len() {
         let (camera, parameter) = (i / CAMERA_PARAMS, i % CAMERA_PARAMS);
-        if (camera == options.fixed && parameter < 6) || (parameter > 6 && !options.lenses) {
+        if (camera == options.fixed && parameter < 6) || parameter >= options.lens.parameters() {
             a.row_mut(i).fill(0.0);
             a.column_mut(i).fill(0.0);
             a[(i, i)] = 1.0;
@@ -227,33 +250,59 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    fn camera(i: usize) -> Camera {
+        Camera {
+            rotation: Rotation3::from_euler_angles(0.02 * i as f64, 0.15 * i as f64, 0.0),
+            translation: Vector3::new(-0.6 * i as f64, 0.05, 0.1 * i as f64),
+            ..Camera::new((800, 600), 1.1)
+        }
+    }
+
+    fn sights(cameras: &[Camera], points: &[Vector3<f64>]) -> Vec<Sight> {
+        let sight = |point: usize, camera: usize| Sight {
+            camera,
+            point,
+            at: cameras[camera].image_of_local(&cameras[camera].local(&points[point])),
+        };
+        (0..points.len()).flat_map(|p| (0..cameras.len()).map(move |c| sight(p, c))).collect()
+    }
+
     #[test]
     fn disturbed_cameras_and_points_find_back_to_their_images() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut noise = |s: f64| s * (rng.random::<f64>() * 2.0 - 1.0);
-        let camera = |i: usize| Camera {
-            rotation: Rotation3::from_euler_angles(0.02 * i as f64, 0.15 * i as f64, 0.0),
-            translation: Vector3::new(-0.6 * i as f64, 0.05, 0.1 * i as f64),
-            ..Camera::new((800, 600), 1.1)
-        };
         let truth: Vec<Camera> = (0..3).map(camera).collect();
         let solid: Vec<_> = (0..80).map(|_| Vector3::new(noise(1.5), noise(1.0), 4.0 + noise(1.0))).collect();
-        let sight = |point: usize, camera: usize| Sight {
-            camera,
-            point,
-            at: truth[camera].image_of_local(&truth[camera].local(&solid[point])),
-        };
-        let sights: Vec<_> = (0..80).flat_map(|p| (0..3).map(move |c| (p, c))).map(|(p, c)| sight(p, c)).collect();
+        let sights = sights(&truth, &solid);
         let mut cameras = truth.clone();
         for c in &mut cameras[1..] {
             c.translation += Vector3::new(noise(0.1), noise(0.1), noise(0.1));
             c.focal *= 1.1;
         }
         let mut points: Vec<_> = solid.iter().map(|p| p + Vector3::new(noise(0.1), noise(0.1), noise(0.3))).collect();
-        let options = AdjustOptions { fixed: 0, lenses: false, steps: 40 };
+        let options = AdjustOptions { fixed: 0, lens: Lens::Focal, steps: 40 };
         adjust(&mut cameras, &mut points, &sights, options);
         let rms =
             sights.iter().map(|s| residual(&cameras[s.camera], &points[s.point], &s.at).0.norm()).sum::<f64>() / 240.0;
         assert!(rms < 0.2, "{rms} px");
+    }
+
+    /// Across the baseline: along it, the points' depths take up most of what a lens does.
+    #[test]
+    fn a_decentred_lens_is_told_by_what_no_other_lens_explains() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut noise = |s: f64| s * (rng.random::<f64>() * 2.0 - 1.0);
+        let mut truth: Vec<Camera> = (0..3).map(camera).collect();
+        truth[2].decentring.y = 0.004;
+        let solid: Vec<_> = (0..1500).map(|_| Vector3::new(noise(1.5), noise(1.2), 4.0 + noise(1.0))).collect();
+        let sights = sights(&truth, &solid);
+        let adjusted = |lens: Lens| {
+            let (mut cameras, mut points): (Vec<Camera>, _) = ((0..3).map(camera).collect(), solid.clone());
+            let cost = adjust(&mut cameras, &mut points, &sights, AdjustOptions { fixed: 0, lens, steps: 40 });
+            (cost, cameras[2].decentring.y - cameras[0].decentring.y)
+        };
+        let ((plain, none), (cost, found)) = (adjusted(Lens::Radial), adjusted(Lens::Decentred));
+        assert!(none == 0.0 && cost < 0.5 * plain, "{plain} to {cost}");
+        assert!((0.002..0.005).contains(&found), "{found}");
     }
 }

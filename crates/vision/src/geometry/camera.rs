@@ -1,13 +1,14 @@
-//! A photo's camera: pose, one focal length, one radial term, principal point.
+//! A photo's camera: pose, one focal length, one radial term, decentring, principal point.
 //!
 //! Image coordinates here are *scaled*: pixels from the picture's centre divided by its longer side, so that priors on lenses mean the
 //! same at every size.
 
 use nalgebra::{Matrix3, Rotation3, SVector, Vector2, Vector3};
 
-/// Numbers that describe a camera to the bundle adjustment: turn (3), translation (3), ln focal, radial, principal point (2).
-pub const CAMERA_PARAMS: usize = 10;
-/// Beyond this squared slope the radial term grows no further, so that wild points cannot fold over.
+/// Numbers that describe a camera to the bundle adjustment: turn (3), translation (3), ln focal, radial, principal point (2),
+/// decentring (2).
+pub const CAMERA_PARAMS: usize = 12;
+/// Beyond this squared slope the lens bends no more, so that wild points cannot fold over.
 const RADIAL_LIMIT: f64 = 4.0;
 
 /// Where a photo was taken from and how it maps rays to pixels.
@@ -21,6 +22,9 @@ pub struct Camera {
     pub focal: f64,
     /// Radial term: a ray of slope `s` is seen at `s·(1 + radial·s²)`.
     pub radial: f64,
+    /// How far the lens elements stand beside each other's axis (Brown 1966): a ray of slope `s` is seen moved by
+    /// `d·s² + 2·s·(d·s)`. A stabiliser that shifts an element makes it differ from photo to photo.
+    pub decentring: Vector2<f64>,
     /// Principal point, scaled, from the picture's centre.
     pub centre: Vector2<f64>,
     /// The photo's size in pixels.
@@ -35,6 +39,7 @@ impl Camera {
             translation: Vector3::zeros(),
             focal,
             radial: 0.0,
+            decentring: Vector2::zeros(),
             centre: Vector2::zeros(),
             size,
         }
@@ -68,16 +73,23 @@ impl Camera {
     pub fn image_of_local(&self, local: &Vector3<f64>) -> Vector2<f64> {
         let z = if local.z.abs() < 1e-6 { 1e-6 } else { local.z };
         let slope = local.xy() / z;
-        let bent = 1.0 + self.radial * slope.norm_squared().min(RADIAL_LIMIT);
-        slope * (self.focal * bent) + self.centre
+        (slope + self.bend(&slope)) * self.focal + self.centre
+    }
+
+    /// What the lens adds to a slope.
+    fn bend(&self, slope: &Vector2<f64>) -> Vector2<f64> {
+        let square = slope.norm_squared();
+        let within = (RADIAL_LIMIT / square).min(1.0);
+        let decentred = self.decentring * square + slope * (2.0 * self.decentring.dot(slope));
+        slope * (self.radial * square * within) + decentred * within
     }
 
     /// Slopes of the ray through scaled coordinates (the ray is `(x, y, 1)` in the camera's frame).
     pub fn slope(&self, scaled: &Vector2<f64>) -> Vector2<f64> {
         let bent = (scaled - self.centre) / self.focal;
         let mut slope = bent;
-        for _ in 0..6 {
-            slope = bent / (1.0 + self.radial * slope.norm_squared().min(RADIAL_LIMIT));
+        for _ in 0..8 {
+            slope = bent - self.bend(&slope);
         }
         slope
     }
@@ -101,6 +113,7 @@ impl Camera {
             focal: self.focal * step[6].clamp(-1.0, 1.0).exp(),
             radial: self.radial + step[7],
             centre: self.centre + step.fixed_rows::<2>(8),
+            decentring: self.decentring + step.fixed_rows::<2>(10),
             size: self.size,
         }
     }
@@ -112,7 +125,9 @@ mod tests {
 
     #[test]
     fn slopes_undo_images() {
-        let camera = Camera { radial: -0.08, centre: Vector2::new(0.01, -0.02), ..Camera::new((800, 600), 0.9) };
+        let centre = Vector2::new(0.01, -0.02);
+        let decentring = Vector2::new(-0.004, 0.003);
+        let camera = Camera { radial: -0.08, centre, decentring, ..Camera::new((800, 600), 0.9) };
         let point = Vector3::new(0.4, -0.3, 1.3);
         let slope = camera.slope(&camera.image_of_local(&point));
         assert!((slope - point.xy() / point.z).norm() < 1e-6);

@@ -34,6 +34,7 @@ pub struct Projector {
     translation: [f32; 3],
     focal: f32,
     radial: f32,
+    decentring: [f32; 2],
     centre: [f32; 2],
     side: f32,
     middle: [f32; 2],
@@ -61,6 +62,7 @@ impl Projector {
             translation: [t.x as f32, t.y as f32, t.z as f32],
             focal: second.focal as f32,
             radial: second.radial as f32,
+            decentring: [second.decentring.x as f32, second.decentring.y as f32],
             centre: [second.centre.x as f32, second.centre.y as f32],
             side: second.side() as f32,
             middle: [(w - 1.0) / 2.0, (h - 1.0) / 2.0],
@@ -79,12 +81,22 @@ impl Projector {
         if z <= 1e-4 {
             return None;
         }
-        let (u, v) = (axis(0) / z, axis(1) / z);
-        let gain = self.focal * (1.0 + self.radial * (u * u + v * v).min(4.0));
-        let x = (gain * u + self.centre[0]) * self.side + self.middle[0];
-        let y = (gain * v + self.centre[1]) * self.side + self.middle[1];
+        let [x, y] = self.pixel(axis(0) / z, axis(1) / z);
         let inside = x > 0.0 && y > 0.0 && x < self.last[0] && y < self.last[1];
         inside.then_some(Hit { x, y, inverse_depth: inverse_depth / z })
+    }
+
+    /// The second photo's pixel for a slope, as [`Camera::image_of_local`] has it.
+    #[inline(always)]
+    fn pixel(&self, u: f32, v: f32) -> [f32; 2] {
+        let square = u * u + v * v;
+        let within = (4.0 / square).min(1.0);
+        let bent = square * within;
+        let [p, q] = self.decentring;
+        let gain = 1.0 + self.radial * bent + 2.0 * within * (p * u + q * v);
+        let x = self.focal * (gain * u + p * bent) + self.centre[0];
+        let y = self.focal * (gain * v + q * bent) + self.centre[1];
+        [x * self.side + self.middle[0], y * self.side + self.middle[1]]
     }
 
     /// The same for many points at once, written to `x`, `y` and `inverse` (not numbers where there is no image): the plain loop over
@@ -98,10 +110,7 @@ impl Projector {
                     r[0] * ray[0] + r[1] * ray[1] + r[2] * ray[2] + d * self.translation[i]
                 };
                 let z = axis(2);
-                let (u, v) = (axis(0) / z, axis(1) / z);
-                let gain = self.focal * (1.0 + self.radial * (u * u + v * v).min(4.0));
-                *x = (gain * u + self.centre[0]) * self.side + self.middle[0];
-                *y = (gain * v + self.centre[1]) * self.side + self.middle[1];
+                [*x, *y] = self.pixel(axis(0) / z, axis(1) / z);
                 *inverse = d / z;
                 let inside = (z > 1e-4) & (*x > 0.0) & (*y > 0.0) & (*x < self.last[0]) & (*y < self.last[1]);
                 *x = if inside { *x } else { f32::NAN };
@@ -145,6 +154,7 @@ mod tests {
             rotation: Rotation3::from_euler_angles(0.02, 0.1, 0.05),
             translation: Vector3::new(-0.3, 0.1, 1.5),
             radial: -0.05,
+            decentring: Vector2::new(0.003, -0.004),
             ..Camera::new((800, 600), 0.9)
         };
         let grid = RayGrid::new(&first, (64, 48));

@@ -5,7 +5,7 @@
 //! that misses the known part, and its places, spread over the picture, are adjusted together with the matched points.
 
 use super::TARGET;
-use super::adjust::{AdjustOptions, Sight, adjust, residual};
+use super::adjust::{AdjustOptions, Lens, Sight, adjust, residual};
 use super::camera::Camera;
 use super::depth::{DepthMap, coarse_depth};
 use super::occluder::Occluder;
@@ -40,6 +40,8 @@ const GRADIENT: f32 = 0.015;
 /// Distance between a triangulated place and its images, in pixels.
 const TOLERANCE_PX: f64 = 1.5;
 const STEPS: usize = 30;
+/// A lens is taken for decentred where that leaves this share of the error or less. Where nothing is decentred it leaves 0.994 and more.
+const DECENTRED: f64 = 0.975;
 
 /// A point with the views that show it and where, scaled.
 type Track = (Vector3<f64>, Vec<(usize, Vector2<f64>)>);
@@ -69,8 +71,13 @@ pub fn realigned(
         sights.extend(seen.into_iter().map(|(camera, at)| Sight { camera, point: points.len(), at }));
         points.push(position);
     }
-    let mut cameras = views.cameras.clone();
-    adjust(&mut cameras, &mut points, &sights, AdjustOptions { fixed: 1, lenses: true, steps: STEPS });
+    let adjusted = |lens: Lens| {
+        let (mut cameras, mut points) = (views.cameras.clone(), points.clone());
+        let cost = adjust(&mut cameras, &mut points, &sights, AdjustOptions { fixed: 1, lens, steps: STEPS });
+        (cost, cameras, points)
+    };
+    let (plain, decentred) = (adjusted(Lens::Radial), adjusted(Lens::Decentred));
+    let (_, cameras, mut points) = if decentred.0 <= DECENTRED * plain.0 { decentred } else { plain };
     points.truncate(views.points.len());
     Some((cameras, points))
 }
@@ -204,6 +211,7 @@ mod tests {
         let before = off(&views.cameras[0], &positions, &seen);
         let (cameras, positions) = realigned(&views, &photos, &Own::new(&views).surfaces).unwrap();
         let after = off(&cameras[0], &positions, &seen);
+        assert!(cameras.iter().all(|c| c.decentring == Vector2::zeros()), "rendered lenses are true");
         assert!(before > 1.5 && after < 0.25 * before, "{before} to {after} px");
     }
 }

@@ -1,6 +1,6 @@
 //! From matches to cameras: a first pair, the other photos one by one, everything adjusted, for several starts; the best supported wins.
 
-use super::adjust::{AdjustOptions, PRIOR_FOCAL, Sight, adjust, residual};
+use super::adjust::{AdjustOptions, Lens, PRIOR_FOCAL, Sight, adjust, residual};
 use super::camera::Camera;
 use super::essential::relative_pose;
 use super::resection::{Resection, resection};
@@ -102,20 +102,20 @@ impl Problem {
 
     fn grow(&self, pair: (usize, usize), focal: f64) -> Option<Growth> {
         let mut growth = self.first_pair(pair, focal)?;
-        growth = self.settled(growth, LOOSE_PX, false, 12)?;
+        growth = self.settled(growth, LOOSE_PX, Lens::Focal, 12)?;
         while let Some(photo) = self.next_photo(&growth) {
             match self.place(&growth, photo) {
                 Some((found, focal)) => {
                     let camera = &mut growth.cameras[photo];
                     (camera.rotation, camera.translation, camera.focal) = (found.rotation, found.translation, focal);
                     growth.placed[photo] = true;
-                    growth = self.settled(growth, LOOSE_PX, false, 12)?;
+                    growth = self.settled(growth, LOOSE_PX, Lens::Focal, 12)?;
                 }
                 None => break,
             }
         }
-        growth = self.settled(growth, LOOSE_PX, true, 15)?;
-        self.settled(growth, TIGHT_PX, true, 25)
+        growth = self.settled(growth, LOOSE_PX, Lens::Radial, 15)?;
+        self.settled(growth, TIGHT_PX, Lens::Radial, 25)
     }
 
     fn first_pair(&self, (a, b): (usize, usize), focal: f64) -> Option<Growth> {
@@ -162,7 +162,7 @@ impl Problem {
     }
 
     /// Triangulates anew, drops what does not fit and adjusts, twice.
-    fn settled(&self, mut growth: Growth, tolerance_px: f64, lenses: bool, steps: usize) -> Option<Growth> {
+    fn settled(&self, mut growth: Growth, tolerance_px: f64, lens: Lens, steps: usize) -> Option<Growth> {
         let mut points: Vec<Option<Vector3<f64>>> = self.tracks.iter().map(|t| self.triangulated(&growth, t)).collect();
         for tolerance in [4.0 * tolerance_px, tolerance_px] {
             let (ids, sights) = self.fitting(&growth, &points, tolerance);
@@ -170,7 +170,7 @@ impl Problem {
                 return None;
             }
             let mut moving: Vec<_> = ids.iter().map(|&i| points[i].expect("fitting points exist")).collect();
-            let options = AdjustOptions { fixed: growth.fixed, lenses, steps };
+            let options = AdjustOptions { fixed: growth.fixed, lens, steps };
             adjust(&mut growth.cameras, &mut moving, &sights, options);
             ids.iter().zip(moving).for_each(|(&i, p)| points[i] = Some(p));
         }
