@@ -146,6 +146,12 @@ impl StableDiffusion {
         &self.device
     }
 
+    /// How many of so many pictures to take at once: a processor takes one, since it gains nothing from several and would need the
+    /// memory of all of them.
+    pub fn at_once(&self, pictures: usize) -> usize {
+        if self.device == Device::flex() { pictures.min(1) } else { pictures }
+    }
+
     /// The prompt's embedding, `[1, tokens, hidden_size]`, by the base model alone.
     ///
     /// # Errors
@@ -184,10 +190,10 @@ impl StableDiffusion {
         self.vae.decode(latents / self.config.vae.scaling_factor)
     }
 
-    /// The U-Net's prediction for `[batch, 9, h, w]` (noisy latent, mask, masked image's latent), as [`UNet::forward`]. A processor takes
-    /// one picture after another: it gains nothing from several at once, and would need the memory of all of them.
+    /// The U-Net's prediction for `[batch, 9, h, w]` (noisy latent, mask, masked image's latent), as [`UNet::forward`], as many
+    /// pictures [at once](Self::at_once) as the device is to take.
     pub fn denoise(&self, latents: Tensor<4>, timesteps: &[f32], context: Tensor<3>, pass: &Pass) -> Tensor<4> {
-        if timesteps.len() == 1 || self.device != Device::flex() {
+        if self.at_once(timesteps.len()) == timesteps.len() {
             return self.unet.forward(latents, timesteps, context, pass);
         }
         let one = |i: usize| {

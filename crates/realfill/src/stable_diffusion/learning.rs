@@ -8,7 +8,7 @@ use crate::noise::{NoiseSource, SeededNoise};
 use crate::schedule::NoiseSchedule;
 use crate::tuning::TuneConfig;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use realfill_models::ModelError;
@@ -60,9 +60,7 @@ impl TuningStep<'_> {
     /// # Errors
     /// A prompt that the vocabulary cannot express.
     pub fn gradients(&self, samples: &[Arc<Encoded>]) -> Result<Found, ModelError> {
-        // A processor gains nothing from several samples at once and would need the memory of all of them.
-        let on_processor = *self.base.device() == Device::flex();
-        self.in_passes_of(if on_processor { 1 } else { self.config.batch.max(1) }, samples)
+        self.in_passes_of(self.base.at_once(self.config.batch.max(1)), samples)
     }
 
     fn in_passes_of(&self, size: usize, samples: &[Arc<Encoded>]) -> Result<Found, ModelError> {
@@ -150,7 +148,7 @@ mod tests {
     use crate::schedule::ScheduleConfig;
     use crate::training::batch::Sample;
     use crate::training::simulated_guide::SimulatedGuide;
-    use burn::tensor::TensorData;
+    use burn::tensor::{Device, TensorData};
     use image::{Rgb, Rgb32FImage};
     use realfill_models::Precision;
     use realfill_models::sd::{Preset, write_random_checkpoint};
