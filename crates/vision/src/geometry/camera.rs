@@ -9,7 +9,7 @@ use nalgebra::{Matrix3, Rotation3, SVector, Vector2, Vector3};
 /// decentring (2).
 pub const CAMERA_PARAMS: usize = 12;
 /// Beyond this squared slope the lens bends no more, so that wild points cannot fold over.
-const RADIAL_LIMIT: f64 = 4.0;
+pub const RADIAL_LIMIT: f64 = 4.0;
 
 /// Where a photo was taken from and how it maps rays to pixels.
 #[derive(Clone, Debug)]
@@ -73,23 +73,25 @@ impl Camera {
     pub fn image_of_local(&self, local: &Vector3<f64>) -> Vector2<f64> {
         let z = if local.z.abs() < 1e-6 { 1e-6 } else { local.z };
         let slope = local.xy() / z;
-        (slope + self.bend(&slope)) * self.focal + self.centre
+        let (gain, shift) = self.bend(&slope);
+        slope * (self.focal * gain) + shift * self.focal + self.centre
     }
 
-    /// What the lens adds to a slope.
-    fn bend(&self, slope: &Vector2<f64>) -> Vector2<f64> {
+    /// What the lens multiplies a slope by, and what it adds.
+    fn bend(&self, slope: &Vector2<f64>) -> (f64, Vector2<f64>) {
         let square = slope.norm_squared();
-        let within = (RADIAL_LIMIT / square).min(1.0);
-        let decentred = self.decentring * square + slope * (2.0 * self.decentring.dot(slope));
-        slope * (self.radial * square * within) + decentred * within
+        let bent = square.min(RADIAL_LIMIT);
+        let within = if square > RADIAL_LIMIT { RADIAL_LIMIT / square } else { 1.0 };
+        (1.0 + self.radial * bent + 2.0 * within * self.decentring.dot(slope), self.decentring * bent)
     }
 
     /// Slopes of the ray through scaled coordinates (the ray is `(x, y, 1)` in the camera's frame).
     pub fn slope(&self, scaled: &Vector2<f64>) -> Vector2<f64> {
         let bent = (scaled - self.centre) / self.focal;
         let mut slope = bent;
-        for _ in 0..8 {
-            slope = bent - self.bend(&slope);
+        for _ in 0..6 {
+            let (gain, shift) = self.bend(&slope);
+            slope = (bent - shift) / gain;
         }
         slope
     }

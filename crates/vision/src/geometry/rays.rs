@@ -1,6 +1,6 @@
 //! Rays of one view's pixels and where points along them are seen in another.
 
-use super::camera::Camera;
+use super::camera::{self, Camera};
 use crate::linalg::vectorised;
 use nalgebra::{Vector2, Vector3};
 
@@ -26,6 +26,9 @@ impl RayGrid {
         Self { size, rays: (0..size.0 * size.1).map(ray).collect() }
     }
 }
+
+/// As the camera has it.
+const RADIAL_LIMIT: f32 = camera::RADIAL_LIMIT as f32;
 
 /// Projects points given as a ray of the first camera and an inverse depth into a second camera.
 #[derive(Clone, Debug)]
@@ -90,13 +93,13 @@ impl Projector {
     #[inline(always)]
     fn pixel(&self, u: f32, v: f32) -> [f32; 2] {
         let square = u * u + v * v;
-        let within = (4.0 / square).min(1.0);
-        let bent = square * within;
+        let bent = square.min(RADIAL_LIMIT);
+        let within = if square > RADIAL_LIMIT { RADIAL_LIMIT / square } else { 1.0 };
         let [p, q] = self.decentring;
-        let gain = 1.0 + self.radial * bent + 2.0 * within * (p * u + q * v);
-        let x = self.focal * (gain * u + p * bent) + self.centre[0];
-        let y = self.focal * (gain * v + q * bent) + self.centre[1];
-        [x * self.side + self.middle[0], y * self.side + self.middle[1]]
+        let gain = self.focal * (1.0 + self.radial * bent + 2.0 * within * (p * u + q * v));
+        let x = (gain * u + self.focal * p * bent + self.centre[0]) * self.side + self.middle[0];
+        let y = (gain * v + self.focal * q * bent + self.centre[1]) * self.side + self.middle[1];
+        [x, y]
     }
 
     /// The same for many points at once, written to `x`, `y` and `inverse` (not numbers where there is no image): the plain loop over
