@@ -196,18 +196,26 @@ impl<'a> System<'a> {
     }
 }
 
-/// Solves for the parameters that may move; the others stay.
+/// Solves for the parameters that may move; the others stay. Those after the principal point are left out where they are held: in the
+/// system they would do nothing but change how the others are rounded.
 fn solve_free(mut a: DMatrix<f64>, mut b: DVector<f64>, options: AdjustOptions) -> Option<DVector<f64>> {
+    let lens = options.lens.parameters();
     for i in 0..b.len() {
         let (camera, parameter) = (i / CAMERA_PARAMS, i % CAMERA_PARAMS);
-        if (camera == options.fixed && parameter < 6) || parameter >= options.lens.parameters() {
+        if (camera == options.fixed && parameter < 6) || parameter >= lens {
             a.row_mut(i).fill(0.0);
             a.column_mut(i).fill(0.0);
             a[(i, i)] = 1.0;
             b[i] = 0.0;
         }
     }
-    crate::linalg::solve_symmetric(&a, &-b)
+    let size = lens.max(Lens::Radial.parameters());
+    let solved: Vec<usize> = (0..b.len()).filter(|i| i % CAMERA_PARAMS < size).collect();
+    let found =
+        crate::linalg::solve_symmetric(&a.select_rows(&solved).select_columns(&solved), &-b.select_rows(&solved))?;
+    let mut steps = DVector::zeros(b.len());
+    solved.iter().zip(found.iter()).for_each(|(&i, step)| steps[i] = *step);
+    Some(steps)
 }
 
 fn prior_system(camera: &Camera) -> (CameraBlock, CameraVector) {
