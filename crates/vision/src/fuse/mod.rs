@@ -1,14 +1,16 @@
-//! One picture from many proposals: per pixel one of them, never a mean.
+//! One picture from many proposals: per pixel one of them, and where other references show the same, joined by theirs.
 
 mod costs;
 mod draw;
 mod islands;
 mod majority;
+mod merge;
 mod prepare;
 mod trws;
 
 pub use draw::Draw;
 pub use islands::drop_islands;
+pub use merge::merged;
 pub use prepare::{Canvas, Prepared};
 
 use crate::Plane;

@@ -2,7 +2,7 @@
 
 use super::Guide;
 use crate::blend::{Field, add_seams, solve};
-use crate::fuse::Prepared;
+use crate::fuse::{Prepared, merged};
 use crate::propose::Proposal;
 use crate::pyramid::resize_bilinear;
 use crate::{Mask, Plane};
@@ -26,8 +26,9 @@ impl Pasted<'_> {
             false => p.rendered(&self.proposals[p.index]),
         };
         let used = |k: usize| self.labels.contains(&(k as u8));
-        let pictures = self.prepared.par_iter().enumerate().map(|(k, p)| used(k).then(|| at_full_size(p)));
-        let mut pictures: Vec<_> = pictures.collect();
+        let all: Vec<Rgb32FImage> = self.prepared.par_iter().map(at_full_size).collect();
+        let join = |k: usize| used(k).then(|| merged(&all, self.prepared, k));
+        let mut pictures: Vec<_> = (0..all.len()).into_par_iter().map(join).collect();
         pictures.push(Some(resize_bilinear(self.invented, w, h)));
         pictures
     }
