@@ -2,7 +2,7 @@
 
 use super::FillError;
 use image::{GrayImage, Rgb32FImage};
-use realfill_vision::guide::{Origins, ReferenceSummary};
+use realfill_vision::guide::{Origins, ReferenceSummary, Sites};
 use realfill_vision::save::{SaveError, write_whole};
 use realfill_vision::warp::Places;
 use realfill_vision::{Guide, Plane};
@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 const REFERENCES: &str = "references";
 
 /// The guides of a job, each a safetensors file: `colour` `[h, w, 3]` and `trust` `[h, w]` in f32, `source` `[h, w]` in
-/// u8, and where the detail is found: `photo` in u8, `place_x` and `place_y` in f32; all bit for bit.
+/// u8, and where the detail is found: `photo` in u8, `place_x` and `place_y` in f32, the same of what another reference shows
+/// (`beside_…`) and its `share` in f32; all bit for bit.
 #[derive(Clone, Debug)]
 pub(super) struct Guides {
     folder: Option<PathBuf>,
@@ -69,16 +70,22 @@ impl Guides {
 fn written(guide: &Guide) -> Vec<u8> {
     let (width, height) = (guide.colour.width() as usize, guide.colour.height() as usize);
     let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
-    let (colour, trust, places) = (bytes(&guide.colour), bytes(&guide.trust), &guide.origins.places);
-    let (place_x, place_y) = (bytes(&places.x), bytes(&places.y));
+    let (colour, trust, share) = (bytes(&guide.colour), bytes(&guide.trust), bytes(&guide.origins.share));
+    let (own, beside) = (&guide.origins.own, &guide.origins.beside);
+    let [x, y, beside_x, beside_y] =
+        [&own.places.x, &own.places.y, &beside.places.x, &beside.places.y].map(|p| bytes(p));
     let view = |dtype, shape, data| TensorView::new(dtype, shape, data).expect("shape and data agree");
     let tensors = [
         ("colour", view(Dtype::F32, vec![height, width, 3], &colour)),
         ("trust", view(Dtype::F32, vec![height, width], &trust)),
         ("source", view(Dtype::U8, vec![height, width], guide.source.as_raw())),
-        ("photo", view(Dtype::U8, vec![height, width], guide.origins.photo.as_raw())),
-        ("place_x", view(Dtype::F32, vec![height, width], &place_x)),
-        ("place_y", view(Dtype::F32, vec![height, width], &place_y)),
+        ("photo", view(Dtype::U8, vec![height, width], own.photo.as_raw())),
+        ("place_x", view(Dtype::F32, vec![height, width], &x)),
+        ("place_y", view(Dtype::F32, vec![height, width], &y)),
+        ("beside_photo", view(Dtype::U8, vec![height, width], beside.photo.as_raw())),
+        ("beside_place_x", view(Dtype::F32, vec![height, width], &beside_x)),
+        ("beside_place_y", view(Dtype::F32, vec![height, width], &beside_y)),
+        ("share", view(Dtype::F32, vec![height, width], &share)),
     ];
     let references = serde_json::to_string(&guide.references).expect("plain data");
     serialize(tensors, Some(HashMap::from([(REFERENCES.to_owned(), references)]))).expect("plain tensors")
@@ -95,14 +102,18 @@ fn read(bytes: &[u8]) -> Option<Guide> {
         trust: Plane::from_raw(width, height, floats(&tensors, "trust")?)?,
         source: grey(&tensors, "source", (width, height))?,
         origins: Origins {
-            photo: grey(&tensors, "photo", (width, height))?,
-            places: Places {
-                x: Plane::from_raw(width, height, floats(&tensors, "place_x")?)?,
-                y: Plane::from_raw(width, height, floats(&tensors, "place_y")?)?,
-            },
+            own: sites(&tensors, "", (width, height))?,
+            beside: sites(&tensors, "beside_", (width, height))?,
+            share: Plane::from_raw(width, height, floats(&tensors, "share")?)?,
         },
         references,
     })
+}
+
+fn sites(tensors: &SafeTensors, prefix: &str, (width, height): (u32, u32)) -> Option<Sites> {
+    let plane = |name: &str| Plane::from_raw(width, height, floats(tensors, &format!("{prefix}{name}"))?);
+    let places = Places { x: plane("place_x")?, y: plane("place_y")? };
+    Some(Sites { photo: grey(tensors, &format!("{prefix}photo"), (width, height))?, places })
 }
 
 fn grey(tensors: &SafeTensors, name: &str, (width, height): (u32, u32)) -> Option<GrayImage> {
@@ -125,8 +136,9 @@ mod tests {
         guide.colour.put_pixel(4, 2, Rgb([0.1, 1.0 / 3.0, 0.9]));
         guide.trust.put_pixel(1, 2, Luma([0.7]));
         guide.source.put_pixel(3, 0, Luma([2]));
-        guide.origins.photo.put_pixel(2, 1, Luma([3]));
-        guide.origins.places.put(2, 1, Some([0.25, 1.0 / 7.0]));
+        guide.origins.own.put(2, 1, (3, [0.25, 1.0 / 7.0]));
+        guide.origins.beside.put(3, 1, (2, [0.5, 0.2]));
+        guide.origins.share.put_pixel(3, 1, Luma([0.4]));
         guide.references = vec![ReferenceSummary { matches: 31, share: 0.25, ..ReferenceSummary::default() }];
         guide
     }
@@ -140,7 +152,10 @@ mod tests {
         let same = guide();
         assert_eq!((kept.colour, kept.trust, kept.source), (same.colour, same.trust, same.source));
         assert_eq!(kept.references, same.references);
-        assert_eq!((kept.origins.get(2, 1), kept.origins.get(0, 0)), (Some((3, [0.25, 1.0 / 7.0])), None));
+        let Origins { own, beside, share } = kept.origins;
+        assert_eq!((own.get(2, 1), own.get(0, 0)), (Some((3, [0.25, 1.0 / 7.0])), None));
+        assert_eq!((beside.get(3, 1), beside.get(2, 1)), (Some((2, [0.5, 0.2])), None));
+        assert_eq!(share, same.origins.share);
     }
 
     #[test]

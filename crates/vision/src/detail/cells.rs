@@ -2,7 +2,7 @@
 
 use super::pixels::Pixels;
 use crate::Mask;
-use crate::guide::Origins;
+use crate::guide::Sites;
 
 /// Known pixels up to this far from the hole take part, in pixels of the small picture: fits look that far around.
 pub(super) const BESIDE: f32 = 8.0;
@@ -57,8 +57,8 @@ impl Cells {
         Self { size, cells: vec![None; size.0 as usize * size.1 as usize] }
     }
 
-    /// Those with an origin, their steps from their neighbours' places. `target` is the target's full size.
-    pub fn near_the_hole(mask: &Mask, origins: &Origins, photos: &[Pixels], target: (u32, u32)) -> Self {
+    /// Those with a site, their steps from their neighbours' places. `target` is the target's full size.
+    pub fn near_the_hole(mask: &Mask, sites: &Sites, photos: &[Pixels], target: (u32, u32)) -> Self {
         let size = (mask.width(), mask.height());
         let distance = mask.distance_to_hole();
         let scale = target.0 as f32 / size.0 as f32;
@@ -66,7 +66,7 @@ impl Cells {
         for (i, cell) in out.cells.iter_mut().enumerate() {
             let (x, y) = (i as u32 % size.0, i as u32 / size.0);
             if distance.get_pixel(x, y)[0] <= BESIDE {
-                *cell = origins.get(x, y).map(|(photo, share)| placed(photo - 1, share, photos, target, scale));
+                *cell = sites.get(x, y).map(|(photo, share)| placed(photo - 1, share, photos, target, scale));
             }
         }
         let rough = out.cells.clone();

@@ -28,12 +28,13 @@ pub(super) fn fit(cells: &mut Cells, small: &Rgb32FImage, photos: &[Pixels]) {
             cell.gain = gain;
         }
     }
-    let misses: Vec<Option<[f32; 3]>> =
-        each(cells, |i, cell| Some(std::array::from_fn(|c| colours[i][c] - cell.gain * means[i][c])));
-    let misses: Vec<[f32; 3]> = misses.into_iter().map(Option::unwrap_or_default).collect();
     let smooth: Vec<Option<[f32; 3]>> = each(cells, |i, cell| {
-        let (explained, own) = (fitted[i]?.1, misses[i]);
-        let mean = mean_around(cells, &misses, i, cell, SMOOTHED);
+        // With the cell's own gain, lest a change of gain between neighbours shows as a line.
+        let miss =
+            |small: [f32; 3], photo: [f32; 3]| -> [f32; 3] { std::array::from_fn(|c| small[c] - cell.gain * photo[c]) };
+        let around = |values: &[[f32; 3]]| mean_around(cells, values, i, cell, SMOOTHED);
+        let (own, mean) = (miss(colours[i], means[i]), miss(around(&colours), around(&means)));
+        let explained = fitted[i]?.1;
         Some(std::array::from_fn(|c| explained * mean[c] + (1.0 - explained) * own[c]))
     });
     for (cell, miss) in cells.cells.iter_mut().zip(smooth) {

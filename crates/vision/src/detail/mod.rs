@@ -2,7 +2,8 @@
 //!
 //! Around each pixel of the small picture the photo it comes from is followed by an affine map, and matched to it in contrast and light:
 //! `fine = gain · photo + miss`, where `miss = small - gain · mean(photo)` is taken over the small pixel. So the mean of the fine pixels
-//! is the small pixel, seams stay healed, and what the photo shows beyond the small picture comes back. Nothing here is larger than the
+//! is the small pixel, seams stay healed, and what the photo shows beyond the small picture comes back. Where another reference shows the
+//! same, `fine` is the mean of both but for what is finer than three pixels, as in the small picture. Nothing here is larger than the
 //! rectangle that is asked for.
 
 mod cells;
@@ -10,20 +11,27 @@ mod fit;
 mod pixels;
 
 use crate::composite::Rect;
-use crate::guide::Origins;
+use crate::guide::{Origins, Sites};
 use crate::warp::{Sampling, sample};
-use crate::{Mask, Photo};
+use crate::{Mask, Photo, Plane};
 use cells::{Cell, Cells};
 use image::Rgb32FImage;
 use pixels::Pixels;
 use rayon::prelude::*;
+
+/// Finer detail than this is one photo's alone, in pixels of the target: places that differ by half a pixel would blur it.
+const SOFT: f32 = 3.0;
 
 /// A small completed picture with the photos its detail comes from.
 pub struct Detail<'a> {
     small: &'a Rgb32FImage,
     size: (u32, u32),
     photos: Vec<Pixels<'a>>,
-    cells: Cells,
+    own: Cells,
+    /// What another reference shows of the same.
+    beside: Cells,
+    /// How much of each small pixel is its.
+    share: &'a Plane,
 }
 
 impl<'a> Detail<'a> {
@@ -31,24 +39,28 @@ impl<'a> Detail<'a> {
     pub fn new(
         small: &'a Rgb32FImage,
         mask: &Mask,
-        origins: &Origins,
+        origins: &'a Origins,
         target: &'a Photo,
         references: &'a [Photo],
     ) -> Self {
         let size = (target.width(), target.height());
         let photos: Vec<Pixels> = std::iter::once(target).chain(references).map(|p| Pixels::of(&p.pixels)).collect();
-        let mut cells = Cells::none(small.dimensions());
-        if size.0 > small.width() {
-            cells = Cells::near_the_hole(mask, origins, &photos, size);
+        let fitted = |sites: &Sites| {
+            if size.0 <= small.width() {
+                return Cells::none(small.dimensions());
+            }
+            let mut cells = Cells::near_the_hole(mask, sites, &photos, size);
             fit::fit(&mut cells, small, &photos);
-        }
-        Self { small, size, photos, cells }
+            cells
+        };
+        let (own, beside) = (fitted(&origins.own), fitted(&origins.beside));
+        Self { small, size, photos, own, beside, share: &origins.share }
     }
 
     /// Whether the photos give the detail at this pixel of the target.
     pub fn covers(&self, x: u32, y: u32) -> bool {
         let at = self.in_small(x, y);
-        self.cells.get(at[0].round() as i32, at[1].round() as i32).is_some()
+        self.own.get(at[0].round() as i32, at[1].round() as i32).is_some()
     }
 
     /// The pixels of a rectangle of the target.
@@ -67,21 +79,37 @@ impl<'a> Detail<'a> {
         [along(x, self.small.width(), self.size.0), along(y, self.small.height(), self.size.1)]
     }
 
-    /// The four cells around, those of one surface together; where a seam runs through, its sides cross over one cell.
     fn pixel(&self, x: u32, y: u32) -> [f32; 3] {
         let at = self.in_small(x, y);
-        let (left, top) = (at[0].floor() as i32, at[1].floor() as i32);
-        let (fx, fy) = (at[0] - left as f32, at[1] - top as f32);
-        let corners =
-            [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)];
+        let corners = Corners::around(at);
+        let own = self.shown(&self.own, &corners, 1.0);
+        let mut out = own.sum;
+        if own.weight < 1.0 {
+            let mut plain = [0.0; 3];
+            sample(self.small, at[0], at[1], Sampling::Bicubic, &mut plain);
+            (0..3).for_each(|c| out[c] += (1.0 - own.weight) * plain[c]);
+        }
+        let share = own.weight * corners.mean(|x, y| self.share_at(x, y));
+        if share > 0.0 {
+            let [soft, beside] = [&self.own, &self.beside].map(|cells| self.shown(cells, &corners, SOFT).mean());
+            (0..3).for_each(|c| out[c] += share * (beside[c] - soft[c]));
+        }
+        out.map(|v| v.clamp(0.0, 1.0))
+    }
+
+    /// How much of a small pixel is another reference's.
+    fn share_at(&self, x: i32, y: i32) -> f32 {
+        if self.beside.get(x, y).is_some() { self.share.get_pixel(x as u32, y as u32)[0] } else { 0.0 }
+    }
+
+    /// What the photos show through the four cells around, those of one surface together; where a seam runs through, its sides cross over
+    /// one cell. `breadth` is the side of what is averaged, in pixels of the target.
+    fn shown(&self, cells: &Cells, corners: &Corners, breadth: f32) -> Shown {
         let mut surfaces: [Surface; 4] = Default::default();
-        let (mut count, mut plain) = (0, 0.0);
-        for (i, j, weight) in corners.into_iter().filter(|c| c.2 > 0.0) {
-            let Some(cell) = self.cells.get(left + i, top + j) else {
-                plain += weight;
-                continue;
-            };
-            let offset = [fx - i as f32, fy - j as f32];
+        let (mut count, mut shown) = (0, Shown::default());
+        for (x, y, offset, weight) in corners.each() {
+            let Some(cell) = cells.get(x, y) else { continue };
+            shown.weight += weight;
             let place = cell.place(offset);
             match surfaces[..count].iter_mut().find(|s| s.holds(cell, place)) {
                 Some(surface) => surface.add(cell, place, weight),
@@ -91,15 +119,49 @@ impl<'a> Detail<'a> {
                 }
             }
         }
-        let mut out = [0.0; 3];
-        if plain > 0.0 {
-            sample(self.small, at[0], at[1], Sampling::Bicubic, &mut out);
-            out.iter_mut().for_each(|v| *v *= plain);
-        }
-        for surface in &surfaces[..count] {
-            surface.show(&self.photos, &mut out);
-        }
-        out.map(|v| v.clamp(0.0, 1.0))
+        surfaces[..count].iter().for_each(|surface| surface.show(&self.photos, breadth, &mut shown.sum));
+        shown
+    }
+}
+
+/// Colours times the weights of the cells that have any, and the sum of those weights.
+#[derive(Default)]
+struct Shown {
+    sum: [f32; 3],
+    weight: f32,
+}
+
+impl Shown {
+    fn mean(&self) -> [f32; 3] {
+        self.sum.map(|v| v / self.weight)
+    }
+}
+
+/// The four small pixels around a place.
+struct Corners {
+    left: i32,
+    top: i32,
+    within: [f32; 2],
+}
+
+impl Corners {
+    fn around(at: [f32; 2]) -> Self {
+        let (left, top) = (at[0].floor(), at[1].floor());
+        Self { left: left as i32, top: top as i32, within: [at[0] - left, at[1] - top] }
+    }
+
+    /// Those that count: pixel, offset of the place from it, and weight.
+    fn each(&self) -> impl Iterator<Item = (i32, i32, [f32; 2], f32)> {
+        let [fx, fy] = self.within;
+        let corners =
+            [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)];
+        let placed = move |(i, j, weight)| (self.left + i, self.top + j, [fx - i as f32, fy - j as f32], weight);
+        corners.into_iter().filter(|c| c.2 > 0.0).map(placed)
+    }
+
+    /// The weighted mean.
+    fn mean(&self, of: impl Fn(i32, i32) -> f32) -> f32 {
+        self.each().map(|(x, y, _, weight)| weight * of(x, y)).sum()
     }
 }
 
@@ -130,9 +192,9 @@ impl Surface {
     }
 
     /// Adds its share of the pixel.
-    fn show(&self, photos: &[Pixels], out: &mut [f32; 3]) {
+    fn show(&self, photos: &[Pixels], breadth: f32, out: &mut [f32; 3]) {
         let place = self.place.map(|v| v / self.weight);
-        let colour = photos[usize::from(self.photo)].covering(place, self.footprint / self.weight);
+        let colour = photos[usize::from(self.photo)].covering(place, breadth * self.footprint / self.weight);
         (0..3).for_each(|c| out[c] += self.gain * colour[c] + self.miss[c]);
     }
 }
@@ -140,7 +202,6 @@ impl Surface {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Plane;
     use crate::pyramid::test_pictures::texture;
     use crate::resize::{Filter, quantise, resize};
     use crate::warp::Places;
@@ -153,24 +214,37 @@ mod tests {
         Rgb32FImage::from_fn(FULL.0, FULL.1, |x, y| Rgb([0.2 + gain * plane.get_pixel(x, y)[0]; 3]))
     }
 
-    /// The reference is the truth moved by (8, 4) pixels at another contrast; the small picture is the truth's.
-    fn rendered(photo_gain: f32, shown: impl Fn(u32, u32) -> bool) -> (Rgb32FImage, Rgb32FImage) {
-        let fine = texture(FULL.0, FULL.1, 3);
-        let truth = coloured(&fine, 0.5);
+    /// References that show `fine` moved by (8, 4) pixels at contrast `gain`, each placed that far beside where it belongs: the first one is
+    /// the origin where it is `shown`, the second is beside it. The rendered middle of the hole, and that of the truth.
+    fn rendered(
+        fine: &Plane,
+        gain: f32,
+        off: &[[f32; 2]],
+        shown: impl Fn(u32, u32) -> bool,
+    ) -> (Rgb32FImage, Rgb32FImage) {
+        let truth = coloured(fine, 0.5);
         let moved = Plane::from_fn(FULL.0, FULL.1, |x, y| *fine.get_pixel(x.saturating_sub(8), y.saturating_sub(4)));
-        let reference = Photo::from_pixels(quantise(&coloured(&moved, photo_gain)));
+        let references = vec![Photo::from_pixels(quantise(&coloured(&moved, gain))); off.len()];
         let small = resize(&truth, SMALL.0, SMALL.1, Filter::Area);
         let mask = Mask::from_fn(SMALL.0, SMALL.1, |x, y| (20..60).contains(&x) && (15..45).contains(&y));
         let mut origins = Origins::none(SMALL.0, SMALL.1);
-        origins.photo = GrayImage::from_fn(SMALL.0, SMALL.1, |x, y| Luma([2 * shown(x, y) as u8]));
-        let share = |x: u32, y: u32| [((x as f32 + 0.5) * 4.0 + 8.0) / 320.0, ((y as f32 + 0.5) * 4.0 + 4.0) / 240.0];
-        origins.places = Places::from_fn(SMALL.0, SMALL.1, |x, y| Some(share(x, y)));
+        let sites = [&mut origins.own, &mut origins.beside];
+        for ((sites, photo), [dx, dy]) in sites.into_iter().zip(2u8..).zip(off) {
+            sites.photo = GrayImage::from_fn(SMALL.0, SMALL.1, |x, y| Luma([photo * u8::from(shown(x, y))]));
+            let along = |v: u32, moved: f32, side: u32| ((v as f32 + 0.5) * 4.0 + moved) / side as f32;
+            let place = |x: u32, y: u32| [along(x, 8.0 + dx, FULL.0), along(y, 4.0 + dy, FULL.1)];
+            sites.places = Places::from_fn(SMALL.0, SMALL.1, |x, y| Some(place(x, y)));
+        }
+        origins.share = Plane::from_pixel(SMALL.0, SMALL.1, Luma([if off.len() > 1 { 0.5 } else { 0.0 }]));
         let target = Photo::from_pixels(quantise(&truth));
-        let references = [reference];
         let detail = Detail::new(&small, &mask, &origins, &target, &references);
         let rect = Rect { x: 96, y: 72, width: 128, height: 96 };
         let cut = image::imageops::crop_imm(&truth, rect.x, rect.y, rect.width, rect.height).to_image();
         (detail.render(rect), cut)
+    }
+
+    fn textured() -> Plane {
+        texture(FULL.0, FULL.1, 3)
     }
 
     fn error(a: &Rgb32FImage, b: &Rgb32FImage) -> f32 {
@@ -179,17 +253,37 @@ mod tests {
 
     #[test]
     fn detail_comes_back_from_the_photo_in_the_targets_light() {
-        let (found, truth) = rendered(0.3, |_, _| true);
-        let (blurred, _) = rendered(0.3, |_, _| false);
+        let (found, truth) = rendered(&textured(), 0.3, &[[0.0; 2]], |_, _| true);
+        let (blurred, _) = rendered(&textured(), 0.3, &[[0.0; 2]], |_, _| false);
         let (with, without) = (error(&found, &truth), error(&blurred, &truth));
         assert!(with < 0.25 * without && with < 0.02, "{with} with the photo, {without} enlarged");
     }
 
     #[test]
     fn a_seam_between_shown_and_invented_stays_smooth() {
-        let (found, truth) = rendered(0.5, |x, _| x < 40);
+        let (found, truth) = rendered(&textured(), 0.5, &[[0.0; 2]], |x, _| x < 40);
         let jump = (0..96).map(|y| (found.get_pixel(63, y)[0] - found.get_pixel(64, y)[0]).abs()).sum::<f32>() / 96.0;
         let usual = (0..96).map(|y| (truth.get_pixel(63, y)[0] - truth.get_pixel(64, y)[0]).abs()).sum::<f32>() / 96.0;
         assert!(jump < 1.5 * usual + 0.01, "{jump} for {usual}");
+    }
+
+    #[test]
+    fn two_references_that_miss_their_places_are_better_together() {
+        let off = [[0.7, 0.3], [-0.7, -0.3]];
+        let (alone, truth) = rendered(&textured(), 0.5, &off[..1], |_, _| true);
+        let (together, _) = rendered(&textured(), 0.5, &off, |_, _| true);
+        let (alone, together) = (error(&alone, &truth), error(&together, &truth));
+        assert!(together < 0.85 * alone, "{together} together, {alone} alone");
+    }
+
+    /// Contrast fits a flat place worse than a textured one; the change from one to the other must not show.
+    #[test]
+    fn a_flat_place_stays_flat_beside_texture() {
+        let fine = textured();
+        let half = Plane::from_fn(FULL.0, FULL.1, |x, y| if x < 190 { Luma([0.8]) } else { *fine.get_pixel(x, y) });
+        let (found, truth) = rendered(&half, 0.3, &[[0.0; 2]], |_, _| true);
+        let flat = found.enumerate_pixels().filter(|(x, _, _)| *x < 80);
+        let worst = flat.map(|(x, y, p)| (p[0] - truth.get_pixel(x, y)[0]).abs()).fold(0.0, f32::max);
+        assert!(worst < 0.005, "{worst}");
     }
 }

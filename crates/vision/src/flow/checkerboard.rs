@@ -4,7 +4,7 @@ use crate::linalg::vectorised;
 use rayon::prelude::*;
 
 /// A field as its two colours: `fields[c]` has the cells with (x + y) % 2 == c, row by row, with one cell of padding at both ends.
-pub(super) struct Board {
+pub(crate) struct Board {
     fields: [Vec<f32>; 2],
     width: usize,
     height: usize,
@@ -47,7 +47,7 @@ impl Board {
 }
 
 /// For each cell: A·(u, v) + Σ weights·((u, v) - neighbour) = b.
-pub(super) struct System {
+pub(crate) struct System {
     colours: [Colour; 2],
     width: usize,
     height: usize,

@@ -10,7 +10,9 @@ mod patches;
 mod pixels;
 mod variational;
 
+pub(crate) use checkerboard::{Board, System};
 pub(crate) use pixels::gradients;
+pub(crate) use variational::diffusivities;
 
 use consistency::forward_backward_error;
 

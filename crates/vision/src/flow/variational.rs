@@ -137,7 +137,7 @@ fn add_scaled(t: &mut [f32; 5], [a, b, c]: [f32; 3], s: f32) {
 }
 
 /// How freely the field may differ between neighbours: small where it jumps.
-fn diffusivities(u: &[f32], v: &[f32], w: usize, h: usize, weight: f32) -> Vec<f32> {
+pub(crate) fn diffusivities(u: &[f32], v: &[f32], w: usize, h: usize, weight: f32) -> Vec<f32> {
     let mut out = vec![0.0; w * h];
     out.par_chunks_mut(w).enumerate().for_each(|(y, out)| {
         let row = |field: &[f32], y: usize| field[y.min(h - 1) * w..][..w].to_vec();

@@ -20,42 +20,73 @@ const SHOWN: f32 = 0.1;
 /// Detail finer than this is the picture's own, in pixels.
 const OWN_DETAIL: f32 = 1.0;
 
+/// A proposal's picture joined by those of other references.
+pub struct Joined {
+    /// The joined picture.
+    pub colour: Rgb32FImage,
+    /// For each pixel the proposal of another reference that takes most part, and its share of the two, 0 to 1/2.
+    pub beside: Vec<Option<(u8, f32)>>,
+}
+
+/// One reference's part in a pixel.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    weight: f32,
+    difference: [f32; 3],
+    proposal: u8,
+}
+
 /// `pictures[k]`, joined by those from other references as far as they show the same there. Of each reference the picture that agrees
 /// most takes part. `pictures` are those of `prepared`, all of one size.
-pub fn merged(pictures: &[Rgb32FImage], prepared: &[Prepared], k: usize) -> Rgb32FImage {
+pub fn joined(pictures: &[Rgb32FImage], prepared: &[Prepared], k: usize) -> Joined {
     let own = &pictures[k];
     let (w, h) = own.dimensions();
-    let everywhere = Plane::from_pixel(w, h, Luma([1.0]));
-    let texture = contrast(&grey(own), &everywhere, WINDOW);
+    let texture = contrast(&grey(own), &Plane::from_pixel(w, h, Luma([1.0])), WINDOW);
     let mut references: Vec<usize> =
         prepared.iter().map(|p| p.reference).filter(|r| *r != prepared[k].reference).collect();
     references.sort_unstable();
     references.dedup();
     let mut change = vec![[0.0f32; 3]; own.pixels().len()];
     let mut total = vec![1.0f32; change.len()];
-    for reference in references {
-        let mut best = vec![(0.0f32, [0.0f32; 3]); change.len()];
-        for (other, prepared) in pictures.iter().zip(prepared).filter(|(_, p)| p.reference == reference) {
-            let differences = differences(other, own);
-            let weights = weights(&differences, &texture, prepared);
-            for ((best, weight), difference) in best.iter_mut().zip(weights).zip(differences.pixels()) {
-                if weight > best.0 {
-                    *best = (weight, difference.0);
-                }
+    let mut most = vec![Part::default(); change.len()];
+    for parts in references.into_iter().map(|reference| parts(pictures, prepared, own, &texture, reference)) {
+        for (i, part) in parts.into_iter().enumerate() {
+            (0..3).for_each(|c| change[i][c] += part.weight * part.difference[c]);
+            total[i] += part.weight;
+            if part.weight > most[i].weight {
+                most[i] = part;
             }
-        }
-        for ((change, total), (weight, difference)) in change.iter_mut().zip(&mut total).zip(best) {
-            (0..3).for_each(|c| change[c] += weight * difference[c]);
-            *total += weight;
         }
     }
     let mean = |x: u32, y: u32| {
         let i = (y * w + x) as usize;
         Rgb(change[i].map(|v| v / total[i]))
     };
-    let mut out = gaussian_blur(&Rgb32FImage::from_fn(w, h, mean), OWN_DETAIL);
-    out.iter_mut().zip(own.iter()).for_each(|(v, own)| *v = (*v + own).clamp(0.0, 1.0));
-    out
+    let mut colour = gaussian_blur(&Rgb32FImage::from_fn(w, h, mean), OWN_DETAIL);
+    colour.iter_mut().zip(own.iter()).for_each(|(v, own)| *v = (*v + own).clamp(0.0, 1.0));
+    let share = |part: Part| (part.weight > 0.0).then_some((part.proposal, part.weight / (1.0 + part.weight)));
+    Joined { colour, beside: most.into_iter().map(share).collect() }
+}
+
+/// What a reference adds to `own` at each pixel, from that of its proposals which agrees most.
+fn parts(
+    pictures: &[Rgb32FImage],
+    prepared: &[Prepared],
+    own: &Rgb32FImage,
+    texture: &Plane,
+    reference: usize,
+) -> Vec<Part> {
+    let mut best = vec![Part::default(); own.pixels().len()];
+    for (proposal, other) in prepared.iter().enumerate().filter(|(_, p)| p.reference == reference) {
+        let differences = differences(&pictures[proposal], own);
+        let weights = weights(&differences, texture, other);
+        for ((best, weight), difference) in best.iter_mut().zip(weights).zip(differences.pixels()) {
+            if weight > best.weight {
+                *best = Part { weight, difference: difference.0, proposal: proposal as u8 };
+            }
+        }
+    }
+    best
 }
 
 fn differences(other: &Rgb32FImage, own: &Rgb32FImage) -> Rgb32FImage {
@@ -112,17 +143,19 @@ mod tests {
     fn references_that_show_the_same_are_better_together() {
         let truth = scene(3);
         let pictures: Vec<_> = [11, 12, 13].map(|seed| photo(&truth, seed)).into();
-        let together = merged(&pictures, &of_references(&[0, 1, 2], &pictures), 0);
-        let (alone, joined) = (error(&pictures[0], &truth), error(&together, &truth));
-        assert!(joined < 0.7 * alone, "{joined} together, {alone} alone");
-        let kin = merged(&pictures, &of_references(&[0, 0, 0], &pictures), 0);
+        let merged = joined(&pictures, &of_references(&[0, 1, 2], &pictures), 0);
+        let (alone, together) = (error(&pictures[0], &truth), error(&merged.colour, &truth));
+        assert!(together < 0.7 * alone, "{together} together, {alone} alone");
+        let beside = merged.beside.iter().flatten();
+        assert!(beside.clone().count() > merged.beside.len() / 2 && beside.clone().all(|(k, s)| *k > 0 && *s <= 0.5));
+        let kin = joined(&pictures, &of_references(&[0, 0, 0], &pictures), 0).colour;
         assert!(error(&kin, &pictures[0]) < 1e-6, "proposals from one photo confirm nothing");
     }
 
     #[test]
     fn what_shows_something_else_takes_no_part() {
         let pictures = vec![scene(3), scene(77)];
-        let together = merged(&pictures, &of_references(&[0, 1], &pictures), 0);
+        let together = joined(&pictures, &of_references(&[0, 1], &pictures), 0).colour;
         let (moved, whole) = (error(&together, &pictures[0]), error(&pictures[1], &pictures[0]));
         assert!(moved < 0.15 * whole, "{moved} of {whole}");
     }
@@ -131,7 +164,7 @@ mod tests {
     fn the_finest_detail_stays() {
         let (own, soft) = (scene(3), gaussian_blur(&scene(3), 1.0));
         let pictures = vec![own.clone(), soft];
-        let together = merged(&pictures, &of_references(&[0, 1], &pictures), 0);
+        let together = joined(&pictures, &of_references(&[0, 1], &pictures), 0).colour;
         let finest = |p: &Rgb32FImage| error(p, &gaussian_blur(p, 0.7));
         assert!(finest(&together) > 0.9 * finest(&own), "{} of {}", finest(&together), finest(&own));
     }

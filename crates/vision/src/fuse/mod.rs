@@ -10,7 +10,7 @@ mod trws;
 
 pub use draw::Draw;
 pub use islands::drop_islands;
-pub use merge::merged;
+pub use merge::{Joined, joined};
 pub use prepare::{Canvas, Prepared};
 
 use crate::Plane;

@@ -25,6 +25,7 @@ mod sweep;
 mod test_scene;
 mod tracks;
 mod triangulate;
+mod variational;
 mod views;
 mod visibility;
 
@@ -43,6 +44,7 @@ use nalgebra::Vector3;
 use occluder::Occluder;
 use rayon::prelude::*;
 use realign::{LOOSE, realigned};
+use variational::settled;
 use views::{SparsePoint, Views, median};
 
 /// Working sizes and depth counts: the target's first sweep, the references' own sweep, and the target's second.
@@ -139,6 +141,7 @@ fn seen_through(
 ) -> Option<(DepthMap, Vec<Proposal>)> {
     let coarse = coarse_depth(views, TARGET, &own.surfaces, Some(&own.agreed))?;
     let depth = refined_depth(views, &coarse, FINE_SIDE, &own.surfaces).resized(placed[0].dimensions());
+    let depth = settled(views, &depth, &own.surfaces);
     let propose = |view: usize| {
         let mut seen = project::project(views, view, placed[view], &depth, own.surfaces[view - 1].as_ref());
         seen.confidence.iter_mut().for_each(|c| *c *= sure);

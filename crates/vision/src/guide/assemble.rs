@@ -2,17 +2,41 @@
 
 use super::Guide;
 use crate::blend::{Field, add_seams, solve};
-use crate::fuse::{Prepared, merged};
+use crate::fuse::{Joined, Prepared, joined};
 use crate::propose::Proposal;
 use crate::pyramid::resize_bilinear;
 use crate::{Mask, Plane};
 use image::{Luma, Rgb32FImage};
 use rayon::prelude::*;
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+/// The prepared proposals at the target's size, each joined by the others when it is first asked for: several guides share them.
+pub(super) struct Pictures {
+    alone: Vec<Rgb32FImage>,
+    joined: Vec<OnceLock<Joined>>,
+}
+
+impl Pictures {
+    pub fn new(proposals: &[Proposal], prepared: &[Prepared], (w, h): (u32, u32)) -> Self {
+        let at_full_size = |p: &Prepared| match p.colour.dimensions() == (w, h) {
+            true => p.colour.clone(),
+            false => p.rendered(&proposals[p.index]),
+        };
+        let alone = prepared.par_iter().map(at_full_size).collect();
+        Self { alone, joined: prepared.iter().map(|_| OnceLock::new()).collect() }
+    }
+
+    /// One of them.
+    pub fn joined(&self, prepared: &[Prepared], k: usize) -> &Joined {
+        self.joined[k].get_or_init(|| joined(&self.alone, prepared, k))
+    }
+}
 
 /// What is pasted: for each pixel one of the prepared proposals, or the invented picture.
 pub(super) struct Pasted<'a> {
-    pub proposals: &'a [Proposal],
     pub prepared: &'a [Prepared],
+    pub pictures: &'a Pictures,
     /// At the target's size; the number of prepared proposals means invented.
     pub labels: &'a [u8],
     pub invented: &'a Rgb32FImage,
@@ -20,16 +44,11 @@ pub(super) struct Pasted<'a> {
 
 impl Pasted<'_> {
     /// The pictures that are used, at the target's size.
-    fn pictures(&self, (w, h): (u32, u32)) -> Vec<Option<Rgb32FImage>> {
-        let at_full_size = |p: &Prepared| match p.colour.dimensions() == (w, h) {
-            true => p.colour.clone(),
-            false => p.rendered(&self.proposals[p.index]),
-        };
+    fn pictures(&self, (w, h): (u32, u32)) -> Vec<Option<Cow<'_, Rgb32FImage>>> {
         let used = |k: usize| self.labels.contains(&(k as u8));
-        let all: Vec<Rgb32FImage> = self.prepared.par_iter().map(at_full_size).collect();
-        let join = |k: usize| used(k).then(|| merged(&all, self.prepared, k));
-        let mut pictures: Vec<_> = (0..all.len()).into_par_iter().map(join).collect();
-        pictures.push(Some(resize_bilinear(self.invented, w, h)));
+        let picture = |k: usize| used(k).then(|| Cow::Borrowed(&self.pictures.joined(self.prepared, k).colour));
+        let mut pictures: Vec<_> = (0..self.prepared.len()).into_par_iter().map(picture).collect();
+        pictures.push(Some(Cow::Owned(resize_bilinear(self.invented, w, h))));
         pictures
     }
 }
@@ -98,7 +117,8 @@ mod tests {
         let mask = Mask::from_fn(60, 60, |x, _| x >= 30);
         let prepared = [Prepared::of(0, all(0.56), 0.1, 0.0), Prepared::of(1, all(0.5), 0.1, 0.0)];
         let labels: Vec<u8> = mask.holes().iter().map(|hole| u8::from(!hole)).collect();
-        let pasted = Pasted { proposals: &[], prepared: &prepared, labels: &labels, invented: &all(0.0) };
+        let pictures = &Pictures::new(&[], &prepared, (60, 60));
+        let pasted = Pasted { prepared: &prepared, pictures, labels: &labels, invented: &all(0.0) };
         let guide = assembled(&all(0.5), &mask, &pasted, &Plane::from_pixel(60, 60, Luma([0.1])));
         let step = guide.colour.get_pixel(30, 30)[0] - 0.5;
         assert!(step.abs() < 0.005, "a step of {step} at the rim");

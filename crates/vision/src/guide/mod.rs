@@ -15,7 +15,7 @@ use crate::propose::{Proposal, is_mostly_streaks, single_reference_proposals};
 use crate::pyramid::{push_pull, shrink_to};
 use crate::resize::{Filter, resize, resize_plane};
 use crate::{Mask, Plane};
-use assemble::{Pasted, assembled};
+use assemble::{Pasted, Pictures, assembled};
 use contest::{best_prepared, tones};
 use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
@@ -24,7 +24,7 @@ use surface::carried_on;
 use upright::Turns;
 
 pub use crate::fuse::Draw;
-pub use origins::Origins;
+pub use origins::{Origins, Site, Sites};
 
 /// Proposed colours with trust, at the target's size. Known pixels carry the target's own colours at trust 1.
 #[derive(Clone, Debug)]
@@ -136,8 +136,8 @@ impl Guide {
     /// References by their numbers among all that were given.
     fn as_given(&mut self, distinct: &Distinct) {
         self.source.iter_mut().filter(|s| **s > 0).for_each(|s| *s = distinct.kept[*s as usize - 1] as u8 + 1);
-        let of_references = self.origins.photo.iter_mut().filter(|photo| **photo > 1);
-        of_references.for_each(|photo| *photo = distinct.kept[*photo as usize - 2] as u8 + 2);
+        let photos = self.origins.own.photo.iter_mut().chain(self.origins.beside.photo.iter_mut());
+        photos.filter(|photo| **photo > 1).for_each(|photo| *photo = distinct.kept[*photo as usize - 2] as u8 + 2);
         let summary = |(photo, &other): (usize, &usize)| ReferenceSummary {
             same_as: (other != photo).then_some(other),
             ..self.references[distinct.place(photo)].clone()
@@ -192,7 +192,8 @@ fn built(
     let tones = tones(&mut proposals, references.len(), target, mask);
     let canvas = Canvas { tones, ..working_canvas(target, mask, options.working_side) };
     let (prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
-    let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, agreeing };
+    let pictures = Pictures::new(&proposals, &prepared, size);
+    let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, pictures, agreeing };
     let smooth = continued(&fusion.canvas.target, &fusion.canvas.mask);
     let choice = Choice::new(&fusion.canvas, &fusion.prepared, &smooth);
     let mut fused = |(i, &draw): (usize, &Draw)| {
@@ -213,6 +214,7 @@ struct Fusion<'a> {
     proposals: Vec<Proposal>,
     canvas: Canvas,
     prepared: Vec<Prepared>,
+    pictures: Pictures,
     /// References that show something of the known part.
     agreeing: Vec<usize>,
 }
@@ -225,16 +227,17 @@ impl Fusion<'_> {
         let (invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth, &surface);
         let size = self.target.dimensions();
         let full = labels.enlarged(&self.canvas, size);
-        let (proposals, prepared) = (&self.proposals, &self.prepared);
-        let pasted = Pasted { proposals, prepared, labels: &full, invented: &invented.colour };
+        let (prepared, pictures) = (&self.prepared, &self.pictures);
+        let pasted = Pasted { prepared, pictures, labels: &full, invented: &invented.colour };
         let mut guide = assembled(self.target, self.mask, &pasted, &labels.doubt);
         let sizes: Vec<(u32, u32)> = self.references.iter().map(|r| r.dimensions()).collect();
         guide.origins = Sources {
             target: size,
             references: &sizes,
             mask: self.mask,
-            proposals,
+            proposals: &self.proposals,
             prepared,
+            pictures,
             labels: &full,
             canvas: &self.canvas,
             invented: &invented,

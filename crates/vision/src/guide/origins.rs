@@ -1,34 +1,60 @@
 //! Where each pixel of the guide comes from, so that its detail can be fetched at the photos' own resolution.
 
-use crate::Mask;
+use super::assemble::Pictures;
 use crate::exemplar::Exemplars;
 use crate::fuse::{Canvas, Prepared};
 use crate::propose::Proposal;
 use crate::warp::{Places, Sampling, sample};
+use crate::{Mask, Plane};
 use image::{GrayImage, Luma};
 
-/// A photo and a place in it for each pixel of the guide.
+/// A photo and a place in it for each pixel of the guide, and what another photo shows of the same.
 #[derive(Clone, Debug)]
 pub struct Origins {
+    /// Where each pixel is from.
+    pub own: Sites,
+    /// Where another reference shows the same.
+    pub beside: Sites,
+    /// How much of the pixel is the other reference's, 0 to 1/2.
+    pub share: Plane,
+}
+
+/// A photo and a place in it for each pixel.
+#[derive(Clone, Debug)]
+pub struct Sites {
     /// 0 nowhere, 1 the target's known part, 2 + i reference i.
     pub photo: GrayImage,
     /// The place as shares of the photo's width and height, 0 to 1, whatever its size.
     pub places: Places,
 }
 
-/// A photo as [`Origins::photo`] has it, and a place in it.
-pub(super) type Origin = (u8, [f32; 2]);
+/// A photo as [`Sites::photo`] has it, and a place in it.
+pub type Site = (u8, [f32; 2]);
 
 impl Origins {
     /// Origins that know nothing.
+    pub fn none(width: u32, height: u32) -> Self {
+        let none = Sites::none(width, height);
+        Self { own: none.clone(), beside: none, share: Plane::new(width, height) }
+    }
+}
+
+impl Sites {
+    /// Nowhere.
     pub fn none(width: u32, height: u32) -> Self {
         Self { photo: GrayImage::new(width, height), places: Places::from_fn(width, height, |_, _| None) }
     }
 
     /// The photo and the place of one pixel, as shares.
-    pub fn get(&self, x: u32, y: u32) -> Option<(u8, [f32; 2])> {
+    pub fn get(&self, x: u32, y: u32) -> Option<Site> {
         let photo = self.photo.get_pixel(x, y)[0];
         if photo == 0 { None } else { Some((photo, self.places.get(x, y)?)) }
+    }
+
+    /// Sets the photo and the place of one pixel.
+    pub fn put(&mut self, x: u32, y: u32, (photo, share): Site) {
+        self.photo.put_pixel(x, y, Luma([photo]));
+        self.places.put(x, y, Some(share));
     }
 }
 
@@ -39,6 +65,7 @@ pub(super) struct Sources<'a> {
     pub mask: &'a Mask,
     pub proposals: &'a [Proposal],
     pub prepared: &'a [Prepared],
+    pub pictures: &'a Pictures,
     pub labels: &'a [u8],
     pub canvas: &'a Canvas,
     pub invented: &'a Exemplars,
@@ -52,21 +79,38 @@ impl Sources<'_> {
         let (w, h) = self.target;
         let mut out = Origins::none(w, h);
         for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {
-            let Some((photo, place)) = self.origin(x, y) else { continue };
-            let size = if photo == 1 { self.target } else { self.references[usize::from(photo) - 2] };
-            let share = [(place[0] + 0.5) / size.0 as f32, (place[1] + 0.5) / size.1 as f32];
-            out.photo.put_pixel(x, y, Luma([photo]));
-            out.places.put(x, y, Some(share));
+            let Some(own) = self.origin(x, y) else { continue };
+            out.own.put(x, y, self.as_share(own));
+            if let Some((beside, share)) = self.beside(x, y) {
+                out.beside.put(x, y, self.as_share(beside));
+                out.share.put_pixel(x, y, Luma([share]));
+            }
         }
         out
     }
 
-    fn origin(&self, x: u32, y: u32) -> Option<Origin> {
+    fn as_share(&self, (photo, place): Site) -> Site {
+        let size = if photo == 1 { self.target } else { self.references[usize::from(photo) - 2] };
+        (photo, [(place[0] + 0.5) / size.0 as f32, (place[1] + 0.5) / size.1 as f32])
+    }
+
+    fn label(&self, x: u32, y: u32) -> Option<usize> {
         let label = usize::from(self.labels[(y * self.target.0 + x) as usize]);
-        match label < self.prepared.len() {
-            true => self.of_prepared(label, [x as f32, y as f32]),
-            false => self.of_invented(x, y),
+        (label < self.prepared.len()).then_some(label)
+    }
+
+    fn origin(&self, x: u32, y: u32) -> Option<Site> {
+        match self.label(x, y) {
+            Some(label) => self.of_prepared(label, [x as f32, y as f32]),
+            None => self.of_invented(x, y),
         }
+    }
+
+    /// Where another reference shows the same, and its share.
+    fn beside(&self, x: u32, y: u32) -> Option<(Site, f32)> {
+        let joined = self.pictures.joined(self.prepared, self.label(x, y)?);
+        let (other, share) = joined.beside[(y * self.target.0 + x) as usize]?;
+        Some((self.of_prepared(usize::from(other), [x as f32, y as f32])?, share))
     }
 
     /// Pixels of the canvas for one of the target.
@@ -76,7 +120,7 @@ impl Sources<'_> {
     }
 
     /// A prepared proposal is the proposal moved by its flow.
-    fn of_prepared(&self, k: usize, at: [f32; 2]) -> Option<Origin> {
+    fn of_prepared(&self, k: usize, at: [f32; 2]) -> Option<Site> {
         let (prepared, scale) = (&self.prepared[k], self.scale());
         let canvas: [f32; 2] = std::array::from_fn(|i| (at[i] + 0.5) * scale[i] - 0.5);
         let (mut across, mut down) = ([0.0], [0.0]);
@@ -88,7 +132,7 @@ impl Sources<'_> {
     }
 
     /// An invented pixel is a copy of a known one, or of one that a proposal has.
-    fn of_invented(&self, x: u32, y: u32) -> Option<Origin> {
+    fn of_invented(&self, x: u32, y: u32) -> Option<Site> {
         let scale = self.scale();
         let (w, h) = self.canvas.target.dimensions();
         let canvas = [(x as f32 + 0.5) * scale[0], (y as f32 + 0.5) * scale[1]];
@@ -104,7 +148,6 @@ impl Sources<'_> {
         if !self.mask.is_hole(near[0], near[1]) {
             return Some((1, at));
         }
-        let label = usize::from(self.labels[(near[1] * self.target.0 + near[0]) as usize]);
-        if label < self.prepared.len() { self.of_prepared(label, at) } else { None }
+        self.of_prepared(self.label(near[0], near[1])?, at)
     }
 }

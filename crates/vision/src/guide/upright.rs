@@ -71,10 +71,11 @@ impl Turns {
 
 /// Origins in upright photos become origins in the photos as given.
 pub(super) fn as_given(origins: &mut Origins, turns: &[Turns]) {
-    for y in 0..origins.photo.height() {
-        for x in 0..origins.photo.width() {
-            if let Some((photo @ 2.., place)) = origins.get(x, y) {
-                origins.places.put(x, y, Some(turns[usize::from(photo) - 2].given(place)));
+    for sites in [&mut origins.own, &mut origins.beside] {
+        let (w, h) = sites.photo.dimensions();
+        for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {
+            if let Some((photo @ 2.., place)) = sites.get(x, y) {
+                sites.put(x, y, (photo, turns[usize::from(photo) - 2].given(place)));
             }
         }
     }

@@ -80,7 +80,7 @@ fn a_reference_turned_by_90_degrees_changes_nothing() {
     assert_eq!(guide.colour, PLAIN.colour);
     assert_eq!(guide.trust, PLAIN.trust);
     assert_eq!(guide.references, PLAIN.references);
-    let origins = |g: &Guide, x, y| g.origins.get(x, y).filter(|(photo, _)| *photo == 2);
+    let origins = |g: &Guide, x, y| g.origins.own.get(x, y).filter(|(photo, _)| *photo == 2);
     let apart = |x: u32, y: u32| match (origins(&guide, x, y), origins(&PLAIN, x, y)) {
         (Some((_, a)), Some((_, b))) => (a[0] - (1.0 - b[1])).abs().max((a[1] - b[0]).abs()),
         (a, b) => (a.is_some() != b.is_some()) as u8 as f32,
