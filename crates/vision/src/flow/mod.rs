@@ -12,7 +12,7 @@ mod variational;
 
 pub(crate) use checkerboard::{Board, System};
 pub(crate) use pixels::gradients;
-pub(crate) use variational::diffusivities;
+pub(crate) use variational::{EPSILON, OMEGA, ZETA, diffusivities};
 
 use consistency::forward_backward_error;
 

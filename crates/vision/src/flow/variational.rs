@@ -12,11 +12,11 @@ use crate::warp::{Sampling, remap};
 use rayon::prelude::*;
 
 /// Rounds off the robust penalties at zero, squared.
-const EPSILON: f32 = 1e-3 * 1e-3;
+pub(crate) const EPSILON: f32 = 1e-3 * 1e-3;
 /// Keeps the normalisation of data terms finite in flat parts, squared (grey values of 0 to 255).
-const ZETA: f32 = 0.1 * 0.1;
+pub(crate) const ZETA: f32 = 0.1 * 0.1;
 /// Over-relaxation.
-const OMEGA: f32 = 1.6;
+pub(crate) const OMEGA: f32 = 1.6;
 
 /// The refined field.
 pub(super) fn refine(level: &Level, flow: Flow, options: &FlowOptions) -> Flow {

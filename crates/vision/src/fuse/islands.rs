@@ -9,7 +9,7 @@ use image::Rgb32FImage;
 /// Largest patch that is dropped, as a share of the picture.
 const SMALL: f32 = 0.01;
 /// Mean doubt from which a patch is dropped: about trust 0.3.
-const DOUBTFUL: f32 = 0.9;
+pub(super) const DOUBTFUL: f32 = 0.9;
 /// Mean step of colour across its border from which a patch stands out, of 1.
 const STANDS_OUT: f32 = 0.12;
 /// Share of its border that must lie against what is known or proposed.
@@ -33,10 +33,10 @@ pub fn drop_islands(labels: &mut Labels, canvas: &Canvas, colours: &[&Rgb32FImag
 }
 
 /// The picture that the labels make.
-struct Chosen<'a> {
-    labels: &'a [u8],
-    canvas: &'a Canvas,
-    colours: &'a [&'a Rgb32FImage],
+pub(super) struct Chosen<'a> {
+    pub labels: &'a [u8],
+    pub canvas: &'a Canvas,
+    pub colours: &'a [&'a Rgb32FImage],
 }
 
 impl Chosen<'_> {
@@ -63,11 +63,13 @@ impl Chosen<'_> {
         shown > ENCLOSED * border && steps > STANDS_OUT * shown
     }
 
-    fn is_proposed(&self, i: usize) -> bool {
+    /// Whether a proposal is shown in the hole here.
+    pub fn is_proposed(&self, i: usize) -> bool {
         self.canvas.mask.holes()[i] && (self.labels[i] as usize) < self.colours.len()
     }
 
-    fn colour(&self, i: usize) -> Option<&[f32]> {
+    /// What is shown here, if anything is.
+    pub fn colour(&self, i: usize) -> Option<&[f32]> {
         let picture = match self.canvas.mask.holes()[i] {
             false => &self.canvas.target,
             true => self.colours.get(self.labels[i] as usize)?,

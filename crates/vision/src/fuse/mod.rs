@@ -6,12 +6,14 @@ mod islands;
 mod majority;
 mod merge;
 mod prepare;
+mod slivers;
 mod trws;
 
 pub use draw::Draw;
 pub use islands::drop_islands;
 pub use merge::{Joined, joined};
 pub use prepare::{Canvas, Prepared};
+pub use slivers::drop_slivers;
 
 use crate::Plane;
 use costs::{Costs, costs};

@@ -40,7 +40,7 @@ const GRADIENT: f32 = 0.015;
 /// Distance between a triangulated place and its images, in pixels.
 const TOLERANCE_PX: f64 = 1.5;
 const STEPS: usize = 30;
-/// A lens is taken for decentred where that leaves this share of the error or less. Where nothing is decentred it leaves 0.994 and more.
+/// A lens is taken for decentred where that leaves this share of the error or less. Rendered scenes, whose lenses are true, leave 0.994 and more.
 const DECENTRED: f64 = 0.975;
 
 /// A point with the views that show it and where, scaled.

@@ -10,7 +10,7 @@ use super::occluder::{Occluder, Relation};
 use super::rays::{Hit, Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
-use crate::flow::{Board, FlowOptions, System, diffusivities, gradients};
+use crate::flow::{Board, EPSILON, FlowOptions, OMEGA, System, ZETA, diffusivities, gradients};
 use crate::pyramid::{gaussian_blur, picture};
 use crate::warp::{Sampling, sample};
 use rayon::prelude::*;
@@ -19,17 +19,12 @@ use rayon::prelude::*;
 const ROUNDS: usize = 3;
 const OUTER_STEPS: usize = 5;
 const INNER_STEPS: usize = 10;
-/// Over-relaxation.
-const OMEGA: f32 = 1.6;
 /// Blur of what is compared, in pixels.
 const BLUR: f32 = 0.7;
 /// Depths move by this much at most, in pixels of the view that moves most: what is farther away is the sweep's to find.
 const REACH_PX: f32 = 1.0;
 /// Depth to either side between which slopes are taken, in the same pixels.
 const BESIDE_PX: f32 = 0.5;
-/// Rounds off the robust penalties at zero, squared, and keeps their normalisation finite in flat parts, squared (grey values of 0 to 255).
-const EPSILON: f32 = 1e-3 * 1e-3;
-const ZETA: f32 = 0.1 * 0.1;
 
 /// The first view's depth, which has the view's size, moved to where the photos agree. `occluders` are the other views' surfaces.
 #[tracing::instrument(level = "info", skip_all)]

@@ -27,7 +27,8 @@ impl Pictures {
         Self { alone, joined: prepared.iter().map(|_| OnceLock::new()).collect() }
     }
 
-    /// One of them.
+    /// One of them. Several threads may ask for different ones at a time, not for the same one: joining works in parallel itself, and a thread
+    /// that waits for its own work inside the lock could wait for ever.
     pub fn joined(&self, prepared: &[Prepared], k: usize) -> &Joined {
         self.joined[k].get_or_init(|| joined(&self.alone, prepared, k))
     }
@@ -100,7 +101,7 @@ fn healed(
 }
 
 /// Trust from doubt: 0.8 at a doubt of 0.5, 0.3 at 0.95. Over the evaluation scenes the median error (of 255, mean over channels) is
-/// 3.3 below the first and 16 above the second; docs/notes/fusion.md has the table.
+/// 3.0 below the first and 15 above the second; docs/results.md has the table.
 fn trust_of(doubt: f32) -> f32 {
     1.0 / (1.0 + (doubt / 0.745).powf(3.5))
 }

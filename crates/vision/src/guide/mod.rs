@@ -8,7 +8,7 @@ mod surface;
 mod upright;
 
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
-use crate::fuse::{Canvas, Choice, Labels, Prepared, drop_islands};
+use crate::fuse::{Canvas, Choice, Labels, Prepared, drop_islands, drop_slivers};
 use crate::geometry::{PairMatches, multi_view};
 use crate::matching::{Matcher, SiftMatcher, View};
 use crate::propose::{Proposal, is_mostly_streaks, single_reference_proposals};
@@ -223,7 +223,9 @@ impl Fusion<'_> {
     /// The guide that some labels make; `smooth` is the known part carried into the hole.
     fn guide(&self, mut labels: Labels, smooth: &Rgb32FImage) -> Guide {
         let surface = carried_on(&self.canvas, &self.prepared, &labels);
-        drop_islands(&mut labels, &self.canvas, &self.prepared.iter().map(|p| &p.colour).collect::<Vec<_>>());
+        let colours: Vec<_> = self.prepared.iter().map(|p| &p.colour).collect();
+        drop_islands(&mut labels, &self.canvas, &colours);
+        drop_slivers(&mut labels, &self.canvas, &colours);
         let (invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth, &surface);
         let size = self.target.dimensions();
         let full = labels.enlarged(&self.canvas, size);
