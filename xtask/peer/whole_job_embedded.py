@@ -7,8 +7,8 @@
 
 `run` does what the public implementation of RealFill does by default (2000 steps of 16 samples for the factors of all attention
 layers, 16 candidates of 200 steps of DDPM) with the network of `models/pretrain.py`, without a guide. `error` says how well weights of either
-program predict the target's *true* picture inside its hole, which no tuning has seen; GUIDE is the guide that `realfill fill` keeps in
-`checkpoints/guides/` of its output folder. Both print lines of JSON.
+program predict the target's *true* picture inside its hole, which no tuning has seen; GUIDE is `checkpoints/guides/target.safetensors` in the
+output folder of a `realfill fill` that was interrupted while it tuned. Both print lines of JSON.
 """
 
 import argparse
