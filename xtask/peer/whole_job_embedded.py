@@ -1,7 +1,7 @@
 """A whole job of the public recipe on the embedded model, in PyTorch, for docs/benchmarks.md.
 
     pip install torch diffusers transformers peft pillow numpy safetensors
-    python whole_job_embedded.py run SCENE --side 256 --output peer.safetensors
+    python whole_job_embedded.py run SCENE --side 256 --bf16 --output peer.safetensors
     python whole_job_embedded.py error SCENE --side 256 --weights peer.safetensors out/adapter/embedded.safetensors
     python whole_job_embedded.py error SCENE --side 256 --weights out/adapter/embedded.safetensors --guide GUIDE
 
