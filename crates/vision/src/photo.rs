@@ -1,6 +1,7 @@
 //! A photo as read from a file: upright, at its own size and depth, with what its file said about it.
 
 mod decode;
+mod jpeg_xl;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

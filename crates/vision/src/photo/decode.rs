@@ -1,13 +1,11 @@
 //! From a file's bytes to upright pixels, with the checks that come before decoding.
 
-use super::{MAX_MEGAPIXELS, Origin, Photo, PhotoError};
+use super::{MAX_MEGAPIXELS, Origin, Photo, PhotoError, jpeg_xl};
 use crate::save::photoshop;
 use crate::{avif, colour, jpeg, metadata};
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
-use jxl_oxide::JxlImage;
-use jxl_oxide::integration::JxlDecoder;
 use std::io::{Cursor, Error, ErrorKind};
 use std::path::Path;
 
@@ -15,7 +13,7 @@ use std::path::Path;
 const MAX_FILE_BYTES: u64 = 2 << 30;
 
 /// What a decoder may allocate beside the pixels themselves (profiles, text, tiles): stops bombs in side chunks.
-const MAX_SIDE_BYTES: u64 = 512 << 20;
+pub(super) const MAX_SIDE_BYTES: u64 = 512 << 20;
 
 /// The formats that are read; others that the `image` crate recognises are refused by name.
 const READABLE: [ImageFormat; 6] =
@@ -49,19 +47,19 @@ pub(super) fn declared_size(bytes: &[u8], path: &Path) -> Result<(u32, u32), Pho
             Ok(decoder) => Ok(decoder.dimensions()),
             Err(error) => Err(broken(path, format!("{format:?}"), explain(&error))),
         },
-        Kind::JpegXl => open_jpeg_xl(bytes, path).map(|decoder| decoder.dimensions()),
+        Kind::JpegXl => jpeg_xl::declared_size(bytes, path),
     }
 }
 
 /// What a file holds, as stored.
-struct Content {
-    pixels: DynamicImage,
-    stored_size: (u32, u32),
-    orientation: Orientation,
-    icc: Option<Vec<u8>>,
-    exif: Option<Vec<u8>>,
-    xmp: Option<Vec<u8>>,
-    iptc: Option<Vec<u8>>,
+pub(super) struct Content {
+    pub(super) pixels: DynamicImage,
+    pub(super) stored_size: (u32, u32),
+    pub(super) orientation: Orientation,
+    pub(super) icc: Option<Vec<u8>>,
+    pub(super) exif: Option<Vec<u8>>,
+    pub(super) xmp: Option<Vec<u8>>,
+    pub(super) iptc: Option<Vec<u8>>,
 }
 
 /// Decodes `bytes` to an upright photo that calls itself `path`.
@@ -70,7 +68,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
     let content = match kind {
         Kind::Known(ImageFormat::Avif) => of_avif(bytes, path)?,
         Kind::Known(format) => of_known(bytes, format, path)?,
-        Kind::JpegXl => of_jpeg_xl(bytes, path)?,
+        Kind::JpegXl => jpeg_xl::content(bytes, path)?,
     };
     let Content { mut pixels, stored_size, orientation, icc, exif, xmp, iptc } = content;
     let mut doubts = exif.as_ref().map_or_else(Vec::new, |exif| metadata::doubts(exif, stored_size));
@@ -127,33 +125,7 @@ fn of_avif(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
     Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc: None })
 }
 
-/// The decoder turns the picture as the file says; what EXIF says of that does not count (ISO/IEC 18181-2, B.6).
-fn of_jpeg_xl(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
-    let broken = |error: ImageError| broken_jpeg_xl(path, &error);
-    let mut decoder = open_jpeg_xl(bytes, path)?;
-    let stored_size = decoder.dimensions();
-    check_size(stored_size, path)?;
-    decoder.set_limits(limits()).map_err(broken)?;
-    if !jpeg_xl_reaches_its_end(bytes) {
-        return Err(broken(ImageError::IoError(ErrorKind::UnexpectedEof.into())));
-    }
-    let icc = decoder.icc_profile().ok().flatten().filter(|icc| !colour::is_srgb(icc));
-    let exif = decoder.exif_metadata().ok().flatten().filter(|block| !block.is_empty());
-    let xmp = avif::box_content(bytes, b"xml ").map(<[u8]>::to_vec);
-    let pixels = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    Ok(Content { pixels, stored_size, orientation: Orientation::NoTransforms, icc, exif, xmp, iptc: None })
-}
-
-fn open_jpeg_xl<'a>(bytes: &'a [u8], path: &Path) -> Result<JxlDecoder<Cursor<&'a [u8]>>, PhotoError> {
-    JxlDecoder::new(Cursor::new(bytes)).map_err(|error| broken_jpeg_xl(path, &error))
-}
-
-/// Whether every part of every frame is there. The decoder paints what is missing and says nothing.
-fn jpeg_xl_reaches_its_end(bytes: &[u8]) -> bool {
-    JxlImage::builder().read(Cursor::new(bytes)).is_ok_and(|image| image.is_loading_done())
-}
-
-fn broken(path: &Path, format: String, reason: String) -> PhotoError {
+pub(super) fn broken(path: &Path, format: String, reason: String) -> PhotoError {
     PhotoError::Broken { path: path.to_owned(), format, reason }
 }
 
@@ -161,13 +133,9 @@ fn broken_avif(path: &Path, error: &avif::AvifError) -> PhotoError {
     broken(path, "AVIF".into(), error.to_string())
 }
 
-fn broken_jpeg_xl(path: &Path, error: &ImageError) -> PhotoError {
-    broken(path, "JPEG XL".into(), explain(error))
-}
-
 fn recognise(bytes: &[u8], path: &Path) -> Result<Kind, PhotoError> {
     let refuse = |found: String| Err(PhotoError::NotAPicture { path: path.to_owned(), found });
-    if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL \x0D\x0A\x87\x0A") {
+    if jpeg_xl::recognised(bytes) {
         return Ok(Kind::JpegXl);
     }
     match brands(bytes) {
@@ -209,7 +177,7 @@ fn open_decoder<'a>(bytes: &'a [u8], format: ImageFormat) -> Result<impl ImageDe
     reader.into_decoder()
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_MEGAPIXELS * 1_000_000 * 8 + MAX_SIDE_BYTES);
     limits
@@ -221,14 +189,14 @@ fn tiff_profile(bytes: &[u8]) -> Option<Vec<u8>> {
     TiffDecoder::new(Cursor::new(bytes)).ok()?.icc_profile().ok().flatten()
 }
 
-fn check_size((width, height): (u32, u32), path: &Path) -> Result<(), PhotoError> {
+pub(super) fn check_size((width, height): (u32, u32), path: &Path) -> Result<(), PhotoError> {
     if u64::from(width) * u64::from(height) > MAX_MEGAPIXELS * 1_000_000 {
         return Err(PhotoError::TooLarge { path: path.to_owned(), width, height });
     }
     Ok(())
 }
 
-fn explain(error: &ImageError) -> String {
+pub(super) fn explain(error: &ImageError) -> String {
     match error {
         ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => "the file is cut short".into(),
         other => other.to_string(),
