@@ -4,7 +4,9 @@
 
 use crate::{Mask, Photo};
 use image::{GenericImageView, ImageBuffer, Rgb};
-use moxcms::{ColorProfile, DataColorSpace, Layout, RenderingIntent, TransformExecutor, TransformOptions};
+use moxcms::{
+    ColorProfile, DataColorSpace, Layout, RenderingIntent, ToneReprCurve, TransformExecutor, TransformOptions,
+};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -16,10 +18,14 @@ const SAME: u16 = 386;
 /// Pixels that one thread converts at a time.
 const PIECE: usize = 1 << 14;
 
+/// A curve that is black or white over more than this share of its length tells too few shades apart. Looking up its inverse
+/// also takes `moxcms` seconds. A plain exponent reaches it at 8.
+const FLAT: f32 = 0.25;
+
 /// What is wrong with a profile; `None` when its colours can be converted.
 pub(crate) fn defect(icc: &[u8]) -> Option<String> {
-    match ColorProfile::new_from_slice(icc) {
-        Err(error) => Some(error.to_string()),
+    match read(icc) {
+        Err(error) => Some(error),
         Ok(profile) if profile.color_space != DataColorSpace::Rgb => None,
         Ok(profile) => transform(&profile, &ColorProfile::new_srgb()).err(),
     }
@@ -27,7 +33,7 @@ pub(crate) fn defect(icc: &[u8]) -> Option<String> {
 
 /// Whether the profile says the same as sRGB.
 pub(crate) fn is_srgb(icc: &[u8]) -> bool {
-    let profile = ColorProfile::new_from_slice(icc).ok().filter(|profile| profile.color_space == DataColorSpace::Rgb);
+    let profile = read(icc).ok().filter(|profile| profile.color_space == DataColorSpace::Rgb);
     let transform = profile.and_then(|profile| transform(&profile, &ColorProfile::new_srgb()).ok());
     transform.is_some_and(|transform| changes_nothing(&transform))
 }
@@ -77,8 +83,29 @@ pub fn without_colour(photo: Photo) -> Photo {
 
 /// The photo's RGB profile; sRGB when it has none (or only grey values).
 fn profile(photo: &Photo) -> Option<ColorProfile> {
-    let profile = photo.icc.as_deref().map(ColorProfile::new_from_slice).transpose().ok()?;
+    let profile = photo.icc.as_deref().map(read).transpose().ok()?;
     Some(profile.filter(|profile| profile.color_space == DataColorSpace::Rgb).unwrap_or_else(ColorProfile::new_srgb))
+}
+
+fn read(icc: &[u8]) -> Result<ColorProfile, String> {
+    let profile = ColorProfile::new_from_slice(icc).map_err(|error| error.to_string())?;
+    let curves = [("red", &profile.red_trc), ("green", &profile.green_trc), ("blue", &profile.blue_trc)];
+    for (name, curve) in curves {
+        let flat = curve.as_ref().map_or(0.0, flat_share);
+        if flat > FLAT {
+            return Err(format!("its {name} curve is black or white over {:.0} % of its length", 100.0 * flat));
+        }
+    }
+    Ok(profile)
+}
+
+/// The share of a curve's length over which it is black or white, of 16 bits. A curve that cannot be worked out counts as none.
+fn flat_share(curve: &ToneReprCurve) -> f32 {
+    const PLACES: usize = 256;
+    let Ok(curve) = curve.make_linear_evaluator() else { return 0.0 };
+    let shade = |i: usize| 65535.0 * curve.evaluate_value(i as f32 / (PLACES - 1) as f32);
+    let shades = (0..PLACES).filter(|&i| (1.0..65535.0).contains(&shade(i))).count();
+    1.0 - shades as f32 / PLACES as f32
 }
 
 fn transform(from: &ColorProfile, to: &ColorProfile) -> Result<Transform, String> {
@@ -191,6 +218,29 @@ mod tests {
         let scene = Scene::new("s", target.clone(), mask, vec![photo([250, 0, 0], p3())]).unwrap();
         assert_eq!(scene.references[0].pixels, photo([250, 0, 0], None).pixels);
         assert_eq!(scene.target.icc, target.icc);
+    }
+
+    #[test]
+    fn a_curve_that_is_flat_for_long_is_named() {
+        let of = |curve| {
+            let mut profile = ColorProfile::new_display_p3();
+            profile.green_trc = Some(curve);
+            profile.encode().unwrap()
+        };
+        let exponent = |e: f32| of(ToneReprCurve::Parametric(vec![e, 0.95, 0.05, 0.08, 0.04]));
+        let table = |dark: usize| {
+            of(ToneReprCurve::Lut((0..1024).map(|i: usize| (64 * i.saturating_sub(dark)) as u16).collect()))
+        };
+        for good in [exponent(2.4), exponent(1.0), table(0), table(100), of(ToneReprCurve::Lut(vec![]))] {
+            assert_eq!(defect(&good), None);
+        }
+        for bad in [exponent(26_214.0), table(400), of(ToneReprCurve::Lut(vec![0xFFFF]))] {
+            let defect = defect(&bad).unwrap_or_default();
+            assert!(defect.contains("green curve"), "{defect}");
+            assert!(!is_srgb(&bad));
+            let broken = Photo { icc: Some(bad), ..photo([10, 200, 30], None) };
+            assert_eq!(in_colours_of(broken, &photo([0; 3], None)).pixels, photo([10, 200, 30], None).pixels);
+        }
     }
 
     #[test]
