@@ -410,8 +410,8 @@ class Run:
         with torch.autocast(self.device, dtype=torch.bfloat16):
             loss = loss_of(self.network, inputs, self.alphas)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
-        self.optimizer.step()
+        if torch.nn.utils.clip_grad_norm_(self.weights, 1.0).isfinite():  # one bad step would spoil all weights for good
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         torch._foreach_lerp_(self.averaged, self.weights, 1 - min(0.9995, (step + 1) / (step + 10)))
         return loss.detach()

@@ -74,7 +74,7 @@ def picture(path, side, mode="RGB"):
     """Squeezed to a square; `[1, c, side, side]`, colours -1 to 1, a mask 0 or 1."""
     filter_ = Image.Resampling.BOX if mode == "L" else Image.Resampling.LANCZOS
     image = Image.open(path).convert(mode).resize((side, side), filter_)
-    values = torch.from_numpy(np.array(image, dtype=np.float32) / 255).reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    values = torch.tensor(np.array(image, dtype=np.float32) / 255).reshape(1, side, side, -1).permute(0, 3, 1, 2)
     return (values > 0.5).float() if mode == "L" else values * 2 - 1
 
 

@@ -69,7 +69,7 @@ def tune(network, scene, options, alphas, on_step):
 @torch.no_grad()
 def candidates(network, scene, count, steps):
     schedule = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="sample")
-    schedule.set_timesteps(steps)
+    schedule.set_timesteps(steps, device=scene.target.device)
     known = known_of(scene.target, scene.hole)
     pictures = []
     for _ in range(count):
@@ -81,17 +81,15 @@ def candidates(network, scene, count, steps):
 
 
 @torch.no_grad()
-@torch.autocast("cpu", enabled=False)
 def error(network, scene, alphas, guide=None, draws=64):
     """Mean squared error of the predicted picture of the true target inside its hole; colours from -1 to 1."""
-    state = torch.get_rng_state()
-    torch.manual_seed(7)
     known, sums = known_of(scene.target, scene.hole, guide), 0.0
-    for i in range(draws):
-        times = torch.tensor([(2 * i + 1) * len(alphas) // (2 * draws)])
-        found = network(noised(scene.truth, times, alphas), times.float(), known)
-        sums += float(((found - scene.truth).square() * scene.hole).sum())
-    torch.set_rng_state(state)
+    with torch.random.fork_rng(), torch.autocast(scene.truth.device.type, enabled=False):
+        torch.manual_seed(7)
+        for i in range(draws):
+            times = torch.tensor([(2 * i + 1) * len(alphas) // (2 * draws)])
+            found = network(noised(scene.truth, times, alphas), times.float(), known)
+            sums += float(((found - scene.truth).square() * scene.hole).sum())
     return sums / draws / float(scene.hole.sum()) / 3
 
 
@@ -104,7 +102,7 @@ def guide_of(path, side):
 
 
 def arithmetic(options):
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bf16)
+    return torch.autocast(options.device, dtype=torch.bfloat16, enabled=options.bf16)
 
 
 def say(**values):
@@ -158,6 +156,7 @@ def main():
     parser.add_argument("scene")
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cuda for the quality alone; times are told of the processor")
     parser.add_argument("--bf16", action="store_true", help="multiply in bf16, where that is faster")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=16)
@@ -169,6 +168,7 @@ def main():
     parser.add_argument("--guide")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_default_device(options.device)
     run(options) if options.what == "run" else errors(options)
 
 
