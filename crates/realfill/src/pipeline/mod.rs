@@ -113,7 +113,8 @@ impl Completion {
     }
 }
 
-/// Does the whole job: guide, tuning, sampling, ranking, composite. Intermediate files go to `folder`.
+/// Does the whole job: guide, tuning, sampling, ranking, composite. Intermediate files go to `folder`, which must be this job's
+/// own: what lies under `checkpoints` there is gone on from, whatever it was made for.
 ///
 /// `on_event` returns whether to go on; a stop leaves a checkpoint behind.
 ///
