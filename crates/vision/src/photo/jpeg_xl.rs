@@ -13,10 +13,11 @@ use std::path::Path;
 /// Pixels that are decoded at a time: all of a 100-megapixel photo at once would take 27 bytes for each.
 const STRIP_PIXELS: u32 = 24 << 20;
 
-/// Strips begin where groups of blocks do (ISO/IEC 18181-1, 7.1), so that none is decoded for two of them but for its edge.
+/// Strips begin where groups of blocks may, so that few are decoded for two of them.
 const GROUP_ROWS: u32 = 256;
 
-/// What the decoder may take for each declared pixel, whatever the layers inside say of their sizes.
+/// What the decoder may take for each declared pixel, whatever the layers inside say of their sizes: over twice what a picture of
+/// one layer was seen to take at once.
 const BYTES_PER_PIXEL: u64 = 64;
 
 pub(super) fn recognised(bytes: &[u8]) -> bool {
