@@ -115,11 +115,12 @@ fn out_of(variant: Variant, arguments: &Arguments) -> PathBuf {
     }
 }
 
-/// Removes a folder of intermediate results, if it is there.
-fn forget(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
+/// Removes intermediate results, a folder or a file, if they are there.
+fn forget(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} cannot be removed", folder.display()))
+            Err(error).with_context(|| format!("{} cannot be removed", path.display()))
         }
         _ => Ok(()),
     }
@@ -157,10 +158,11 @@ fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments, results: &mu
     Ok(())
 }
 
-/// A variant's tuning is not the next one's; the guides are.
+/// A variant's tuning is not the next one's, nor is the note of whose it is; the guides are.
 fn forget_tuning(folder: &Path, config: &FillConfig) -> Result<()> {
-    let step = format!("step-{:08}", config.tune.iterations);
-    forget(&folder.join("checkpoints").join(step))
+    let (checkpoints, step) = (folder.join("checkpoints"), format!("step-{:08}", config.tune.iterations));
+    forget(&checkpoints.join("job.json"))?;
+    forget(&checkpoints.join(step))
 }
 
 fn settings(variant: Variant, arguments: &Arguments) -> FillConfig {

@@ -3,7 +3,7 @@
 
 use anyhow::Error;
 use realfill::model::StageError;
-use realfill::pipeline::FillError;
+use realfill::pipeline::{FillError, FolderError};
 use realfill::samplers::SampleError;
 
 /// Why a command ended without a result.
@@ -41,6 +41,9 @@ impl Failure {
             FillError::Stopped { .. } => Self::Stopped(error.to_string()),
             FillError::Stage(StageError::Sample(SampleError::Stopped { .. })) => {
                 Self::Stopped("stopped while sampling; run the same command with --resume to go on".into())
+            }
+            FillError::Folder(FolderError::AnotherJob { .. } | FolderError::Damaged { .. }) => {
+                Self::BadInput(error.into())
             }
             other => Self::Failed(other.into()),
         }

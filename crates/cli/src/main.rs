@@ -7,7 +7,6 @@ mod credentials;
 mod device;
 mod failure;
 mod interrupt;
-mod job;
 mod output;
 mod profile;
 mod progress;

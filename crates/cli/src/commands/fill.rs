@@ -3,13 +3,12 @@
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::interrupt;
-use crate::job::{Job, remove_checkpoints};
 use crate::output::{OutputArguments, Written};
 use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuningArguments, resolve};
 use crate::source::{ModelArguments, SceneArguments};
-use realfill::pipeline::{Completion, FillConfig, fill};
+use realfill::pipeline::{Completion, FillConfig, fill, remove_checkpoints};
 use serde_json::json;
 use std::time::Instant;
 
@@ -79,13 +78,11 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
-    let job = Job::new(&scene, model.as_ref(), &config).or_failed()?;
     let folder = arguments.output.output.as_path();
-    if arguments.resume {
-        job.check_resumable(folder).or_bad_input()?;
-    }
     arguments.output.prepare(&scene, arguments.model.checkpoint_bytes(&config.tune))?;
-    job.begin(folder, arguments.resume).or_failed()?;
+    if !arguments.resume {
+        remove_checkpoints(folder).or_failed()?;
+    }
 
     interrupt::listen();
     let mut progress = Progress::new(talk);

@@ -3,14 +3,13 @@
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::interrupt;
-use crate::job::{Job, remove_checkpoints};
 use crate::output::write_report;
 use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, TuningArguments, resolve};
 use crate::source::{ModelArguments, SceneArguments};
 use anyhow::bail;
-use realfill::pipeline::{FillConfig, tune_scene};
+use realfill::pipeline::{FillConfig, remove_checkpoints, tune_scene};
 use realfill_vision::save::check_output_folder;
 use serde_json::json;
 use std::path::PathBuf;
@@ -65,12 +64,10 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let (config, folder) = (arguments.settings().or_bad_input()?, arguments.output.as_path());
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
-    let job = Job::new(&scene, model.as_ref(), &config).or_failed()?;
-    if arguments.resume {
-        job.check_resumable(folder).or_bad_input()?;
-    }
     check_output_folder(folder, arguments.model.checkpoint_bytes(&config.tune)).or_bad_input()?;
-    job.begin(folder, arguments.resume).or_failed()?;
+    if !arguments.resume {
+        remove_checkpoints(folder).or_failed()?;
+    }
 
     interrupt::listen();
     let mut progress = Progress::new(talk);

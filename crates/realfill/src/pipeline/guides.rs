@@ -1,6 +1,7 @@
 //! Guides that are worked out once a job: kept beside the checkpoints, so that a resumed job does not do it again.
 
 use super::FillError;
+use super::job::checkpoints_in;
 use image::{GrayImage, Rgb32FImage};
 use realfill_vision::guide::{Origins, ReferenceSummary, Sites};
 use realfill_vision::save::{SaveError, write_whole};
@@ -24,7 +25,7 @@ pub(super) struct Guides {
 impl Guides {
     /// Those of the job in an output folder.
     pub fn of_job(output: &Path) -> Self {
-        Self { folder: Some(output.join("checkpoints").join("guides")) }
+        Self { folder: Some(checkpoints_in(output).join("guides")) }
     }
 
     /// None is kept: for a job that is not resumed.

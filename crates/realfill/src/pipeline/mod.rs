@@ -7,6 +7,7 @@ mod fidelity;
 mod finish;
 mod guides;
 mod influence;
+mod job;
 mod rank;
 mod regions;
 mod report;
@@ -17,6 +18,7 @@ mod view;
 pub use config::FillConfig;
 pub use fidelity::Fidelity;
 pub use finish::{complete, finish};
+pub use job::{FolderError, remove_checkpoints};
 pub use rank::{Candidate, rank};
 pub use regions::Region;
 pub use report::{Judgement, Report, Timing};
@@ -29,6 +31,7 @@ use realfill_vision::save::SaveError;
 use realfill_vision::{Guide, Mask, Photo, Scene};
 
 use guides::Guides;
+use job::Job;
 use stages::Run;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +86,9 @@ pub enum FillError {
     /// A file could not be written.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// The folder cannot be worked in, or holds another job's checkpoints.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The caller asked to stop.
     #[error("stopped; run the same command with --resume to go on from {}", .folder.display())]
     Stopped {
@@ -113,13 +119,13 @@ impl Completion {
     }
 }
 
-/// Does the whole job: guide, tuning, sampling, ranking, composite. Intermediate files go to `folder`, which must be this job's
-/// own: what lies under `checkpoints` there is gone on from, whatever it was made for.
+/// Does the whole job: guide, tuning, sampling, ranking, composite. Intermediate files go to `folder`; checkpoints of the same job
+/// there are gone on from, those of another are an error until [`remove_checkpoints`] takes them away.
 ///
 /// `on_event` returns whether to go on; a stop leaves a checkpoint behind.
 ///
 /// # Errors
-/// When a stage fails, a file cannot be written, or the caller stopped the job.
+/// When a stage fails, a file cannot be written, `folder` is another job's, or the caller stopped the job.
 pub fn fill(
     scene: &Scene,
     model: &mut dyn Model,
@@ -127,7 +133,7 @@ pub fn fill(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
-    let mut run = begun(scene, model, config, folder, on_event);
+    let mut run = begun(scene, model, config, folder, on_event)?;
     let guides = run.guides()?;
     let influence = learnt(&mut run, model)?;
     run.sample(guides, model, influence)
@@ -144,7 +150,7 @@ pub fn tune_scene(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Report, FillError> {
-    let mut run = begun(scene, model, config, folder, on_event);
+    let mut run = begun(scene, model, config, folder, on_event)?;
     learnt(&mut run, model)?;
     Ok(run.report)
 }
@@ -161,12 +167,24 @@ pub fn sample_scene(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
-    let mut run = Run { guides: Guides::not_kept(), ..begun(scene, model, config, folder, on_event) };
+    let mut run = prepared(scene, model, config, folder, on_event);
     let guides = run.guides()?;
     run.sample(guides, model, influence.or(model.influence()))
 }
 
+/// A job in a folder of its own, where it keeps its guides and checkpoints.
 fn begun<'a>(
+    scene: &'a Scene,
+    model: &dyn Model,
+    config: &'a FillConfig,
+    folder: &'a Path,
+    on_event: &'a mut dyn FnMut(Event) -> bool,
+) -> Result<Run<'a>, FolderError> {
+    Job::new(scene, model, config).begin_in(folder)?;
+    Ok(Run { guides: Guides::of_job(folder), ..prepared(scene, model, config, folder, on_event) })
+}
+
+fn prepared<'a>(
     scene: &'a Scene,
     model: &dyn Model,
     config: &'a FillConfig,
@@ -175,7 +193,7 @@ fn begun<'a>(
 ) -> Run<'a> {
     let report = Report::new(scene, model, config);
     let working = Working::of(scene, model, config);
-    Run { scene, config, folder, working, guides: Guides::of_job(folder), report, on_event }
+    Run { scene, config, folder, working, guides: Guides::not_kept(), report, on_event }
 }
 
 /// Tunes, if asked to, and says how far the model may then move the guide; `None` where nobody wants to know.

@@ -3,6 +3,7 @@
 use super::drawn::{DrawnGuides, name_of};
 use super::guides::Guides;
 use super::influence::measured;
+use super::job::checkpoints_in;
 use super::view::scene_photos;
 use super::{
     Candidate, Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
@@ -71,7 +72,7 @@ impl Run<'_> {
         let clock = Instant::now();
         let config = &self.config.tune;
         self.begins("tune", config.iterations)?;
-        let checkpoints = Checkpoints::new(self.folder.join("checkpoints"));
+        let checkpoints = Checkpoints::new(checkpoints_in(self.folder));
         let done = tune(model, photos, config, &checkpoints, &mut |step, loss| {
             self.report.losses.push(loss);
             (self.on_event)(Event::Progress { step, loss: Some(loss) })

@@ -1,0 +1,157 @@
+//! What the checkpoints in a folder belong to: the scene, the base model and the tuning's settings, kept beside them, so that a
+//! job goes on only from its own.
+
+use super::FillConfig;
+use crate::fingerprint;
+use crate::model::Model;
+use realfill_vision::Scene;
+use realfill_vision::save::{SaveError, write_whole};
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const CARD: &str = "job.json";
+
+/// Why a job cannot work in a folder.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// What lies there was made for something else.
+    #[error(
+        "the checkpoint in {} was made with another {name} ({kept}, now {now}); give what it was made with, or remove it \
+         (leave out --resume) to start anew", .folder.display()
+    )]
+    AnotherJob {
+        /// The job's folder.
+        folder: PathBuf,
+        /// What differs, as in [`FillConfig`], or `scene` or `model`.
+        name: String,
+        /// Its value there, as JSON; `null` where it was not known yet.
+        kept: String,
+        /// Its value now, likewise.
+        now: String,
+    },
+    /// The note of whose checkpoints they are cannot be read.
+    #[error("{} is damaged ({source}); remove its folder (leave out --resume) to start anew", .path.display())]
+    Damaged {
+        /// The note.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The file system refused.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The note cannot be written.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+}
+
+/// Where a job in `folder` keeps what it goes on from.
+pub(super) fn checkpoints_in(folder: &Path) -> PathBuf {
+    folder.join("checkpoints")
+}
+
+/// Removes the checkpoints from a job's folder: those of another job, or of one that is done.
+///
+/// # Errors
+/// They are there and cannot be removed.
+pub fn remove_checkpoints(folder: &Path) -> Result<(), FolderError> {
+    let checkpoints = checkpoints_in(folder);
+    match fs::remove_dir_all(&checkpoints) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(FolderError::Io { path: checkpoints, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Everything that decides what a tuning does, by name.
+pub(super) struct Job(Map<String, Value>);
+
+impl Job {
+    /// The job of these inputs.
+    pub fn new(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
+        let tune = serde_json::to_value(&config.tune).expect("settings are plain data");
+        let mut values = Map::from_iter([
+            ("scene".to_owned(), json!(fingerprint::of_scene(scene))),
+            ("model".to_owned(), json!(model.fingerprint())),
+            ("guide".to_owned(), json!(config.guide)),
+            ("view_px".to_owned(), json!(config.view_px)),
+        ]);
+        values.extend(tune.as_object().into_iter().flatten().map(|(k, v)| (format!("tune.{k}"), v.clone())));
+        values.remove("tune.checkpoint_every");
+        Self(values)
+    }
+
+    /// Takes the folder: checks that what lies there is this job's, or notes that it is from now on.
+    ///
+    /// # Errors
+    /// It is another job's, or the folder cannot be read or written to.
+    pub fn begin_in(&self, folder: &Path) -> Result<(), FolderError> {
+        let path = checkpoints_in(folder).join(CARD);
+        match fs::read(&path) {
+            Ok(text) => self.check(folder, &path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.note(path),
+            Err(source) => Err(FolderError::Io { path, source }),
+        }
+    }
+
+    fn check(&self, folder: &Path, path: &Path, text: &[u8]) -> Result<(), FolderError> {
+        let kept: Map<String, Value> =
+            serde_json::from_slice(text).map_err(|source| FolderError::Damaged { path: path.into(), source })?;
+        match self.0.iter().find(|(name, value)| kept.get(*name) != Some(value)) {
+            None => Ok(()),
+            Some((name, now)) => Err(FolderError::AnotherJob {
+                folder: folder.into(),
+                name: name.clone(),
+                kept: kept.get(name).unwrap_or(&Value::Null).to_string(),
+                now: now.to_string(),
+            }),
+        }
+    }
+
+    fn note(&self, path: PathBuf) -> Result<(), FolderError> {
+        let folder = path.parent().expect("the card lies in a folder");
+        fs::create_dir_all(folder).map_err(|source| FolderError::Io { path: folder.into(), source })?;
+        let text = serde_json::to_vec_pretty(&self.0).expect("plain data");
+        Ok(write_whole(path, |file| file.write_all(&text))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(scene: &str) -> Job {
+        Job(Map::from_iter([("scene".to_owned(), json!(scene))]))
+    }
+
+    #[test]
+    fn a_job_goes_on_only_from_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let step = folder.path().join("checkpoints/step-00000007");
+        job("a").begin_in(folder.path()).expect("nothing is there yet");
+        fs::create_dir(&step).unwrap();
+        job("a").begin_in(folder.path()).expect("the same job");
+        assert!(step.exists());
+        let message = job("b").begin_in(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("another scene (\"a\", now \"b\")") && message.contains("--resume"), "{message}");
+        remove_checkpoints(folder.path()).unwrap();
+        job("b").begin_in(folder.path()).expect("a folder of its own again");
+    }
+
+    #[test]
+    fn a_damaged_note_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        job("a").begin_in(folder.path()).unwrap();
+        fs::write(folder.path().join("checkpoints/job.json"), "{").unwrap();
+        let message = job("a").begin_in(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("job.json is damaged"), "{message}");
+    }
+}
