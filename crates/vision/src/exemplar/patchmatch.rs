@@ -1,7 +1,7 @@
 //! Nearest source patches, and the picture they vote for.
 
 use super::Source;
-use crate::Mask;
+use crate::{Mask, Plane};
 use image::{Rgb, Rgb32FImage};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,6 +10,11 @@ use rand_chacha::ChaCha8Rng;
 const RADIUS: i32 = 3;
 /// Weight of known pixels in a patch's distance against pixels still being filled.
 const KNOWN: f32 = 4.0;
+/// How much less a patch counts for each pixel it lies deeper in the hole, so that what is known goes on inwards (Wexler et al. take 1.3).
+const FADING: f32 = 2.0;
+/// Squared difference of colour that a source patch costs in addition where it lies as far off as the picture is wide or high, squared with
+/// the distance: leaves stay above, paving below.
+const FAR: f32 = 0.2;
 
 /// Where a patch was found: source, centre.
 type Place = (u8, i16, i16);
@@ -25,7 +30,12 @@ pub(super) struct Field {
 pub(super) struct Level<'a> {
     size: (i32, i32),
     mask: &'a Mask,
+    /// How deep in the hole each pixel lies, in pixels; finite even where nothing is known.
+    depth: Plane,
     sources: &'a [Source],
+    /// What each pixel counts in a patch's distance, and all pixels of the patch around it together.
+    weights: Vec<f32>,
+    totals: Vec<f32>,
     /// Patches that touch the hole.
     wanted: Vec<bool>,
     /// Centres at which a source's whole patch is usable.
@@ -56,7 +66,12 @@ impl<'a> Level<'a> {
             .flat_map(|(s, v)| all().zip(v).filter(|(_, v)| **v).map(move |((x, y), _)| (s as u8, x as i16, y as i16)))
             .collect();
         let wanted = wanted.collect();
-        (!centres.is_empty()).then_some(Self { size, mask, sources, wanted, valid, centres })
+        let weights: Vec<f32> = mask.holes().iter().map(|hole| if *hole { 1.0 } else { KNOWN }).collect();
+        let weight = |(i, j): (i32, i32)| if inside(i, j) { weights[(j * size.0 + i) as usize] } else { 0.0 };
+        let totals = all().map(|(x, y)| around(x, y).map(weight).sum()).collect();
+        let mut depth = mask.distance_into_hole();
+        depth.iter_mut().for_each(|d| *d = d.min(f32::MAX));
+        (!centres.is_empty()).then_some(Self { size, mask, depth, sources, weights, totals, wanted, valid, centres })
     }
 
     /// A field of random places.
@@ -139,33 +154,34 @@ impl<'a> Level<'a> {
         field.places[k] = Some((best, least));
     }
 
-    /// Weighted mean squared difference between the patch at pixel `k` and a source patch; stops beyond `least`.
+    /// Weighted mean squared difference between the patch at pixel `k` and a source patch, and what it costs to lie far off; infinite
+    /// if that is beyond `least`.
     fn distance(&self, picture: &Rgb32FImage, k: usize, (s, px, py): Place, least: f32) -> f32 {
         let (x, y) = (k as i32 % self.size.0, k as i32 / self.size.0);
-        let (w, source) = (self.size.0, self.sources[s as usize].colour.as_raw());
-        let limit = if least.is_finite() { least * 49.0 * KNOWN } else { least };
-        let (mut sum, mut total) = (0.0, 0.0);
-        for j in -RADIUS..=RADIUS {
-            let (ty, sy) = (y + j, py as i32 + j);
-            if ty < 0 || ty >= self.size.1 {
-                continue;
-            }
-            for i in -RADIUS..=RADIUS {
-                let (tx, sx) = (x + i, px as i32 + i);
-                if tx < 0 || tx >= w {
-                    continue;
-                }
-                let t = (ty * w + tx) as usize;
-                let weight = if self.mask.holes()[t] { 1.0 } else { KNOWN };
-                let (a, b) = (&picture.as_raw()[3 * t..3 * t + 3], &source[3 * (sy * w + sx) as usize..][..3]);
+        let off = [px as i32 - x, py as i32 - y];
+        let (far, w) = (self.far(off), self.size.0);
+        let limit = (least - far) * self.totals[k];
+        let (left, right) = ((x - RADIUS).max(0), (x + RADIUS).min(w - 1));
+        let mut sum = 0.0;
+        for row in (y - RADIUS).max(0)..=(y + RADIUS).min(self.size.1 - 1) {
+            let own = (row * w + left) as usize..(row * w + right + 1) as usize;
+            let there = ((row + off[1]) * w + left + off[0]) as usize;
+            let found = &self.sources[s as usize].colour.as_raw()[3 * there..3 * (there + own.len())];
+            let wanted = &picture.as_raw()[3 * own.start..3 * own.end];
+            let pixels = wanted.as_chunks::<3>().0.iter().zip(found.as_chunks::<3>().0);
+            for ((a, b), weight) in pixels.zip(&self.weights[own]) {
                 sum += weight * ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2));
-                total += weight;
             }
             if sum > limit {
                 return f32::INFINITY;
             }
         }
-        sum / total
+        sum / self.totals[k] + far
+    }
+
+    fn far(&self, by: [i32; 2]) -> f32 {
+        let [x, y] = [by[0] as f32 / self.size.0 as f32, by[1] as f32 / self.size.1 as f32];
+        FAR * (x * x + y * y)
     }
 
     /// For each hole pixel the place of the pixel that the best of the patches over it has there.
@@ -184,7 +200,8 @@ impl<'a> Level<'a> {
         (0..field.places.len()).map(|t| if self.mask.holes()[t] { best(t) } else { None }).collect()
     }
 
-    /// Every hole pixel as the patches over it have it; at the last level only the better ones count, for sharpness.
+    /// Every hole pixel as the patches over it have it, those nearer to what is known before others; at the last level only the better
+    /// ones count, for sharpness.
     pub fn vote(&self, picture: &Rgb32FImage, field: &Field, sharp: bool) -> Rgb32FImage {
         let mut distances: Vec<f32> = field.places.iter().flatten().map(|p| p.1).filter(|d| d.is_finite()).collect();
         if distances.is_empty() {
@@ -202,8 +219,10 @@ impl<'a> Level<'a> {
                     if cx < 0 || cy < 0 || cx >= self.size.0 || cy >= self.size.1 {
                         continue;
                     }
-                    if let Some(((s, px, py), d)) = field.places[(cy * self.size.0 + cx) as usize] {
-                        let weight = (-d / (2.0 * sigma)).exp().max(1e-12);
+                    let centre = (cy * self.size.0 + cx) as usize;
+                    if let Some(((s, px, py), d)) = field.places[centre] {
+                        let deeper = self.depth.as_raw()[centre] - self.depth.as_raw()[t];
+                        let weight = (-d / (2.0 * sigma) - deeper * FADING.ln()).exp().max(1e-12);
                         let p =
                             self.sources[s as usize].colour.get_pixel((px as i32 - i) as u32, (py as i32 - j) as u32);
                         (0..3).for_each(|c| sum[c] += weight * p[c]);
