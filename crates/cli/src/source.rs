@@ -35,6 +35,9 @@ pub struct SceneArguments {
     /// What is transparent in the target is missing
     #[arg(long)]
     pub mask_from_alpha: bool,
+    /// Fill this many pixels around what is missing too, where the mask leaves a rim of what is to go
+    #[arg(long, value_name = "PX", default_value_t = 0, hide_default_value = true)]
+    pub grow_mask: u32,
     /// Another photo of the same place; one to five
     #[arg(long, value_name = "PHOTO", num_args = 1.., requires = "target")]
     pub reference: Vec<PathBuf>,
@@ -58,7 +61,10 @@ impl SceneArguments {
     /// # Errors
     /// [`Failure::BadInput`] that names the file and what to do.
     pub fn open(&self, talk: Talk) -> Result<Scene, Failure> {
-        let scene = self.read()?;
+        let scene = match (self.read()?, self.grow_mask) {
+            (scene, 0) => scene,
+            (scene, px) => scene.with_grown_mask(px).or_bad_input()?,
+        };
         for doubt in std::iter::once(&scene.target).chain(&scene.references).flat_map(|photo| &photo.doubts) {
             remark(&format!("warning: {doubt}"), talk);
         }

@@ -206,6 +206,18 @@ impl Scene {
         Ok(Self { name: name.into(), target, mask, references, truth: None, frame: None })
     }
 
+    /// The scene with its hole grown by `px` pixels all around, for a mask that leaves a rim of what is to go.
+    ///
+    /// # Errors
+    /// Nothing known would be left.
+    pub fn with_grown_mask(self, px: u32) -> Result<Self, SceneError> {
+        let mask = self.mask.dilate(px as f32);
+        match mask.holes().contains(&false) {
+            true => Ok(Self { mask, ..self }),
+            false => Err(MaskError::Overgrown { px }.into()),
+        }
+    }
+
     /// Whether what is known of the target is black and white, so that the hole has to be.
     pub fn is_black_and_white(&self) -> bool {
         is_black_and_white(&self.target, Some(&self.mask))

@@ -17,6 +17,7 @@ Examples:
   realfill fill my-scene --output out
   realfill fill --target photo.jpg --mask hole.png --reference a.jpg --reference b.jpg
   realfill fill --target erased.png --mask-from-alpha --reference a.jpg
+  realfill fill my-scene --grow-mask 8           the mask left a rim of what should go
   realfill fill --target photo.jpg --expand left=20%,top=300px --reference a.jpg
   realfill fill my-scene --aspect 16:9
   realfill fill my-scene --sign-cert chain.pem --sign-key key.pem

@@ -255,6 +255,24 @@ fn widening_alone_equals_the_run_with_a_mask() {
 }
 
 #[test]
+fn a_grown_mask_fills_what_lies_around_it_and_nothing_else() {
+    let folder = scene();
+    let target = folder.path().join("scene/target");
+    let (before, marked) = (pixels(&target.join("target.png")), pixels(&target.join("mask.png")));
+    fill(folder.path(), "out", &["--iterations", "0", "--grow-mask", "3"]).assert().success();
+    let completed = pixels(&folder.path().join("out/completed.png"));
+    let holes: Vec<_> = marked.enumerate_pixels().filter(|(_, _, p)| p[0] > 127).map(|(x, y, _)| (x, y)).collect();
+    let nearest = |x: u32, y: u32| holes.iter().map(|&(i, j)| i.abs_diff(x).pow(2) + j.abs_diff(y).pow(2)).min();
+    let changed = |least: u32, most: u32| {
+        let ring =
+            before.enumerate_pixels().filter(|(x, y, _)| nearest(*x, *y).is_some_and(|d| (least..=most).contains(&d)));
+        ring.filter(|(x, y, p)| completed.get_pixel(*x, *y) != *p).count()
+    };
+    assert!(changed(1, 9) > 0, "the rim is as it was");
+    assert_eq!(changed(10, u32::MAX), 0, "pixels beyond the rim have changed");
+}
+
+#[test]
 fn a_canvas_that_cuts_the_photo_gives_a_result_of_its_size() {
     let folder = scene();
     fill(folder.path(), "out", &["--iterations", "0", "--canvas", "70x80-20+8"]).assert().success();

@@ -39,6 +39,12 @@ pub enum MaskError {
         /// The mask's name.
         mask: String,
     },
+    /// Growing it left nothing known.
+    #[error("the mask grown by {px} px covers the whole photo, so nothing known is left to go by; grow it by less")]
+    Overgrown {
+        /// By how many pixels it was grown.
+        px: u32,
+    },
     /// The photo that should tell the hole by transparency has none.
     #[error(
         "{photo} has no transparent part, so there is nothing to fill; erase what is missing, or give a mask picture"

@@ -136,3 +136,13 @@ fn a_canvas_needs_no_mask_and_goes_together_with_one() {
     let same = Scene::from_paths_on_canvas(target, None, &reference, Some(&canvas)).unwrap();
     assert_eq!((same.mask, same.target.pixels), (alone.mask, alone.target.pixels));
 }
+
+#[test]
+fn a_grown_mask_covers_what_lies_around_it() {
+    let photo = || Photo::from_pixels(RgbImage::new(9, 9));
+    let scene = || Scene::new("mine", photo(), Mask::from_fn(9, 9, |x, y| (x, y) == (4, 4)), vec![photo()]).unwrap();
+    let grown = scene().with_grown_mask(2).unwrap().mask;
+    assert!(grown.is_hole(2, 4) && grown.is_hole(5, 5) && !grown.is_hole(1, 4) && !grown.is_hole(6, 6));
+    let message = scene().with_grown_mask(6).unwrap_err().to_string();
+    assert!(message.contains("grown by 6 px covers the whole photo"), "{message}");
+}
