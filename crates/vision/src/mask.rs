@@ -4,6 +4,7 @@ mod components;
 mod distance;
 mod read;
 mod rectangles;
+mod rim;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ pub use components::{Component, Components};
 pub use read::MaskError;
 
 use crate::Plane;
+use image::Rgb32FImage;
 use image::math::Rect;
 
 /// The hole: one flag a pixel, row by row, at the target's size.
@@ -78,6 +80,12 @@ impl Mask {
     pub fn dilate(&self, px: f32) -> Self {
         let holes = self.distance_to_hole().into_raw().into_iter().map(|distance| distance <= px).collect();
         Self { holes, ..*self }
+    }
+
+    /// The hole grown past the known pixels that are mixed with what was painted into it, as in a target that was resized or softly
+    /// erased: `picture` has the mask's size. A hole with clean pixels around it stays as it is.
+    pub fn past_mixed_rim(&self, picture: &Rgb32FImage) -> Self {
+        rim::past_mixed_rim(self, picture)
     }
 
     /// The smallest rectangle that holds every hole pixel; `None` when there is none.

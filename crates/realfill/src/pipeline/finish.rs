@@ -22,24 +22,48 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
 }
 
 /// Fills the photo's hole with a completed picture of the guide's size, its detail fetched from the photos; nothing else
-/// changes. `mask` is the hole at the guide's size. A black and white photo stays black and white.
+/// changes. `mask` is the hole at the guide's size, grown past known pixels that say nothing. A black and white photo stays black and white.
 #[tracing::instrument(level = "info", skip_all)]
 pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
     let detail = Detail::new(completed, mask, &guide.origins, &scene.target, &scene.references);
     let is_grey = scene.is_black_and_white();
+    let rim = Rim::of(scene, mask);
     composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {
         let mut filled = detail.render(rect);
         for (x, y, pixel) in filled.enumerate_pixels_mut() {
             if is_grey {
                 pixel.0 = [pixel.0.iter().sum::<f32>() / 3.0; 3];
             }
-            // What the detail is fitted to here is known, so there is no step in light for the feather to mend.
-            if !scene.mask.is_hole(rect.x + x, rect.y + y) && detail.covers(rect.x + x, rect.y + y) {
+            // What the detail is fitted to here is known, so there is no step in light for the feather to mend; nor is a mixed rim one.
+            let at = (rect.x + x, rect.y + y);
+            if !scene.mask.is_hole(at.0, at.1) && (detail.covers(at.0, at.1) || rim.holds(at.0, at.1)) {
                 *pixel = *known.get_pixel(x, y);
             }
         }
         filled
     })
+}
+
+/// Known pixels of the photo that the hole at the guide's size has grown past.
+struct Rim {
+    /// At the guide's size; `None` where it has not grown.
+    cells: Option<Mask>,
+    photo: (u32, u32),
+}
+
+impl Rim {
+    fn of(scene: &Scene, mask: &Mask) -> Self {
+        let marked = scene.mask.resized_max(mask.width(), mask.height());
+        let is_rim = |x, y| mask.is_hole(x, y) && !marked.is_hole(x, y);
+        let cells = (marked != *mask).then(|| Mask::from_fn(mask.width(), mask.height(), is_rim));
+        Self { cells, photo: (scene.target.width(), scene.target.height()) }
+    }
+
+    fn holds(&self, x: u32, y: u32) -> bool {
+        let along = |v: u32, to: u32, from: u32| (u64::from(v) * u64::from(to) / u64::from(from)) as u32;
+        let at = |cells: &Mask| (along(x, cells.width(), self.photo.0), along(y, cells.height(), self.photo.1));
+        self.cells.as_ref().is_some_and(|cells| cells.is_hole(at(cells).0, at(cells).1))
+    }
 }
 
 /// `guide + tone · blur(d) + detail · (d - blur(d))` for the model's distrusted difference `d`.
@@ -103,6 +127,27 @@ mod tests {
         assert!((tone.get_pixel(32, 24)[0] - tone.get_pixel(33, 24)[0]).abs() < 0.02);
         let whole = completed(0.0, 1.0, 1.0);
         assert!((whole.get_pixel(32, 24)[0] - 0.8).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_rim_mixed_with_the_holes_paint_does_not_spread_into_the_hole() {
+        let hole = Mask::from_fn(64, 48, |x, _| x < 30);
+        let column = |x: u32| match x {
+            0..30 => 1.0,
+            30 => 0.6,
+            _ => 0.3,
+        };
+        let photo = || Photo::from_pixels(Rgb32FImage::from_fn(64, 48, |x, _| Rgb([column(x); 3])));
+        let scene = Scene::new("rim", photo(), hole.clone(), vec![photo()]).unwrap();
+        let grown = hole.past_mixed_rim(&photo().to_rgb32f());
+        assert!(grown.is_hole(30, 20) && !grown.is_hole(31, 20));
+        let flat = Rgb32FImage::from_pixel(64, 48, Rgb([0.3; 3]));
+        let filled = |mask: &Mask| {
+            let photo = finish(&scene, &flat, &Guide::empty(64, 48), mask, &FillConfig::default());
+            photo.to_rgb32f().get_pixel(29, 20)[0]
+        };
+        assert!((filled(&grown) - 0.3).abs() < 0.01, "{}", filled(&grown));
+        assert!(filled(&hole) > 0.4, "a clean rim would be met: {}", filled(&hole));
     }
 
     #[test]

@@ -17,6 +17,10 @@ use realfill_vision::{Guide, Scene};
 use std::path::Path;
 use std::time::Instant;
 
+/// What a person may want to change about such a target.
+const MIXED_RIM: &str = "the pixels beside the hole are mixed with what was painted into it; they stay as they are, but nothing is matched to \
+                         them (grow the mask by a pixel or two to fill them too)";
+
 /// A job under way.
 pub(super) struct Run<'a> {
     pub scene: &'a Scene,
@@ -34,6 +38,9 @@ impl Run<'_> {
     #[tracing::instrument(name = "guide", level = "info", skip_all)]
     pub fn guides(&mut self) -> Result<DrawnGuides, FillError> {
         let size = self.working.target.dimensions();
+        if self.working.has_mixed_rim && !self.notes(MIXED_RIM) {
+            return Err(self.stopped());
+        }
         if !self.config.guide {
             return Ok(DrawnGuides::new(vec![Guide::empty(size.0, size.1)], &[]));
         }
@@ -143,6 +150,10 @@ impl Run<'_> {
     fn begins(&mut self, stage: &str, steps: usize) -> Result<(), FillError> {
         let go_on = (self.on_event)(Event::Stage { stage: stage.into(), steps });
         if go_on { Ok(()) } else { Err(self.stopped()) }
+    }
+
+    fn notes(&mut self, text: &str) -> bool {
+        (self.on_event)(Event::Note { text: text.into() })
     }
 
     fn stopped(&self) -> FillError {

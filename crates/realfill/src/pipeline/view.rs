@@ -21,8 +21,10 @@ const OTHERS: usize = 2;
 pub struct Working {
     /// The target, colours 0 to 1.
     pub target: Rgb32FImage,
-    /// Its hole.
+    /// Its hole, grown past a rim that is mixed with what was painted into it.
     pub mask: Mask,
+    /// Whether there is such a rim.
+    pub has_mixed_rim: bool,
     /// The references.
     pub references: Vec<Rgb32FImage>,
     /// Width and height of the model's view.
@@ -36,6 +38,8 @@ impl Working {
     pub fn of(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
         let (width, height) = within((scene.target.width(), scene.target.height()), GUIDE_PX);
         let target = shrunk_known(&scene.target.pixels, &scene.mask, width, height);
+        let marked = scene.mask.resized_max(width, height);
+        let mask = marked.past_mixed_rim(&target);
         let references = scene.references.iter().map(|reference| {
             let (w, h) = within((reference.width(), reference.height()), GUIDE_PX);
             shrunk(&reference.pixels, w, h)
@@ -43,7 +47,8 @@ impl Working {
         let view_px = if config.view_px == 0 { model.view_px() } else { config.view_px };
         Self {
             references: references.collect(),
-            mask: scene.mask.resized_max(width, height),
+            has_mixed_rim: mask != marked,
+            mask,
             view_size: view_size((width, height), view_px, model.stride()),
             target,
             view_px,
