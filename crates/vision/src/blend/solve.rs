@@ -35,6 +35,12 @@ impl Field {
         }
     }
 
+    /// The same on those of its pixels that are in a part: its edge holds nothing together.
+    pub fn within(&self, is_inside: impl Fn(usize) -> bool) -> Self {
+        let inside = self.inside.iter().enumerate().map(|(i, inside)| *inside && is_inside(i)).collect();
+        Self { inside, ..self.clone() }
+    }
+
     /// Half the size: weights and right sides add up.
     fn coarser(&self) -> Self {
         let (w, h) = (self.width.div_ceil(2), self.height.div_ceil(2));

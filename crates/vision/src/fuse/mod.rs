@@ -1,5 +1,6 @@
 //! One picture from many proposals: per pixel one of them, and where other references show the same, joined by theirs.
 
+mod backgrounds;
 mod costs;
 mod draw;
 mod islands;
@@ -9,6 +10,7 @@ mod prepare;
 mod slivers;
 mod trws;
 
+pub use backgrounds::drop_backgrounds;
 pub use draw::Draw;
 pub use islands::drop_islands;
 pub use merge::{Joined, joined};
@@ -35,16 +37,6 @@ pub struct Labels {
     pub labels: Vec<u8>,
     /// Cost of the chosen proposal before smoothing, 0 (sure) up.
     pub doubt: Plane,
-}
-
-impl Labels {
-    /// The labels at another size than the canvas'.
-    pub fn enlarged(&self, canvas: &Canvas, (w, h): (u32, u32)) -> Vec<u8> {
-        let (cw, ch) = canvas.target.dimensions();
-        let along = |v: u32, to: u32, from: u32| (v as u64 * to as u64 / from as u64) as usize;
-        let row = |y: u32| along(y, ch, h) * cw as usize;
-        (0..h).flat_map(|y| (0..w).map(move |x| self.labels[row(y) + along(x, cw, w)])).collect()
-    }
 }
 
 /// The choice among proposals and an invented picture, at the canvas' size.

@@ -29,6 +29,14 @@ impl Canvas {
         Self { target, mask, distance, depth, tones: Vec::new() }
     }
 
+    /// One value a pixel of the canvas, at another size.
+    pub fn enlarged<T: Copy>(&self, values: &[T], (w, h): (u32, u32)) -> Vec<T> {
+        let (cw, ch) = self.target.dimensions();
+        let along = |v: u32, to: u32, from: u32| (v as u64 * to as u64 / from as u64) as usize;
+        let row = |y: u32| along(y, ch, h) * cw as usize;
+        (0..h).flat_map(|y| (0..w).map(move |x| values[row(y) + along(x, cw, w)])).collect()
+    }
+
     fn light_of(&self, reference: usize, colour: &Rgb32FImage, confidence: &Plane) -> Option<Light> {
         let tone = self.tones.get(reference).copied().unwrap_or(Tone::NONE);
         estimate(colour, confidence, &self.target, &self.mask, &self.distance, tone)

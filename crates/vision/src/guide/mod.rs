@@ -1,6 +1,7 @@
 //! What the references propose for each pixel of the target, and how far to trust it.
 
 mod assemble;
+mod behind;
 mod contest;
 mod distinct;
 mod origins;
@@ -8,7 +9,7 @@ mod surface;
 mod upright;
 
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
-use crate::fuse::{Canvas, Choice, Labels, Prepared, drop_islands, drop_slivers};
+use crate::fuse::{Canvas, Choice, Labels, Prepared, drop_backgrounds, drop_islands, drop_slivers};
 use crate::geometry::{PairMatches, multi_view};
 use crate::matching::{Matcher, SiftMatcher, View};
 use crate::propose::{Proposal, is_mostly_streaks, single_reference_proposals};
@@ -16,6 +17,7 @@ use crate::pyramid::{push_pull, shrink_to};
 use crate::resize::{Filter, resize, resize_plane};
 use crate::{Mask, Plane};
 use assemble::{Pasted, Pictures, assembled};
+use behind::Behind;
 use contest::{best_prepared, tones};
 use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
@@ -191,9 +193,10 @@ fn built(
     on_progress("light and alignment", 0.6);
     let tones = tones(&mut proposals, references.len(), target, mask);
     let canvas = Canvas { tones, ..working_canvas(target, mask, options.working_side) };
-    let (prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
+    let (mut prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
+    let behind = drop_backgrounds(&mut prepared, &canvas).map(|places| Behind::new(&canvas, places));
     let pictures = Pictures::new(&proposals, &prepared, size);
-    let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, pictures, agreeing };
+    let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, behind, pictures, agreeing };
     let smooth = continued(&fusion.canvas.target, &fusion.canvas.mask);
     let choice = Choice::new(&fusion.canvas, &fusion.prepared, &smooth);
     let mut fused = |(i, &draw): (usize, &Draw)| {
@@ -214,6 +217,8 @@ struct Fusion<'a> {
     proposals: Vec<Proposal>,
     canvas: Canvas,
     prepared: Vec<Prepared>,
+    /// The target's background, where a lone reference shows another.
+    behind: Option<Behind>,
     pictures: Pictures,
     /// References that show something of the known part.
     agreeing: Vec<usize>,
@@ -222,15 +227,23 @@ struct Fusion<'a> {
 impl Fusion<'_> {
     /// The guide that some labels make; `smooth` is the known part carried into the hole.
     fn guide(&self, mut labels: Labels, smooth: &Rgb32FImage) -> Guide {
-        let surface = carried_on(&self.canvas, &self.prepared, &labels);
+        let mut surface = carried_on(&self.canvas, &self.prepared, &labels);
         let colours: Vec<_> = self.prepared.iter().map(|p| &p.colour).collect();
         drop_islands(&mut labels, &self.canvas, &colours);
         drop_slivers(&mut labels, &self.canvas, &colours);
+        let behind = self.behind.as_ref().map(|behind| {
+            let filled = behind.filled(&self.canvas, &labels, self.prepared.len() as u8);
+            let places = (0..filled.len()).filter(|&i| filled[i]);
+            places.for_each(|i| surface[i] = Some(behind.colour(i)));
+            filled
+        });
         let (invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth, &surface);
         let size = self.target.dimensions();
-        let full = labels.enlarged(&self.canvas, size);
+        let full = self.canvas.enlarged(&labels.labels, size);
+        let behind = behind.map(|behind| self.canvas.enlarged(&behind, size));
         let (prepared, pictures) = (&self.prepared, &self.pictures);
-        let pasted = Pasted { prepared, pictures, labels: &full, invented: &invented.colour };
+        let pasted =
+            Pasted { prepared, pictures, labels: &full, invented: &invented.colour, behind: behind.as_deref() };
         let mut guide = assembled(self.target, self.mask, &pasted, &labels.doubt);
         let sizes: Vec<(u32, u32)> = self.references.iter().map(|r| r.dimensions()).collect();
         guide.origins = Sources {

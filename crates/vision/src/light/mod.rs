@@ -6,12 +6,14 @@
 //! stone before it keeps its own correction. The same regression carries the measured disagreement into the hole.
 
 mod agreement;
+mod foreign;
 mod kernel;
 mod samples;
 mod saturation;
 mod tone;
 
 pub(crate) use agreement::{blurred_within, contrast, shared_structure};
+pub(crate) use foreign::foreign;
 pub use saturation::Saturation;
 pub use tone::Tone;
 
@@ -62,6 +64,14 @@ impl Light {
             *v = (*v + c).clamp(0.0, 1.0);
         }
         lit
+    }
+
+    /// A picture in the target's light without the smooth correction.
+    pub(crate) fn toned(&self, lit: &Rgb32FImage) -> Rgb32FImage {
+        let mut toned = lit.clone();
+        let correction = resize_bilinear(&self.correction, lit.width(), lit.height());
+        toned.iter_mut().zip(correction.iter()).for_each(|(v, c)| *v -= c);
+        toned
     }
 }
 
