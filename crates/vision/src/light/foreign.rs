@@ -28,8 +28,7 @@ pub(crate) fn foreign(
     let Seen { samples, .. } = seen(toned, confidence, target, mask, distance)?;
     let side = toned.width().max(toned.height()) as f32;
     let mut votes = Regression::new(&samples, side, &VOTES);
-    let weights: Vec<(f32, f32)> =
-        samples.iter().take(votes.values.len()).map(|s| (other(s), SAME * s.agrees)).collect();
+    let weights: Vec<(f32, f32)> = samples.iter().take(votes.values.len()).map(votes_of).collect();
     votes.weights = weights.iter().map(|(other, same)| other + same).collect();
     votes.values = weights.iter().map(|(other, same)| [other / (other + same).max(1e-6), 0.0, 0.0]).collect();
     let (w, h) = (toned.width().div_ceil(STRIDE), toned.height().div_ceil(STRIDE));
@@ -40,8 +39,11 @@ pub(crate) fn foreign(
     Plane::from_raw(w, h, found.iter().map(|v| v[0]).collect())
 }
 
-/// How surely a sample shows another surface.
-fn other(s: &Sample) -> f32 {
+/// How surely a sample shows another surface, and how surely the same one. A flat place has its agreement from the texture beside it, which
+/// says nothing if its colour is another: so close to the outline of a thing that both show.
+fn votes_of(s: &Sample) -> (f32, f32) {
     let off = (0..3).map(|c| (s.wanted[c] - s.colour[c]).abs()).sum::<f32>() / 3.0;
-    (1.0 - s.agrees) * ((off - LIGHT) / (OTHER - LIGHT)).clamp(0.0, 1.0)
+    let is_off = ((off - LIGHT) / (OTHER - LIGHT)).clamp(0.0, 1.0);
+    let agrees = s.agrees * (1.0 - s.flat * is_off);
+    ((1.0 - agrees) * is_off, SAME * agrees)
 }
