@@ -21,7 +21,9 @@ pub fn sift_tilted(grey: &Plane, allow: Option<&[bool]>, tilt: f32, turn: f32, o
     let (view, source_from_view) = tilted_view(grey, tilt, turn);
     let mut features = sift(&view, None, options);
     let placed: Vec<Keypoint> = features.keypoints.iter().map(|k| moved(k, &source_from_view)).collect();
-    let kept: Vec<usize> = (0..placed.len()).filter(|&i| lies_inside(&placed[i], grey, allow)).collect();
+    let kept: Vec<usize> = (0..placed.len())
+        .filter(|&i| lies_inside(&placed[i], 3.0 * features.keypoints[i].sigma, grey, allow))
+        .collect();
     let descriptors = kept.iter().flat_map(|&i| features.descriptor(i).to_vec()).collect();
     features.keypoints = kept.iter().map(|&i| placed[i]).collect();
     Features { descriptors, ..features }
@@ -55,12 +57,14 @@ fn tilted_view(grey: &Plane, tilt: f32, turn: f32) -> (Plane, Matrix3<f64>) {
 
 fn moved(k: &Keypoint, source_from_view: &Matrix3<f64>) -> Keypoint {
     let p = source_from_view * Vector3::new(k.x as f64, k.y as f64, 1.0);
-    Keypoint { x: p.x as f32, y: p.y as f32, ..*k }
+    let direction = source_from_view * Vector3::new((k.angle as f64).cos(), (k.angle as f64).sin(), 0.0);
+    let grown = source_from_view.fixed_view::<2, 2>(0, 0).determinant().abs().sqrt();
+    let angle = direction.y.atan2(direction.x).rem_euclid(std::f64::consts::TAU);
+    Keypoint { x: p.x as f32, y: p.y as f32, sigma: k.sigma * grown as f32, angle: angle as f32, ..*k }
 }
 
-/// Far enough from the picture's edge, beyond which the view shows nothing real, and allowed.
-fn lies_inside(k: &Keypoint, grey: &Plane, allow: Option<&[bool]>) -> bool {
-    let margin = 3.0 * k.sigma;
+/// At least `margin` pixels from the picture's edge, beyond which the view shows nothing real, and allowed.
+fn lies_inside(k: &Keypoint, margin: f32, grey: &Plane, allow: Option<&[bool]>) -> bool {
     let within = |v: f32, n: u32| v >= margin && v <= n as f32 - 1.0 - margin;
     within(k.x, grey.width())
         && within(k.y, grey.height())

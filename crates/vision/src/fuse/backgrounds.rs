@@ -1,13 +1,15 @@
-//! Another background: what a lone photo shows around the things that it has in common with the target.
+//! Another background: what a photo of another setting shows around the things that it has in common with the target.
 
 use super::prepare::{Canvas, Prepared};
 use crate::Plane;
 use crate::blend::{neighbours, rgb};
 use crate::light::{STRIDE, foreign};
 use crate::patches::patches;
+use crate::propose::ProposalKind;
 use crate::pyramid::{gaussian_blur, resize_bilinear};
 use image::{Luma, Rgb32FImage};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 
 /// Share of the votes for another background from which a place belongs to it. Of the things in common none has more than 0.7, with
 /// several pixels of parallax.
@@ -19,37 +21,53 @@ const ALIKE: f32 = 0.06;
 const SMALL: f32 = 0.003;
 const OUTLINE: f32 = 0.005;
 
-/// Share of the known part that has to be another background; else the place is the same, seen with parallax.
-const MOSTLY: f32 = 0.5;
+/// Share of what a photo shows of the known part that has to be another background; else the place is the same, seen with parallax. Seven
+/// photos of the same place have up to 0.35, nine of eleven of things in other settings 0.41 to 1.
+const MOSTLY: f32 = 0.4;
 
-/// Takes from the proposals of a lone reference what is another background, as the known part beside it says; there the target's own goes
-/// on. With more references, what most of them show decides, and nothing is taken.
+/// Takes from the proposals of photos of another setting what is another background, as the known part beside it says; there the target's
+/// own goes on. Where cameras are found the place is one, and nothing is taken.
 ///
 /// Gives all places, known ones too, at which no proposal shows anything but background. `None` where nothing was taken.
 pub fn drop_backgrounds(prepared: &mut [Prepared], canvas: &Canvas) -> Option<Vec<bool>> {
-    let first = prepared.first()?.reference;
-    if prepared.iter().any(|p| p.reference != first) {
+    if prepared.iter().any(|p| p.kind == ProposalKind::MultiView) {
         return None;
     }
-    let found: Vec<Vec<bool>> = prepared.par_iter().map(|p| background(p, canvas)).collect();
-    let shows = |k: usize, i: usize| prepared[k].confidence.as_raw()[i] > 0.1 && !found[k][i];
+    let mut found: Vec<Vec<bool>> = prepared.par_iter().map(|p| background(p, canvas)).collect();
+    for reference in prepared.iter().map(|p| p.reference).collect::<BTreeSet<_>>() {
+        let own: Vec<usize> = (0..prepared.len()).filter(|&k| prepared[k].reference == reference).collect();
+        if !is_mostly_background(&own, prepared, &found, canvas) {
+            own.iter().for_each(|&k| found[k].fill(false));
+        }
+    }
     let hole = canvas.mask.holes();
-    let behind: Vec<bool> = (0..hole.len()).map(|i| (0..found.len()).all(|k| !shows(k, i))).collect();
-    let count = |is: &dyn Fn(usize) -> bool| (0..hole.len()).filter(|&i| is(i)).count() as f32;
-    let shown = count(&|i| !hole[i] && prepared[0].confidence.as_raw()[i] > 0.1);
-    let other = count(&|i| !hole[i] && behind[i]);
-    if other < MOSTLY * shown || other < count(&|i| hole[i]) {
-        return None; // the same place, or too little to continue from
+    let is_behind = |i: usize| (0..found.len()).all(|k| !shows(&prepared[k], i) || found[k][i]);
+    let behind: Vec<bool> = (0..hole.len()).map(is_behind).collect();
+    if (0..hole.len()).filter(|&i| !hole[i] && behind[i]).count() < hole.iter().filter(|hole| **hole).count() {
+        return None; // too little to continue from
     }
     let mut any = false;
     for (p, background) in prepared.iter_mut().zip(found) {
         let taken = (0..hole.len()).filter(|&i| hole[i] && background[i]);
         for i in taken {
-            any |= p.confidence.as_raw()[i] > 0.1;
+            any |= shows(p, i);
             p.confidence.as_mut()[i] = 0.0;
         }
     }
     any.then_some(behind)
+}
+
+fn shows(proposal: &Prepared, i: usize) -> bool {
+    proposal.confidence.as_raw()[i] > 0.1
+}
+
+/// Whether a photo is of another setting: most of what its proposals (`own`) show of the known part is background in all that show it.
+fn is_mostly_background(own: &[usize], prepared: &[Prepared], found: &[Vec<bool>], canvas: &Canvas) -> bool {
+    let hole = canvas.mask.holes();
+    let is_shown = |i: &usize| !hole[*i] && own.iter().any(|&k| shows(&prepared[k], *i));
+    let is_background = |i: &usize| own.iter().all(|&k| !shows(&prepared[k], *i) || found[k][*i]);
+    let shown: Vec<usize> = (0..hole.len()).filter(is_shown).collect();
+    shown.iter().filter(|i| is_background(i)).count() as f32 >= MOSTLY * shown.len() as f32
 }
 
 /// Per pixel whether the proposal shows another background there.
@@ -174,10 +192,15 @@ mod tests {
         Canvas::new(target, Mask::from_fn(SIZE, SIZE, |x, y| (30..75).contains(&x) && (45..115).contains(&y)))
     }
 
+    /// What one map of a photo shows.
+    fn plane(reference: usize, colour: Rgb32FImage) -> Prepared {
+        Prepared { kind: ProposalKind::Plane, ..Prepared::of(reference, colour, 0.5, 0.5) }
+    }
+
     #[test]
     fn a_lone_photo_loses_its_background_and_keeps_what_stands_before_it() {
         let canvas = canvas(scene([0.15, 0.2, 0.1]));
-        let mut prepared = [Prepared::of(0, scene([0.4, 0.5, 0.8]), 0.5, 0.5)];
+        let mut prepared = [plane(0, scene([0.4, 0.5, 0.8]))];
         let behind = drop_backgrounds(&mut prepared, &canvas).expect("another background");
         let shown = |x: u32, y: u32| prepared[0].confidence.get_pixel(x, y)[0] > 0.0;
         let inner = (30u32..75).flat_map(|x| (45..115).map(move |y| (x, y))).filter(|(x, _)| x.abs_diff(50) > 3);
@@ -192,12 +215,24 @@ mod tests {
     #[test]
     fn the_same_background_in_another_light_is_kept() {
         let canvas = canvas(scene([0.5, 0.5, 0.5]));
-        let mut prepared = [Prepared::of(0, scene([0.53, 0.53, 0.52]), 0.2, 0.5)];
+        let mut prepared =
+            [Prepared { kind: ProposalKind::Plane, ..Prepared::of(0, scene([0.53, 0.53, 0.52]), 0.2, 0.5) }];
         assert!(drop_backgrounds(&mut prepared, &canvas).is_none());
     }
 
     #[test]
-    fn with_two_references_nothing_is_taken() {
+    fn photos_of_several_other_settings_all_lose_their_backgrounds() {
+        let canvas = canvas(scene([0.15, 0.2, 0.1]));
+        let mut prepared = [plane(0, scene([0.4, 0.5, 0.8])), plane(1, scene([0.8, 0.75, 0.6]))];
+        drop_backgrounds(&mut prepared, &canvas).expect("other backgrounds");
+        for p in &prepared {
+            assert_eq!(p.confidence.get_pixel(70, 80)[0], 0.0);
+            assert_eq!(p.confidence.get_pixel(40, 80)[0], 1.0);
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_from_what_cameras_see() {
         let canvas = canvas(scene([0.15, 0.2, 0.1]));
         let mut prepared = [0, 1].map(|i| Prepared::of(i, scene([0.4, 0.5, 0.8]), 0.5, 0.5));
         assert!(drop_backgrounds(&mut prepared, &canvas).is_none());

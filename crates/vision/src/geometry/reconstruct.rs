@@ -278,7 +278,7 @@ mod tests {
                 let matches = (0..count).map(|p| {
                     let to =
                         if p % 5 == 4 { pixel(b, (p * 7 + a) % count) + Vector2::new(0.3, 0.7) } else { pixel(b, p) };
-                    Correspondence { points: PointPair { from: pixel(a, p), to }, confidence: 0.5 }
+                    Correspondence { points: PointPair { from: pixel(a, p), to }, confidence: 0.5, pose: None }
                 });
                 pairs.push(PairMatches { pair: (a, b), matches: matches.collect() });
             }

@@ -69,7 +69,7 @@ fn between(a: usize, b: usize, cameras: &[Camera], points: &[Vector3<f64>]) -> V
         (inside && (c != 0 || !is_hole(at.x as u32, at.y as u32))).then_some(at)
     };
     let seen = points.iter().filter_map(|p| Some((pixel(a, p)?, pixel(b, p)?)));
-    seen.map(|(from, to)| Correspondence { points: PointPair { from, to }, confidence: 0.9 }).collect()
+    seen.map(|(from, to)| Correspondence { points: PointPair { from, to }, confidence: 0.9, pose: None }).collect()
 }
 
 fn render(camera: &Camera) -> Rgb32FImage {

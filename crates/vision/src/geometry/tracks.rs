@@ -113,7 +113,8 @@ mod tests {
     use crate::robust::PointPair;
 
     fn matched(pair: (usize, usize), points: &[([f64; 2], [f64; 2])]) -> PairMatches {
-        let matches = points.iter().map(|(a, b)| Correspondence { points: PointPair::new(*a, *b), confidence: 0.5 });
+        let matches =
+            points.iter().map(|(a, b)| Correspondence { points: PointPair::new(*a, *b), confidence: 0.5, pose: None });
         PairMatches { pair, matches: matches.collect() }
     }
 

@@ -1,4 +1,4 @@
-//! The target's own background, continued behind the things that a lone reference shows before another one.
+//! The target's own background, continued behind the things that references show before another one.
 
 use super::continued;
 use crate::Mask;

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 const RANKED_AT: u32 = 320;
 /// What a pixel that a proposal does not show costs it in the ranking.
 const INVENTED: f32 = 1.2;
-/// Less agreeing texture than this is chance.
+/// Less agreeing texture than this is chance: asked of a proposal when all are ranked, and again once it was moved and lit.
 const AGREEING: f32 = 0.01;
 /// Share of the hole that has to stay open before worse proposals are asked for it, and how many of them.
 const OPEN: f32 = 0.05;
@@ -41,7 +41,8 @@ pub(super) fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize
     let chosen = contestants(&shown, &small.mask, most);
     let prepare = |&place: &usize| {
         let i = ranked[place].1.index;
-        Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas)
+        let prepared = Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
+        prepared.filter(|p| p.light.agreeing >= AGREEING)
     };
     (chosen.par_iter().filter_map(prepare).collect(), agreeing)
 }

@@ -217,7 +217,7 @@ struct Fusion<'a> {
     proposals: Vec<Proposal>,
     canvas: Canvas,
     prepared: Vec<Prepared>,
-    /// The target's background, where a lone reference shows another.
+    /// The target's background, where references show another.
     behind: Option<Behind>,
     pictures: Pictures,
     /// References that show something of the known part.

@@ -97,7 +97,9 @@ mod tests {
             3 => Vector2::new(p.y, 39.0 - p.x),
             _ => p,
         };
-        points.map(|p| Correspondence { points: PointPair { from: p, to: there(p) }, confidence: 1.0 }).collect()
+        points
+            .map(|p| Correspondence { points: PointPair { from: p, to: there(p) }, confidence: 1.0, pose: None })
+            .collect()
     }
 
     #[test]

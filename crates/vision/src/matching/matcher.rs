@@ -20,6 +20,25 @@ pub struct Correspondence {
     pub points: PointPair,
     /// How surely it is the same, 0 to 1; only the order means something.
     pub confidence: f32,
+    /// How what is around it changes from the first photo to the second, where the matcher can tell.
+    pub pose: Option<Pose>,
+}
+
+impl Correspondence {
+    /// The same from the second photo to the first.
+    pub fn reversed(&self) -> Self {
+        let points = PointPair { from: self.points.to, to: self.points.from };
+        Self { points, pose: self.pose.map(|p| Pose { scale: 1.0 / p.scale, turn: -p.turn }), ..*self }
+    }
+}
+
+/// A change of size and direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pose {
+    /// How many times larger.
+    pub scale: f64,
+    /// By how much it is turned, in radians from the x axis towards the y axis (down).
+    pub turn: f64,
 }
 
 /// Finds correspondences between photos. All photos of a scene are given at once, so that what is computed for a photo is computed once.

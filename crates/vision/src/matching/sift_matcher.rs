@@ -1,7 +1,7 @@
 //! SIFT as a matcher: plain at first; fainter points where that finds few matches, simulated slants where it finds hardly any.
 
-use super::{Correspondence, Match, MatchOptions, Matcher, View, match_features, point_pairs};
-use crate::features::{Features, SiftOptions, sift, sift_tilted, turns_for_tilt};
+use super::{Correspondence, Match, MatchOptions, Matcher, Pose, View, match_features, point_pairs};
+use crate::features::{Features, Keypoint, SiftOptions, sift, sift_tilted, turns_for_tilt};
 use crate::pyramid::{grey, push_pull};
 use crate::robust::{PointPair, RobustOptions, fundamental};
 use crate::{Mask, Plane};
@@ -122,9 +122,14 @@ impl SiftMatcher {
 
 fn correspondences(a: &Features, b: &Features, options: &MatchOptions) -> Vec<Correspondence> {
     let point = |f: &Features, i: usize| Vector2::new(f.keypoints[i].x as f64, f.keypoints[i].y as f64);
+    let pose = |a: &Keypoint, b: &Keypoint| Pose {
+        scale: f64::from(b.sigma) / f64::from(a.sigma),
+        turn: f64::from(b.angle) - f64::from(a.angle),
+    };
     let found = match_features(a, b, options).into_iter().map(|m: Match| Correspondence {
         points: PointPair { from: point(a, m.a), to: point(b, m.b) },
         confidence: 1.0 - m.ratio,
+        pose: Some(pose(&a.keypoints[m.a], &b.keypoints[m.b])),
     });
     distinct(found.collect(), Vec::new())
 }
@@ -191,6 +196,27 @@ mod tests {
         assert!(
             found.iter().all(|c| !((93.0..206.0).contains(&c.points.to.x) && (73.0..186.0).contains(&c.points.to.y)))
         );
+    }
+
+    #[test]
+    fn a_match_says_how_much_larger_and_turned_its_surroundings_are() {
+        let (scale, turn) = (1.3, 0.5f64);
+        let (a, b) = (scale * turn.cos(), scale * turn.sin());
+        let h = Matrix3::new(a, -b, 20.0, b, a, -120.0, 0.0, 0.0, 1.0);
+        let (image, turned) = pair(&h);
+        let views = [View { image: &image, hole: None }, View { image: &turned, hole: None }];
+        let found = SiftMatcher::default().correspondences(&views, &[(0, 1)]).remove(0);
+        let right: Vec<_> = found.iter().filter(|c| transfer_squared(&h, &c.points) < 4.0).collect();
+        let is_alike = |c: &&&Correspondence| {
+            let pose = c.pose.expect("SIFT tells");
+            let off = pose.turn - turn;
+            (pose.scale / scale).log2().abs() < 0.3 && off.sin().abs() < 0.2 && off.cos() > 0.0
+        };
+        let alike = right.iter().filter(is_alike).count();
+        assert!(right.len() > 60 && 10 * alike > 9 * right.len(), "{alike} of {}", right.len());
+        let back = right[0].reversed();
+        assert_eq!((back.points.from, back.reversed().points), (right[0].points.to, right[0].points));
+        assert!((back.pose.expect("kept").scale * right[0].pose.expect("told").scale - 1.0).abs() < 1e-9);
     }
 
     #[test]

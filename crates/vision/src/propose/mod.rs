@@ -1,6 +1,7 @@
 //! What single references (or parts of the scene) propose for the target's pixels, before fusion decides among them.
 
 mod common;
+mod posed;
 mod refine;
 mod single;
 mod wild;

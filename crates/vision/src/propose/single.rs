@@ -2,12 +2,15 @@
 //!
 //! Matches fall into groups that obey one homography each. Far from its matches a homography extrapolates badly, so the affine map and
 //! the similarity of the same group are proposed as well; the known pixels around the hole decide between them later. The last
-//! proposal takes at each pixel the group whose matches are nearest.
+//! proposal takes at each pixel the group whose matches are nearest. Where no group is found, the few matches of a thing may still agree on a
+//! similarity.
 
+use super::posed::{Posed, agreed_similarity};
 use super::wild::{is_slanted, leave_out_wild};
 use super::{Proposal, ProposalKind};
 use crate::Plane;
 use crate::geometry::{PairMatches, Visibility};
+use crate::matching::{Correspondence, point_pairs};
 use crate::robust::{PointPair, RobustOptions, affine, homographies, similarity};
 use crate::warp::{Places, Sampling, perspective_map, warp_perspective};
 use image::{Luma, Rgb32FImage};
@@ -30,33 +33,34 @@ pub fn single_reference_proposals(
     visibility: Option<&Visibility>,
 ) -> Vec<Proposal> {
     let of = |(i, reference)| {
-        let pairs = towards_target(matches, i + 1);
-        proposals_of(size, reference, i, &pairs, visibility)
+        let found = towards_target(matches, i + 1);
+        proposals_of(size, reference, i, &found, visibility)
     };
     references.iter().enumerate().flat_map(of).collect()
 }
 
 /// The matches from a photo to the target, the right way round.
-fn towards_target(matches: &[PairMatches], photo: usize) -> Vec<PointPair> {
-    let mut pairs = Vec::new();
+fn towards_target(matches: &[PairMatches], photo: usize) -> Vec<Correspondence> {
+    let mut found = Vec::new();
     for m in matches {
         if m.pair == (0, photo) {
-            pairs.extend(m.matches.iter().map(|c| PointPair { from: c.points.to, to: c.points.from }));
+            found.extend(m.matches.iter().map(Correspondence::reversed));
         } else if m.pair == (photo, 0) {
-            pairs.extend(m.matches.iter().map(|c| c.points));
+            found.extend(m.matches.iter().copied());
         }
     }
-    pairs
+    found
 }
 
 fn proposals_of(
     size: (u32, u32),
     picture: &Rgb32FImage,
     reference: usize,
-    pairs: &[PointPair],
+    matches: &[Correspondence],
     visibility: Option<&Visibility>,
 ) -> Vec<Proposal> {
     let side = size.0.max(size.1) as f64;
+    let pairs = &point_pairs(matches);
     let options = RobustOptions { threshold_px: 3.0 * side / 768.0, min_inliers: MIN_INLIERS, ..Default::default() };
     let groups = homographies(pairs, GROUPS, &options);
     let mut planes: Vec<(Matrix3<f64>, Vec<usize>)> = Vec::new();
@@ -68,6 +72,10 @@ fn proposals_of(
         if sane(&group.matrix, picture) {
             planes.push((group.matrix, group.inliers));
         }
+    }
+    if planes.is_empty() && simpler.is_empty() {
+        let posed: Vec<Posed> = matches.iter().filter_map(|m| Posed::new(m.points, m.pose)).collect();
+        simpler.extend(agreed_similarity(&posed, side));
     }
     let warped = |h: &Matrix3<f64>, measured: &[Vector2<f64>]| {
         let w = warp_perspective(picture, h, size, Sampling::Bicubic);
