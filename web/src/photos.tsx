@@ -6,7 +6,7 @@ import { Trouble, go, useTask } from './common';
 import type { Scene } from './types';
 
 const MOST_REFERENCES = 5;
-const ACCEPT = 'image/jpeg,image/png,image/webp,image/tiff,image/bmp';
+const ACCEPT = 'image/jpeg,image/png,image/webp,image/avif,image/jxl,image/tiff,image/bmp,.avif,.jxl';
 
 interface Chosen {
   file: File;
@@ -15,7 +15,7 @@ interface Chosen {
 
 const chosen = (file: File): Chosen => ({ file, url: URL.createObjectURL(file) });
 const pictures = (files: Iterable<File> | null | undefined) =>
-  [...(files ?? [])].filter((file) => file.type.startsWith('image/') || /\.(jpe?g|png|webp|tiff?|bmp)$/i.test(file.name));
+  [...(files ?? [])].filter((file) => file.type.startsWith('image/') || /\.(jpe?g|png|webp|avif|jxl|tiff?|bmp)$/i.test(file.name));
 
 export function NewScene() {
   const [target, setTarget] = useState<Chosen>();

@@ -8,7 +8,7 @@ import { placed } from './frame';
 import { type Candidate, type Job, type ResultFile, type Results, type Scene, target } from './types';
 
 /** What browsers show. */
-const SHOWN = ['jpg', 'png', 'webp', 'bmp'];
+const SHOWN = ['jpg', 'png', 'webp', 'avif', 'bmp'];
 
 export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
   const [results, setResults] = useState<Results>();
@@ -148,8 +148,8 @@ function More({ job, results, run, busy }: { job: Job; results: Results; run: (t
     event.preventDefault();
     const candidates = Number(new FormData(event.currentTarget as HTMLFormElement).get('more'));
     const seed = 1 + Math.max(...results.candidates.map((candidate) => candidate.seed));
-    const { expand, aspect, canvas, model, device, strip } = job.request;
-    const request = { scene: job.scene, adapter_of: job.request.adapter_of ?? job.id, expand, aspect, canvas, model, device, strip, settings: { candidates, seed } };
+    const { expand, aspect, canvas, grow_mask, model, device, strip } = job.request;
+    const request = { scene: job.scene, adapter_of: job.request.adapter_of ?? job.id, expand, aspect, canvas, grow_mask, model, device, strip, settings: { candidates, seed } };
     run(async () => go(`/job/${(await post<Job>('/v1/jobs', request)).id}`));
   };
   return (

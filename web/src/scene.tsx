@@ -147,6 +147,7 @@ function RunPanel({ busy, start, children }: { busy: boolean; start: (request: J
       preset: text('preset') as JobRequest['preset'],
       model: text('model') || undefined,
       device: text('device') || undefined,
+      grow_mask: Number(text('grow_mask')) || undefined,
       strip: text('strip') as JobRequest['strip'],
       settings: { candidates: Number(text('candidates')), seed: Number(text('seed')) },
     });
@@ -184,6 +185,9 @@ function RunPanel({ busy, start, children }: { busy: boolean; start: (request: J
               </option>
             ))}
           </select>
+        </Field>
+        <Field label="Grow the mask, in pixels" hint="Where it leaves a rim of what is to go.">
+          <input name="grow_mask" type="number" min="0" max="1000" value="0" required />
         </Field>
         <Field label="First seed">
           <input name="seed" type="number" min="0" max="4294967295" value="0" required />

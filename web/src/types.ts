@@ -27,6 +27,7 @@ export interface JobRequest {
   expand?: string;
   aspect?: string;
   canvas?: string;
+  grow_mask?: number;
   adapter_of?: string;
   strip?: 'nothing' | 'gps' | 'metadata';
   settings?: { candidates?: number; seed?: number };

@@ -1,5 +1,6 @@
 //! A bucket of S3-compatible storage: objects that are written once under a name of their own and never changed, so that
-//! whoever reads one reads it whole. Which objects make up a scene or job is told by its row in the database.
+//! whoever reads one reads it whole. Which objects make up a scene or job is told by its row in the database; whose they are,
+//! by their names, since several databases may share a bucket.
 
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
@@ -30,15 +31,17 @@ const REQUEST: Duration = Duration::from_secs(120);
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     prefix: Key,
+    /// The database's id.
+    database: Id,
 }
 
 impl Bucket {
-    /// The bucket of `s3://BUCKET[/PREFIX]`; the rest is told by the usual variables (`AWS_ACCESS_KEY_ID`,
+    /// The bucket of `s3://BUCKET[/PREFIX]`, for the database of this id; the rest is told by the usual variables (`AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL` and so on).
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn open(url: &str) -> Result<Self, String> {
+    pub fn open(url: &str, database: Id) -> Result<Self, String> {
         let (bucket, prefix) = parts(url).ok_or("it is not s3://BUCKET or s3://BUCKET/PREFIX")?;
         crate::use_rustls();
         let is_plain = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"]
@@ -55,13 +58,13 @@ impl Bucket {
             .with_retry(retry)
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { store: Arc::new(store), prefix: Key::from(prefix) })
+        Ok(Self { store: Arc::new(store), prefix: Key::from(prefix), database })
     }
 
-    /// All of a store, for tests.
+    /// All of a store, for a database of its own, for tests.
     #[cfg(test)]
     pub fn of(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, prefix: Key::default() }
+        Self { store, prefix: Key::default(), database: Id::random() }
     }
 
     /// Whether it answers, and lets us read.
@@ -71,6 +74,11 @@ impl Bucket {
     pub async fn try_it(&self) -> Result<(), String> {
         let first = self.store.list(Some(&self.prefix)).next().await;
         first.transpose().map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// A name below another for an object that is new.
+    pub fn new_key(&self, below: &str) -> String {
+        format!("{below}/{}-{}", self.database, Id::random())
     }
 
     /// Stores a file as an object that is new.
@@ -138,7 +146,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// What is directly below a name and has no object younger than `age`.
+    /// What is directly below a name and has no object younger than `age`, and none that another database may need.
     ///
     /// # Errors
     /// 503 where the storage is away.
@@ -147,13 +155,19 @@ impl Bucket {
         let mut old = Vec::new();
         for part in parts {
             let Some(id) = part.filename().and_then(Id::parse) else { continue };
-            let times = self.store.list(Some(&part)).map_ok(|about| about.last_modified.timestamp());
-            let newest = times.try_fold(0, |newest, time| async move { Ok(newest.max(time)) }).await.map_err(away)?;
-            if newest + (age.as_secs() as i64) < crate::store::unix_now() {
+            let objects: Vec<_> = self.store.list(Some(&part)).try_collect().await.map_err(away)?;
+            let newest = objects.iter().map(|about| about.last_modified.timestamp()).max().unwrap_or(0);
+            let is_old = newest + (age.as_secs() as i64) < crate::store::unix_now();
+            if is_old && objects.iter().all(|about| self.is_ours(&about.location)) {
                 old.push(id);
             }
         }
         Ok(old)
+    }
+
+    /// Whether an object has such a name as [`Bucket::new_key`] gives.
+    fn is_ours(&self, key: &Key) -> bool {
+        key.filename().is_some_and(|name| name.starts_with(self.database.as_str()))
     }
 
     fn key(&self, name: &str) -> Key {
@@ -184,6 +198,7 @@ fn parts(url: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object_store::memory::InMemory;
 
     #[test]
     fn a_url_has_a_bucket_and_perhaps_a_prefix() {
@@ -192,5 +207,24 @@ mod tests {
         for wrong in ["s3://", "s3:///a", "photos", "http://photos", "s3://a b/c"] {
             assert_eq!(parts(wrong), None, "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_another_database_has_left_in_the_bucket_is_not_for_us_to_remove() {
+        let store = Arc::new(InMemory::new());
+        let [ours, theirs] = [0, 1].map(|_| Bucket::of(store.clone()));
+        let [our, their, older] = [0, 1, 2].map(|_| Id::random());
+        for (bucket, key) in [
+            (&ours, ours.new_key(&format!("scenes/{our}"))),
+            (&theirs, theirs.new_key(&format!("scenes/{their}"))),
+            (&ours, format!("scenes/{older}/{}", Id::random())), // of before names told whose an object is
+        ] {
+            let mut file = File::from_std(tempfile::tempfile().unwrap());
+            bucket.put(&key, &mut file).await.unwrap();
+        }
+        assert_eq!(ours.older("scenes", Duration::from_secs(60)).await.unwrap(), []);
+        tokio::time::sleep(Duration::from_millis(2100)).await; // times are of whole seconds
+        assert_eq!(ours.older("scenes", Duration::ZERO).await.unwrap(), [our]);
+        assert_eq!(theirs.older("scenes", Duration::ZERO).await.unwrap(), [their]);
     }
 }

@@ -12,11 +12,13 @@ mod drain;
 mod example;
 mod feed;
 mod folder;
+mod form;
 mod guard;
 mod id;
 mod listen;
 mod metrics;
 mod page;
+mod patient;
 mod pictures;
 mod priority;
 mod problem;
@@ -44,7 +46,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::{Place, Storage};
-use store::{Job, Store, StoreError, StoredScene, unix_now};
+use store::{Installation, Job, Store, StoreError, StoredScene, unix_now};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -82,7 +84,8 @@ impl Server {
         let fail = |reason: String| ServeError::Folder { path: config.data_folder.clone(), reason };
         let (worker, lock) = folder.worker().map_err(|error| fail(error.to_string()))?;
         let store = open_store(&config, &folder).await?;
-        let bucket = open_bucket(&config).await?;
+        let database = store.asked(Installation::of).await.map_err(|error| not_usable(&config, &error))?;
+        let bucket = open_bucket(&config, &database).await?;
         let holder = config.queue.is_some().then(|| worker.to_string()); // without a shared queue nobody else holds any
         let given_back = store.asked(move |db| Job::give_back(db, holder.as_deref())).await;
         let given_back = given_back.map_err(|error| not_usable(&config, &error))?;
@@ -90,7 +93,7 @@ impl Server {
             tracing::info!("{given_back} job(s) go on from where an earlier run ended");
         }
         let storage = Storage::new(folder, bucket, store.clone());
-        storage.sweep().await.map_err(|problem| fail(problem.detail))?;
+        storage.sweep(&database).await.map_err(|problem| fail(problem.detail))?;
         Ok(Self {
             names: Names::new(config.address.ip(), &config.hosts),
             tokens: Tokens::new(&config.tokens),
@@ -162,10 +165,10 @@ async fn open_store(config: &Config, folder: &DataFolder) -> Result<Store, Serve
     .map_err(|error| not_usable(config, &error))
 }
 
-async fn open_bucket(config: &Config) -> Result<Option<Bucket>, ServeError> {
+async fn open_bucket(config: &Config, database: &Installation) -> Result<Option<Bucket>, ServeError> {
     let Some(url) = &config.storage else { return Ok(None) };
     let fail = |reason| ServeError::Storage { url: url.clone(), reason };
-    let bucket = Bucket::open(url).map_err(fail)?;
+    let bucket = Bucket::open(url, database.id.clone()).map_err(fail)?;
     bucket.try_it().await.map_err(fail)?;
     Ok(Some(bucket))
 }

@@ -1,6 +1,8 @@
-//! Connections: accepted up to a limit, ended when their headers do not come, and ended in good order with the server.
+//! Connections: accepted up to a limit, ended when their headers do not come or their answers are not taken, and ended in good
+//! order with the server.
 
 use crate::Shared;
+use crate::patient::Patient;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +17,9 @@ use tokio::time::{sleep, timeout};
 
 /// Time for a request's headers, and for which a connection may be idle.
 const HEADERS: Duration = Duration::from_secs(15);
+
+/// Time in which something of an answer has to be taken, however little.
+const ANSWERS: Duration = Duration::from_secs(60);
 
 /// Most bytes of a request's headers.
 const HEADER_BYTES: usize = 32 << 10;
@@ -62,12 +67,12 @@ pub async fn listen(server: Shared, listener: TcpListener, router: Router, mut e
 
 type Service = TowerToHyperService<Router>;
 
-fn connection(stream: TcpStream, router: Router) -> http1::Connection<TokioIo<TcpStream>, Service> {
+fn connection(stream: TcpStream, router: Router) -> http1::Connection<TokioIo<Patient<TcpStream>>, Service> {
     let _ = stream.set_nodelay(true);
     let service: Service = TowerToHyperService::new(router);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .max_buf_size(HEADER_BYTES.max(8192))
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, ANSWERS)), service)
 }

@@ -3,9 +3,11 @@
 
 use crate::config::Limits;
 use crate::problem::{Answer, Problem};
+use crate::request::FormatName;
 use crate::store::ScenePhoto;
 use image::DynamicImage;
 use realfill_vision::resize::{Filter, quantise, resize};
+use realfill_vision::save::losses;
 use realfill_vision::{Mask, Photo};
 use std::fs;
 use std::path::Path;
@@ -32,11 +34,16 @@ pub fn check(file: &Path, role: &str, name: &str, limits: &Limits) -> Answer<Che
     let content = fs::read(file)?;
     check_megapixels(&content, name, limits)?;
     let photo = Photo::from_bytes(&content, name).map_err(|error| Problem::unusable(error.to_string()))?;
-    let extension = photo.extension().to_owned();
+    let extension = extension(&photo).to_owned();
     fs::rename(file, file.with_file_name(format!("{role}.{extension}")))?;
     let (width, height, bytes) = (photo.width(), photo.height(), content.len() as u64);
     let about = ScenePhoto { role: role.into(), name: name.into(), width, height, bytes, extension };
     Ok(Checked { about, photo })
+}
+
+/// What the file of a photo is called by: `photo.extension()` is that of a result, and there are none in JPEG XL.
+fn extension(photo: &Photo) -> &'static str {
+    if photo.format.is_none() { "jxl" } else { photo.extension() }
 }
 
 fn check_megapixels(content: &[u8], name: &str, limits: &Limits) -> Answer<()> {
@@ -61,6 +68,27 @@ pub fn check_mask(mask: &Photo, target: &ScenePhoto) -> Answer<()> {
     let size = DynamicImage::new_luma8(target.width, target.height);
     let target = Photo { path: target.name.clone().into(), ..Photo::from_pixels(size) };
     Mask::from_photo(mask, &target).map(|_| ()).map_err(|error| Problem::unusable(error.to_string()))
+}
+
+/// Checks that a format holds all of what is known of a target, which people call `name`.
+///
+/// # Errors
+/// 422 with the command line's sentence.
+pub fn check_losses(target: &Photo, mask: Option<&Photo>, name: &str, format: FormatName) -> Answer<()> {
+    let all_known = || Mask::from_fn(target.width(), target.height(), |_, _| false);
+    let hole = match mask {
+        Some(mask) => Mask::from_photo(mask, target).map_err(|error| Problem::unusable(error.to_string()))?,
+        None => Mask::from_alpha(target).unwrap_or_else(|_| all_known()),
+    };
+    let format = format.image();
+    let lost = losses(target, &hole, format);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::unusable(format!(
+        "{name} has {}, which a {format:?} cannot hold; ask for the format png or tiff, or send `\"lossy_ok\": true` to lose that",
+        lost.join(" and ")
+    )))
 }
 
 /// Writes a picture small enough for the page, beside the original; like that, it is not flushed to the disk by itself.
@@ -99,6 +127,41 @@ pub fn plain_name(given: &str, otherwise: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use image::{Rgba, RgbaImage};
+
+    #[test]
+    fn a_file_is_kept_under_the_extension_of_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples: [(&[u8], &str); 2] = [
+            (include_bytes!("../../vision/src/photo/samples/lossless.jxl"), "jxl"),
+            (include_bytes!("../../vision/src/photo/samples/lossless.avif"), "avif"),
+        ];
+        for (content, extension) in samples {
+            let file = folder.path().join("target");
+            fs::write(&file, content).unwrap();
+            let checked = check(&file, "target", "photo.png", &Limits::default()).unwrap();
+            let kept = folder.path().join(format!("target.{extension}"));
+            assert!(checked.about.extension == extension && fs::read(kept).unwrap() == content, "{extension}");
+        }
+    }
+
+    #[test]
+    fn a_format_that_loses_something_of_a_target_is_named_with_what_is_lost() {
+        let halves = RgbaImage::from_fn(4, 2, |x, _| Rgba([9, 9, 9, if x < 2 { 200 } else { 255 }]));
+        let transparent = Photo::from_pixels(halves);
+        let deep = Photo::from_pixels(DynamicImage::new_rgb16(4, 2));
+        let left =
+            Photo::from_pixels(image::GrayImage::from_fn(4, 2, |x, _| image::Luma([if x < 2 { 255 } else { 0 }])));
+        let check = |photo, mask, format| check_losses(photo, mask, "a.png", format).map_err(|problem| problem.detail);
+        let told = check(&transparent, None, FormatName::Jpeg).unwrap_err();
+        assert!(told.starts_with("a.png has alpha, which a Jpeg cannot hold; ask for"), "{told}");
+        assert_eq!(check(&transparent, Some(&left), FormatName::Jpeg), Ok(()), "the hole becomes opaque");
+        assert_eq!(check(&transparent, None, FormatName::Webp), Ok(()));
+        for format in [FormatName::Jpeg, FormatName::Webp, FormatName::Bmp, FormatName::Avif] {
+            assert!(check(&deep, None, format).unwrap_err().contains("16 bits a channel"), "{format:?}");
+        }
+        assert_eq!(check(&deep, None, FormatName::Tiff), Ok(()));
+    }
 
     #[test]
     fn names_from_outside_lose_their_folders() {

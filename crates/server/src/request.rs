@@ -3,12 +3,19 @@
 use crate::config::{Config, Offer};
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
+use image::ImageFormat;
 use realfill::pipeline::FillConfig;
 use realfill::tuning::Preset;
 use realfill_vision::canvas::CanvasRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+/// The largest whole number of a settings file: TOML has no larger one.
+const LARGEST_NUMBER: u64 = i64::MAX as u64;
+
+/// Most pixels by which a mask is grown.
+const MOST_GROWN: u32 = 1000;
 
 /// Most pictures of one job over HTTP.
 const MOST_CANDIDATES: usize = 64;
@@ -42,6 +49,10 @@ pub struct JobRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "3000x2000+400+0")]
     pub canvas: Option<String>,
+    /// Fill so many pixels around what the mask marks too, where it leaves a rim of what is to go.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[schema(maximum = 1000)]
+    pub grow_mask: u32,
     /// Draw more candidates with what this finished job of the same scene has learnt, without tuning again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_of: Option<Id>,
@@ -52,6 +63,10 @@ pub struct JobRequest {
     /// Format of the completed photo; the target's by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<FormatName>,
+    /// Whether `format` may be one that cannot hold all of the photo, such as JPEG for 16 bits a channel or alpha. Without it such a job is
+    /// refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lossy_ok: bool,
     /// What of the metadata to leave out.
     #[serde(default)]
     pub strip: StripName,
@@ -84,6 +99,7 @@ pub enum FormatName {
     Jpeg,
     Webp,
     Tiff,
+    Avif,
     Bmp,
 }
 
@@ -118,7 +134,20 @@ impl FormatName {
             Self::Jpeg => "jpeg",
             Self::Webp => "webp",
             Self::Tiff => "tiff",
+            Self::Avif => "avif",
             Self::Bmp => "bmp",
+        }
+    }
+
+    /// The format itself.
+    pub fn image(self) -> ImageFormat {
+        match self {
+            Self::Png => ImageFormat::Png,
+            Self::Jpeg => ImageFormat::Jpeg,
+            Self::Webp => ImageFormat::WebP,
+            Self::Tiff => ImageFormat::Tiff,
+            Self::Avif => ImageFormat::Avif,
+            Self::Bmp => ImageFormat::Bmp,
         }
     }
 }
@@ -132,6 +161,11 @@ impl JobRequest {
         let preset = FillConfig { tune: self.preset.preset().config(), ..FillConfig::default() };
         let mut settings = serde_json::to_value(preset).map_err(Problem::ours)?;
         overlay(&mut settings, Value::Object(self.settings.clone()));
+        if let Some((name, number)) = too_large(&settings) {
+            return Err(Problem::unusable(format!(
+                "settings: {name} is {number}; it must be at most {LARGEST_NUMBER}"
+            )));
+        }
         let config: FillConfig =
             serde_json::from_value(settings).map_err(|error| Problem::unusable(format!("settings: {error}")))?;
         config.check().map_err(|error| Problem::unusable(format!("settings: {error}")))?;
@@ -150,10 +184,19 @@ impl JobRequest {
     pub fn check(&self, config: &Config) -> Answer<()> {
         offered("model", self.model.as_deref(), &config.models)?;
         offered("device", self.device.as_deref(), &config.devices)?;
-        if !(-100..=100).contains(&self.priority) {
-            return Err(Problem::unusable(format!("priority is {}; it must be from -100 to 100", self.priority)));
-        }
+        self.check_numbers()?;
         self.canvas_request().map(|_| ())
+    }
+
+    fn check_numbers(&self) -> Answer<()> {
+        let ranges =
+            [("priority", self.priority, -100, 100), ("grow_mask", self.grow_mask.into(), 0, MOST_GROWN.into())];
+        match ranges.into_iter().find(|(_, found, least, most)| !(least..=most).contains(&found)) {
+            None => Ok(()),
+            Some((name, found, least, most)) => {
+                Err(Problem::unusable(format!("{name} is {found}; it must be from {least} to {most}")))
+            }
+        }
     }
 
     /// The canvas that is asked for, as the command line's option and its words.
@@ -180,6 +223,10 @@ impl JobRequest {
     }
 }
 
+fn is_nothing(px: &u32) -> bool {
+    *px == 0
+}
+
 /// What the command line is given for a name; the first on offer where none was named.
 ///
 /// # Errors
@@ -193,6 +240,14 @@ pub fn offered<'a>(what: &str, name: Option<&str>, offers: &'a [Offer]) -> Answe
         let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
         let name = name.unwrap_or_default();
         Problem::unusable(format!("there is no {what} `{name}`; this server has {}", names.join(", ")))
+    })
+}
+
+/// The first whole number that no settings file can hold, with its name.
+fn too_large(settings: &Value) -> Option<(String, u64)> {
+    settings.as_object()?.iter().find_map(|(name, value)| match value {
+        Value::Object(_) => too_large(value).map(|(inner, number)| (format!("{name}.{inner}"), number)),
+        _ => value.as_u64().filter(|number| *number > LARGEST_NUMBER).map(|number| (name.clone(), number)),
     })
 }
 
@@ -236,11 +291,40 @@ mod tests {
             (json!({ "candidates": 65 }), "at most 64"),
             (json!({ "candidates": -1 }), "invalid value"),
             (json!({ "tune": 7 }), "invalid type"),
+            (json!({ "seed": 1_u64 << 63 }), "seed is 9223372036854775808; it must be at most 9223372036854775807"),
+            (json!({ "tune": { "seed": u64::MAX } }), "tune.seed is 18446744073709551615"),
         ] {
             let problem = request(json!({ "settings": settings })).unwrap().settings().unwrap_err();
             assert!(problem.status == 422 && problem.detail.contains(words), "{problem:?}");
         }
         assert!(request(json!({ "sene": 1 })).unwrap_err().to_string().contains("unknown field `sene`"));
+    }
+
+    #[test]
+    fn the_largest_seed_can_be_written_to_a_settings_file() {
+        let config = request(json!({ "settings": { "seed": i64::MAX } })).unwrap().settings().unwrap();
+        assert!(toml::to_string_pretty(&config).unwrap().contains("seed = 9223372036854775807"));
+    }
+
+    #[test]
+    fn every_format_is_named_as_on_the_command_line_and_loss_is_asked_for() {
+        let asked = |more| request(more).unwrap();
+        let formats = ["png", "jpeg", "webp", "tiff", "avif", "bmp"];
+        for format in formats {
+            assert_eq!(asked(json!({ "format": format })).format.map(FormatName::argument), Some(format));
+        }
+        let plain = asked(json!({}));
+        assert!(!plain.lossy_ok && !serde_json::to_string(&plain).unwrap().contains("lossy_ok"));
+        assert!(asked(json!({ "lossy_ok": true })).lossy_ok);
+    }
+
+    #[test]
+    fn numbers_out_of_their_range_are_named() {
+        let check = |more| request(more).unwrap().check_numbers();
+        check(json!({ "priority": -100, "grow_mask": 1000 })).unwrap();
+        let detail = |more| check(more).unwrap_err().detail;
+        assert_eq!(detail(json!({ "priority": 101 })), "priority is 101; it must be from -100 to 100");
+        assert_eq!(detail(json!({ "grow_mask": 1001 })), "grow_mask is 1001; it must be from 0 to 1000");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use crate::Shared;
 use crate::access::hexadecimal;
+use crate::form::{Form, of_multipart};
 use crate::pictures::{Checked, check, check_mask, plain_name, write_preview};
 use crate::problem::{Answer, Problem};
 use crate::store::ScenePhoto;
 use axum::body::Bytes;
-use axum::extract::Multipart;
-use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::multipart::Field;
 use axum::http::StatusCode;
 use futures_util::{Stream, StreamExt};
 use realfill_vision::scene::MAX_REFERENCES;
@@ -102,19 +102,15 @@ impl Received {
 ///
 /// # Errors
 /// 408 for one that is too slow, 413 for one that is too large, 400 or 422 for one that is no such form.
-pub async fn receive_scene(form: Multipart, server: &Shared) -> Answer<Received> {
+pub async fn receive_scene(form: Form, server: &Shared) -> Answer<Received> {
     let all = receive_fields(form, server);
     timeout(server.config.limits.upload, all).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
-async fn receive_fields(mut form: Multipart, server: &Shared) -> Answer<Received> {
+async fn receive_fields(mut form: Form, server: &Shared) -> Answer<Received> {
     let mut received = Received::begin(server)?;
-    loop {
-        let next = timeout(server.config.limits.idle, form.next_field()).await.map_err(|_| too_slow())?;
-        match next.map_err(|error| of_multipart(&error))? {
-            Some(field) => received.take(field, server).await?,
-            None => break,
-        }
+    while let Some(field) = timeout(server.config.limits.idle, form.next_field()).await.map_err(|_| too_slow())?? {
+        received.take(field, server).await?;
     }
     received.content = hexadecimal(&received.hash.clone().finalize());
     Ok(received)
@@ -168,10 +164,6 @@ async fn read_text(field: &mut Field<'_>, server: &Shared) -> Answer<String> {
 /// 408 for an upload that stands still.
 pub fn too_slow() -> Problem {
     Problem::new(StatusCode::REQUEST_TIMEOUT, "the upload was too slow; send it again over a faster connection")
-}
-
-fn of_multipart(error: &MultipartError) -> Problem {
-    Problem::new(error.status(), format!("the form cannot be read: {}; send multipart/form-data", error.body_text()))
 }
 
 /// Checks everything that came and writes the previews; returns the pictures, and whether the target's transparency marks

@@ -163,7 +163,7 @@ impl CanvasRequest {
     pub fn grow(&self, photo: Photo, mask: Option<&Mask>) -> Result<Grown, CanvasError> {
         let size = (photo.width(), photo.height());
         assert!(mask.is_none_or(|mask| (mask.width(), mask.height()) == size), "mask and photo differ in size");
-        let layout = Layout::of(self.frame(size), &photo)?;
+        let layout = self.layout(size, &photo.name())?;
         let (width, height, x, y) = (layout.width, layout.height, layout.x, layout.y);
         let missing = |column: u32, row: u32| match (column.checked_sub(x), row.checked_sub(y)) {
             (Some(column), Some(row)) if column < size.0 && row < size.1 => {
@@ -175,6 +175,19 @@ impl CanvasRequest {
         let pixels = on_canvas(&photo.pixels, width, height, x, y);
         let photo = Photo { pixels, ..photo.moved((i64::from(x), i64::from(y))) };
         Ok(Grown { photo, mask, frame: layout.frame })
+    }
+
+    /// Width and height in pixels of the canvas that [`CanvasRequest::grow`] would lay a photo of `size` onto. No picture is made.
+    ///
+    /// # Errors
+    /// As [`CanvasRequest::grow`]; the photo is called "the photo".
+    pub fn check(&self, size: (u32, u32)) -> Result<(u32, u32), CanvasError> {
+        self.layout(size, "the photo").map(|layout| (layout.width, layout.height))
+    }
+
+    /// Where a photo of that size and name comes to lie.
+    fn layout(&self, size: (u32, u32), name: &str) -> Result<Layout, CanvasError> {
+        Layout::of(self.frame(size), size, name)
     }
 
     /// The frame in the photo's own coordinates: left, top, right and bottom edge.
@@ -216,21 +229,22 @@ struct Layout {
 
 impl Layout {
     /// The canvas holds the whole photo, since what is cut off in the end still helps to find where it belongs.
-    fn of([left, top, right, bottom]: [i64; 4], photo: &Photo) -> Result<Self, CanvasError> {
-        let size = (photo.width(), photo.height());
+    fn of([left, top, right, bottom]: [i64; 4], size: (u32, u32), name: &str) -> Result<Self, CanvasError> {
+        let photo = name.to_owned();
         let (w, h) = (i64::from(size.0), i64::from(size.1));
         let asked = ((right - left) as u32, (bottom - top) as u32);
         if right <= 0 || bottom <= 0 || left >= w || top >= h {
-            return Err(CanvasError::Elsewhere { photo: photo.name(), asked, size });
+            return Err(CanvasError::Elsewhere { photo, asked, size });
         }
         if left >= 0 && top >= 0 && right <= w && bottom <= h {
-            return Err(CanvasError::Nothing { photo: photo.name(), asked, size });
+            return Err(CanvasError::Nothing { photo, asked, size });
         }
         let (x, y) = ((-left).max(0), (-top).max(0));
         let (width, height) = ((right.max(w) + x) as u64, (bottom.max(h) + y) as u64);
-        let (area, most) = (width.saturating_mul(height), (w * h) as u64 * MAX_AREA_FACTOR);
+        let most = (u64::from(size.0) * u64::from(size.1)).saturating_mul(MAX_AREA_FACTOR);
+        let area = width.saturating_mul(height);
         if area > most.min(MAX_MEGAPIXELS * 1_000_000) {
-            return Err(CanvasError::TooLarge { photo: photo.name(), width, height, size });
+            return Err(CanvasError::TooLarge { photo, width, height, size });
         }
         let frame = Rect { x: (left + x) as u32, y: (top + y) as u32, width: asked.0, height: asked.1 };
         let whole = (u64::from(asked.0), u64::from(asked.1)) == (width, height);

@@ -1,22 +1,27 @@
 //! Jobs: created, watched, stopped, gone on with.
 
+use super::creation::Creation;
 use super::read::{At, Body, key_in};
-use super::scenes::{self, other_content};
+use super::scenes;
 use crate::Shared;
 use crate::access::{Owner, hexadecimal};
+use crate::decoding::decode;
 use crate::feed::{Standing, locked};
 use crate::id::Id;
+use crate::pictures;
 use crate::problem::{Answer, Problem};
 use crate::request::JobRequest;
-use crate::storage::Place;
-use crate::store::{Job, JobState, NewJob, Seen, StoredScene};
+use crate::storage::{Local, Place};
+use crate::store::{Job, JobState, NewJob, ScenePhoto, StoredScene};
 use crate::worker::{MASK, OUTPUT, SETTINGS};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use image::ImageFormat;
 use realfill_vision::Photo;
+use realfill_vision::canvas::CanvasError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -137,35 +142,34 @@ pub async fn create(
     let key = key_in(&headers)?;
     let text = serde_json::to_string(&request).map_err(Problem::ours)?;
     let content = format!("job {}", hexadecimal(&Sha256::digest(&text)));
-    if let Some(job) = seen(&server, &owner, key.as_deref(), &content).await? {
-        return Ok((StatusCode::CREATED, Json(view(&server, job).await?)).into_response());
-    }
-    request.check(&server.config)?;
-    let scene = scenes::find(&server, &owner, &request.scene).await?;
-    check_fits(&server, &owner, &scene, &request).await?;
-    check_room(&server, &owner).await?;
-    let made = prepared(&server, &scene, &request).await?;
-    let (id, place) = (Id::random(), Place::Job);
-    let files = server.storage.keep(made, &place(id.clone())).await?;
-    let (scene, owner_name, priority) = (scene.id, owner.0.clone(), request.priority);
-    let new = NewJob { id: id.clone(), owner: owner_name, scene, request: text, priority, files };
-    let inserted = insert(&server, new, key, content).await;
-    if inserted.as_ref().ok() != Some(&id) {
-        server.storage.remove(&place(id)).await?;
-    }
-    server.wake.notify_one();
-    let job = find(&server, &owner, &inserted?).await?;
+    let creation = Creation::new(&owner, key, content);
+    let id = match creation.made(&server).await? {
+        Some(id) => id,
+        None => create_new(&server, &owner, creation, &request, text).await?,
+    };
+    let job = find(&server, &owner, &id).await?;
     Ok((StatusCode::CREATED, Json(view(&server, job).await?)).into_response())
 }
 
-async fn seen(server: &Shared, owner: &Owner, key: Option<&str>, content: &str) -> Answer<Option<Job>> {
-    let Some(key) = key.map(str::to_owned) else { return Ok(None) };
-    let (name, content) = (owner.0.clone(), content.to_owned());
-    match server.store.run(move |db| Seen::with(db, &name, &key, &content)).await? {
-        Seen::Never => Ok(None),
-        Seen::Same(id) => find(server, owner, &id).await.map(Some),
-        Seen::Other => Err(other_content()),
-    }
+async fn create_new(
+    server: &Shared,
+    owner: &Owner,
+    creation: Creation,
+    request: &JobRequest,
+    text: String,
+) -> Answer<Id> {
+    request.check(&server.config)?;
+    let scene = scenes::find(server, owner, &request.scene).await?;
+    check_fits(server, owner, &scene, request).await?;
+    check_room(server, owner).await?;
+    let made = prepared(server, &scene, request).await?;
+    check_losses(server, &scene, request).await?;
+    let (id, owner, priority) = (Id::random(), owner.0.clone(), request.priority);
+    let place = Place::Job(id.clone());
+    let new = NewJob { id, owner, scene: scene.id, request: text, priority, files: None };
+    let kept = creation.keep(server, made, place, move |db, files| Job::insert(db, &NewJob { files, ..new })).await;
+    server.wake.notify_one();
+    kept
 }
 
 /// Checks what only the scene can tell: that there is something to fill, the canvas's size, and the adapter.
@@ -173,9 +177,8 @@ async fn check_fits(server: &Shared, owner: &Owner, scene: &StoredScene, request
     let target = scene.photo("target").ok_or_else(|| Problem::ours("a scene without a target"))?;
     let canvas = request.canvas_request()?;
     if let Some(canvas) = &canvas {
-        let size = image::DynamicImage::new_luma8(target.width, target.height);
-        let photo = Photo { path: target.name.clone().into(), ..Photo::from_pixels(size) };
-        canvas.grow(photo, None).map_err(|error| Problem::unusable(error.to_string()))?;
+        let grown = canvas.check((target.width, target.height));
+        grown.map_err(|error| Problem::unusable(of_photo(error, &target.name).to_string()))?;
     }
     if canvas.is_none() && scene.photo("mask").is_none() && !scene.has_hole {
         return Err(Problem::unusable(format!(
@@ -195,6 +198,46 @@ async fn check_fits(server: &Shared, owner: &Owner, scene: &StoredScene, request
     }
 }
 
+/// The error with the photo's name.
+fn of_photo(mut error: CanvasError, name: &str) -> CanvasError {
+    match &mut error {
+        CanvasError::Nothing { photo, .. }
+        | CanvasError::Elsewhere { photo, .. }
+        | CanvasError::TooLarge { photo, .. } => *photo = name.into(),
+        _ => {}
+    }
+    error
+}
+
+/// Checks that the format holds all of the target, unless it need not. Whether it does is told by the pixels, so they are decoded
+/// where the target's own format leaves room for doubt.
+async fn check_losses(server: &Shared, scene: &StoredScene, request: &JobRequest) -> Answer<()> {
+    let Some(format) = request.format.filter(|_| !request.lossy_ok) else { return Ok(()) };
+    let about = scene.photo("target").ok_or_else(|| Problem::ours("a scene without a target"))?;
+    let own = ImageFormat::from_extension(&about.extension);
+    if own == Some(ImageFormat::Jpeg) || own == Some(format.image()) {
+        return Ok(()); // 8 bits without alpha go into every format
+    }
+    let target = picture(server, scene, about).await?;
+    let mask = match scene.photo("mask") {
+        Some(mask) => Some(picture(server, scene, mask).await?),
+        None => None,
+    };
+    let name = about.name.clone();
+    let checking = decode(server, move || {
+        let open = |file: &Local| Photo::open(&file.path).map_err(Problem::ours);
+        let (target, mask) = (open(&target)?, mask.as_ref().map(open).transpose()?);
+        pictures::check_losses(&target, mask.as_ref(), &name, format)
+    });
+    checking.await
+}
+
+/// A picture's file.
+async fn picture(server: &Shared, scene: &StoredScene, photo: &ScenePhoto) -> Answer<Local> {
+    let (place, name) = (Place::Scene(scene.id.clone()), format!("{}.{}", photo.role, photo.extension));
+    server.storage.file(&place, &name).await?.ok_or_else(|| Problem::not_found(&photo.role))
+}
+
 async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
     let (name, most) = (owner.0.clone(), server.config.limits.jobs);
     if server.store.run(move |db| Job::count_busy(db, &name)).await? < most {
@@ -210,25 +253,10 @@ async fn prepared(server: &Shared, scene: &StoredScene, request: &JobRequest) ->
     let settings = toml::to_string_pretty(&request.settings()?).map_err(Problem::ours)?;
     std::fs::write(made.path().join(SETTINGS), settings)?;
     if let Some(mask) = scene.photo("mask") {
-        let (place, name) = (Place::Scene(scene.id.clone()), format!("mask.{}", mask.extension));
-        let file = server.storage.file(&place, &name).await?.ok_or_else(|| Problem::not_found("mask"))?;
+        let file = picture(server, scene, mask).await?;
         std::fs::copy(&file.path, made.path().join(MASK))?;
     }
     Ok(made)
-}
-
-/// Adds the row, unless the same request was faster with its key; returns whose row it is.
-async fn insert(server: &Shared, new: NewJob, key: Option<String>, content: String) -> Answer<Id> {
-    let inserted = server.store.run(move |db| {
-        db.together(|db| {
-            if let Some(faster) = Seen::claim(db, &new.owner, key.as_deref(), &content, &new.id)? {
-                return Ok(faster);
-            }
-            Job::insert(db, &new)?;
-            Ok(new.id)
-        })
-    });
-    inserted.await
 }
 
 /// One job
@@ -246,14 +274,23 @@ pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<
     delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Id, Path)),
     responses(
         (status = 204), (status = 401, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "It runs"),
+        (status = 409, body = Problem, description = "It runs, or a job that waits or runs takes what it has learnt"),
     ),
 )]
 pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
     find(&server, &owner, &at.id).await?;
     let id = at.id.clone();
-    if !server.store.run(move |db| Job::remove(db, &id)).await? {
-        return Err(Problem::conflict("the job runs; stop it first"));
+    let removing = server.store.run(move |db| match Job::needed_by(db, &id)? {
+        Some(other) => Ok(Err(other)),
+        None => Job::remove(db, &id).map(Ok),
+    });
+    match removing.await? {
+        Ok(true) => {}
+        Ok(false) => return Err(Problem::conflict("the job runs; stop it first")),
+        Err(other) => {
+            let detail = format!("job {other} waits or runs, and takes what this job has learnt; stop that one first");
+            return Err(Problem::conflict(detail));
+        }
     }
     if let Some(feed) = server.feeds.held(&at.id) {
         feed.tell_state("stopped", None); // whoever listens need not wait for more

@@ -1,6 +1,7 @@
 //! The routes under `/v1` and beside it. One module a resource; each handler carries its own part of the OpenAPI document.
 
 mod about;
+mod creation;
 mod events;
 mod jobs;
 mod read;

@@ -115,8 +115,24 @@ fn media_type(path: &Path) -> &'static str {
         "webp" => "image/webp",
         "tif" => "image/tiff",
         "bmp" => "image/bmp",
+        "avif" => "image/avif",
+        "jxl" => "image/jxl",
         "json" => "application/json",
         "tar" => "application/x-tar",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_sent_as_what_they_are() {
+        for (name, kind) in
+            [("target.jxl", "image/jxl"), ("completed.avif", "image/avif"), ("x.bin", "application/octet-stream")]
+        {
+            assert_eq!(media_type(Path::new(name)), kind);
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::access::Owner;
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
 use crate::storage::{Local, Place};
-use crate::store::{Job, JobState};
+use crate::store::{Job, JobState, StoredScene};
 use crate::worker::OUTPUT;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -167,12 +167,16 @@ pub async fn file(State(server): State<Shared>, owner: Owner, at: At, request: R
     send_file(&server, &Place::Job(job.id), &format!("{OUTPUT}/{name}"), &name.replace('/', "-"), request).await
 }
 
+/// A job whose results are there; its scene is used then.
 async fn finished(server: &Shared, owner: &Owner, id: &Id) -> Answer<Job> {
     let job = find(server, owner, id).await?;
-    match job.state {
-        JobState::Done => Ok(job),
-        other => Err(Problem::conflict(format!("the job is {}, so there are no results yet", other.name()))),
+    if job.state != JobState::Done {
+        let state = job.state.name();
+        return Err(Problem::conflict(format!("the job is {state}, so there are no results yet")));
     }
+    let scene = job.scene.clone();
+    server.store.run(move |db| StoredScene::touch(db, &scene)).await?;
+    Ok(job)
 }
 
 async fn results(server: &Shared, job: &Job) -> Answer<Results> {

@@ -1,20 +1,21 @@
 //! Scenes: what photos a job works on.
 
 use super::FileResponse;
+use super::creation::Creation;
 use super::read::{At, key_in, send_file};
 use crate::Shared;
 use crate::access::Owner;
 use crate::decoding::decode;
 use crate::example;
+use crate::form::{Form, MORE_BYTES};
 use crate::id::Id;
 use crate::pictures::{check, check_mask};
 use crate::problem::{Answer, Problem};
 use crate::storage::Place;
-use crate::store::{ScenePhoto, Seen, StoredScene, unix_now};
+use crate::store::{ScenePhoto, StoredScene, unix_now};
 use crate::upload::{Received, check_scene, receive, receive_scene};
 use axum::Json;
-use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -63,13 +64,20 @@ pub struct SceneForm {
     name: Option<String>,
 }
 
-/// The scene of an id, if it is this owner's.
+/// The scene of an id, if it is this owner's; it is used then.
 ///
 /// # Errors
 /// 404.
 pub async fn find(server: &Shared, owner: &Owner, id: &Id) -> Answer<StoredScene> {
     let (name, id) = (owner.0.clone(), id.clone());
-    server.store.run(move |db| StoredScene::find(db, &name, &id)).await?.ok_or_else(|| Problem::not_found("scene"))
+    let finding = server.store.run(move |db| {
+        let found = StoredScene::find(db, &name, &id)?;
+        if found.is_some() {
+            StoredScene::touch(db, &id)?;
+        }
+        Ok(found)
+    });
+    finding.await?.ok_or_else(|| Problem::not_found("scene"))
 }
 
 /// All scenes, the newest first
@@ -94,13 +102,13 @@ pub async fn create(
     State(server): State<Shared>,
     owner: Owner,
     headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
+    request: Request,
 ) -> Answer<Response> {
-    let key = key_in(&headers)?;
-    let form = form.map_err(|_| {
+    let (key, most) = (key_in(&headers)?, server.config.limits.upload_bytes);
+    let form = Form::of(request, most).await.map_err(|_| {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a scene is sent as multipart/form-data with a boundary")
     })?;
-    check_length(&headers, server.config.limits.upload_bytes)?;
+    check_length(&headers, most)?;
     check_room(&server, &owner).await?;
     let received = receive_scene(form, &server).await?;
     keep(server, owner, key, received).await
@@ -122,7 +130,7 @@ pub async fn create_example(State(server): State<Shared>, owner: Owner) -> Answe
 fn check_length(headers: &HeaderMap, most: u64) -> Answer<()> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     match length {
-        Some(length) if length > most + (1 << 20) => {
+        Some(length) if length > most + MORE_BYTES => {
             Err(Problem::too_large(format!("the upload is {} MB; this server takes {}", length >> 20, most >> 20)))
         }
         _ => Ok(()),
@@ -137,65 +145,31 @@ async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("there are {most} scenes already; delete some first")))
 }
 
-/// Checks what came, and keeps it: first the files, then the row.
+/// Checks what came, and keeps it.
 async fn keep(server: Shared, owner: Owner, key: Option<String>, received: Received) -> Answer<Response> {
-    let content = format!("scene {}", received.content);
-    if let Some(scene) = seen(&server, &owner, key.as_deref(), &content).await? {
-        return Ok((StatusCode::CREATED, Json(SceneView::from(scene))).into_response());
-    }
-    let shared = server.clone();
-    let checking = decode(&server, move || check_scene(&received, &shared).map(|found| (received, found)));
-    let (received, (photos, has_hole)) = checking.await?;
-    let name = received.name.clone().unwrap_or_else(|| photos[0].name.clone());
-    let scene = StoredScene { id: Id::random(), owner: owner.0, name, created: unix_now(), has_hole, photos };
-    let place = Place::Scene(scene.id.clone());
-    let files = server.storage.keep(received.folder, &place).await?;
-    let inserted = insert(&server, &scene, files, key, content).await;
-    if inserted.as_ref().ok() != Some(&scene.id) {
-        server.storage.remove(&place).await?;
-        let faster = find(&server, &Owner(scene.owner), &inserted?).await?;
-        return Ok((StatusCode::CREATED, Json(SceneView::from(faster))).into_response());
-    }
-    let bytes = scene.photos.iter().map(|photo| photo.bytes).sum::<u64>();
-    server.metrics.uploaded_bytes.fetch_add(bytes, Relaxed);
+    let creation = Creation::new(&owner, key, format!("scene {}", received.content));
+    let id = match creation.made(&server).await? {
+        Some(id) => id,
+        None => keep_new(&server, &owner, creation, received).await?,
+    };
+    let scene = find(&server, &owner, &id).await?;
     Ok((StatusCode::CREATED, Json(SceneView::from(scene))).into_response())
 }
 
-/// What the key has made before.
-async fn seen(server: &Shared, owner: &Owner, key: Option<&str>, content: &str) -> Answer<Option<StoredScene>> {
-    let Some(key) = key.map(str::to_owned) else { return Ok(None) };
-    let (name, content) = (owner.0.clone(), content.to_owned());
-    match server.store.run(move |db| Seen::with(db, &name, &key, &content)).await? {
-        Seen::Never => Ok(None),
-        Seen::Same(id) => find(server, owner, &id).await.map(Some),
-        Seen::Other => Err(other_content()),
+async fn keep_new(server: &Shared, owner: &Owner, creation: Creation, received: Received) -> Answer<Id> {
+    let shared = server.clone();
+    let checking = decode(server, move || check_scene(&received, &shared).map(|found| (received, found)));
+    let (received, (photos, has_hole)) = checking.await?;
+    let name = received.name.clone().unwrap_or_else(|| photos[0].name.clone());
+    let bytes = photos.iter().map(|photo| photo.bytes).sum::<u64>();
+    let scene = StoredScene { id: Id::random(), owner: owner.0.clone(), name, created: unix_now(), has_hole, photos };
+    let (id, place) = (scene.id.clone(), Place::Scene(scene.id.clone()));
+    let insert = creation.keep(server, received.folder, place, move |db, files| scene.insert(db, files.as_ref()));
+    let made = insert.await?;
+    if made == id {
+        server.metrics.uploaded_bytes.fetch_add(bytes, Relaxed);
     }
-}
-
-/// 422 for a key that came with something else before.
-pub fn other_content() -> Problem {
-    Problem::unusable("this Idempotency-Key was sent with another content before; choose a new one")
-}
-
-/// Adds the row, unless the same request was faster with its key; returns whose row it is.
-async fn insert(
-    server: &Shared,
-    scene: &StoredScene,
-    files: Option<String>,
-    key: Option<String>,
-    content: String,
-) -> Answer<Id> {
-    let scene = scene.clone();
-    let inserted = server.store.run(move |db| {
-        db.together(|db| {
-            if let Some(faster) = Seen::claim(db, &scene.owner, key.as_deref(), &content, &scene.id)? {
-                return Ok(faster);
-            }
-            scene.insert(db, files.as_ref())?;
-            Ok(scene.id)
-        })
-    });
-    inserted.await
+    Ok(made)
 }
 
 /// One scene

@@ -127,7 +127,7 @@ impl Remote {
             if self.sent.get(name).is_some_and(|(sent, _)| sent == mark) {
                 continue;
             }
-            let key = self.place.new_key();
+            let key = self.bucket.new_key(&self.place.prefix());
             let bytes = self.bucket.put(&key, &mut tokio::fs::File::open(frozen.path(name)).await?).await?;
             if let Some((_, old)) = self.sent.insert(name.clone(), (*mark, Object { key, bytes })) {
                 self.unneeded.push(old.key);

@@ -10,7 +10,7 @@ use crate::bucket::Bucket;
 use crate::folder::DataFolder;
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
-use crate::store::{Db, Job, Store, StoreError, StoredScene};
+use crate::store::{Db, Installation, Job, Store, StoreError, StoredScene};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -45,16 +45,19 @@ pub enum Place {
 }
 
 impl Place {
+    /// Of which scene or job.
+    pub fn id(&self) -> &Id {
+        match self {
+            Self::Scene(id) | Self::Job(id) => id,
+        }
+    }
+
     /// What the names of its objects begin with.
     fn prefix(&self) -> String {
         match self {
             Self::Scene(id) => format!("scenes/{id}"),
             Self::Job(id) => format!("jobs/{id}"),
         }
-    }
-
-    fn new_key(&self) -> String {
-        format!("{}/{}", self.prefix(), Id::random())
     }
 
     fn files(&self, db: &mut Db) -> Result<Option<String>, StoreError> {
@@ -197,14 +200,18 @@ impl Storage {
         Ok(self.folder.remove(&self.path(place))?)
     }
 
-    /// Removes what creations that were cut off have left.
+    /// Removes what creations that were cut off have left, and nothing that is not known to be of this database.
     ///
     /// # Errors
     /// The disk, or 503.
-    pub async fn sweep(&self) -> Answer<()> {
+    pub async fn sweep(&self, database: &Installation) -> Answer<()> {
         let (scenes, jobs) = self.store.run(|db| Ok((StoredScene::all(db)?, Job::all(db)?))).await?;
-        self.folder.sweep(&scenes, &jobs)?;
-        let Some(bucket) = &self.bucket else { return Ok(()) };
+        let Some(bucket) = &self.bucket else {
+            return match self.folder.is_of(database, &scenes)? {
+                true => Ok(self.folder.sweep(&scenes, &jobs)?),
+                false => Ok(()),
+            };
+        };
         for (part, known) in [("scenes", scenes), ("jobs", jobs)] {
             let known: HashSet<Id> = known.into_iter().collect();
             for id in bucket.older(part, LEFTOVER).await? {
@@ -261,7 +268,7 @@ async fn on_disk(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) ->
 
 /// Stores a file as a new object.
 async fn sent(bucket: &Bucket, place: &Place, file: &Path) -> Answer<Object> {
-    let key = place.new_key();
+    let key = bucket.new_key(&place.prefix());
     let bytes = bucket.put(&key, &mut tokio::fs::File::open(file).await?).await?;
     Ok(Object { key, bytes })
 }
@@ -297,5 +304,56 @@ fn walk(folder: &Path, before: &str, depth: usize, found: &mut Vec<(String, u64)
             true => {}
             false => found.push((name, about.len())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// What a start does with a folder: `scenes` are those that the database has from before.
+    async fn started(root: &Path, store: &Store, scenes: &[&Id]) {
+        for id in scenes {
+            let (owner, name) = ("all".into(), "s".into());
+            let scene = StoredScene { id: (*id).clone(), owner, name, created: 5, has_hole: false, photos: Vec::new() };
+            store.now(|db| scene.insert(db, None)).unwrap();
+        }
+        let database = store.now(Installation::of).unwrap();
+        let storage = Storage::new(DataFolder::open(root, false).unwrap(), None, store.clone());
+        storage.sweep(&database).await.unwrap();
+    }
+
+    fn new_database() -> Store {
+        Store::open(Path::new(":memory:"), false).unwrap()
+    }
+
+    #[tokio::test]
+    async fn another_database_clears_nothing_away_however_often_it_starts() {
+        let root = TempDir::new().unwrap();
+        let [mine, cut_off, new] = [0, 1, 2].map(|_| Id::random());
+        let path = |id: &Id| root.path().join("scenes").join(id.as_str());
+        let first = new_database();
+        started(root.path(), &first, &[]).await;
+        [&mine, &cut_off].iter().for_each(|id| fs::create_dir(path(id)).unwrap());
+        let second = new_database();
+        started(root.path(), &second, &[]).await;
+        fs::create_dir(path(&new)).unwrap();
+        started(root.path(), &second, &[&new]).await;
+        assert!([&mine, &cut_off, &new].iter().all(|id| path(id).exists()), "another database's scenes are gone");
+        started(root.path(), &first, &[&mine, &new]).await;
+        assert!(path(&mine).exists() && path(&new).exists() && !path(&cut_off).exists());
+    }
+
+    #[tokio::test]
+    async fn a_folder_and_a_database_from_before_they_had_ids_go_on_together() {
+        let root = TempDir::new().unwrap();
+        let (store, [mine, cut_off]) = (new_database(), [0, 1].map(|_| Id::random()));
+        let path = |id: &Id| root.path().join("scenes").join(id.as_str());
+        [&mine, &cut_off].iter().for_each(|id| fs::create_dir_all(path(id)).unwrap());
+        started(root.path(), &store, &[&mine]).await;
+        assert!(path(&mine).exists() && !path(&cut_off).exists());
+        started(root.path(), &new_database(), &[]).await;
+        assert!(path(&mine).exists());
     }
 }

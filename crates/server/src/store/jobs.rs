@@ -120,6 +120,12 @@ pub enum Ending {
 /// Crashes after which a job is not taken again.
 const MOST_CRASHES: i64 = 3;
 
+/// What of a job's request tells which other job it needs.
+#[derive(Deserialize)]
+struct Needs {
+    adapter_of: Option<Id>,
+}
+
 /// What is read of a job.
 const COLUMNS: &str = "id, owner, scene, request, state, created, changed, to_stop, error, standing";
 
@@ -278,6 +284,20 @@ impl Job {
             }
             Ok(is_resumed)
         })
+    }
+
+    /// A job that waits or runs and takes what this one has learnt.
+    pub fn needed_by(db: &mut Db, id: &Id) -> Result<Option<Id>, StoreError> {
+        let query = "SELECT other.id AS id, other.request AS request FROM jobs AS other, jobs AS this \
+                     WHERE this.id = ?1 AND other.scene = this.scene AND other.state IN ('waiting', 'running') \
+                     ORDER BY other.turn";
+        for row in db.rows(query, cells![id])? {
+            let needs: Option<Needs> = serde_json::from_str(&row.text("request")?).ok();
+            if needs.and_then(|needs| needs.adapter_of).as_ref() == Some(id) {
+                return row.id("id").map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Removes a job that does not run; `false` where it does.

@@ -3,6 +3,7 @@
 
 mod db;
 mod events;
+mod installation;
 mod jobs;
 mod keys;
 mod line;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use db::Db;
 pub use events::{Events, of_state, timed};
+pub use installation::Installation;
 pub use jobs::{Ending, Job, JobState, NewJob, Told};
 pub use keys::Seen;
 pub use scenes::{ScenePhoto, StoredScene};
@@ -28,8 +30,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The tables, one step a version; what was released once is not changed any more. `jobs.turn` numbers the jobs in the
 /// order that they came in. `files` names a scene's or job's objects in a bucket, `standing` says how far a job is; both, and
-/// `events`, are used where several processes share the work.
-const SCHEMA: [&str; 2] = [
+/// `events`, are used where several processes share the work. `installation` has one row: which database this is.
+const SCHEMA: [&str; 3] = [
     "
 CREATE TABLE IF NOT EXISTS scenes (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, created BIGINT NOT NULL, used BIGINT NOT NULL,
@@ -57,6 +59,9 @@ CREATE TABLE events (
     job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, number BIGINT NOT NULL, line TEXT NOT NULL,
     PRIMARY KEY (job, number)
 ) STRICT;
+",
+    "
+CREATE TABLE installation (number BIGINT PRIMARY KEY, id TEXT NOT NULL) STRICT;
 ",
 ];
 

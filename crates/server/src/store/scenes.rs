@@ -1,10 +1,13 @@
 //! The table of scenes.
 
-use super::StoreError;
 use super::db::{Cell, Db, Row, cells};
+use super::{StoreError, unix_now};
 use crate::id::Id;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// How often it is noted that a scene is used.
+const NOTED_EVERY_SECS: i64 = 24 * 3600;
 
 /// One picture of a scene.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -75,6 +78,17 @@ impl StoredScene {
         db.number("SELECT count(*) AS n FROM scenes WHERE owner = ?1", cells![owner])
     }
 
+    /// Notes that it is used, where that was last noted a day ago.
+    pub fn touch(db: &mut Db, id: &Id) -> Result<(), StoreError> {
+        let row = db.row("SELECT used FROM scenes WHERE id = ?1", cells![id])?;
+        match row.map(|row| row.int("used")).transpose()? {
+            Some(used) if used < unix_now() - NOTED_EVERY_SECS => {
+                db.execute("UPDATE scenes SET used = now() WHERE id = ?1", cells![id]).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Notes other pictures.
     pub fn set_photos(db: &mut Db, id: &Id, photos: &[ScenePhoto]) -> Result<(), StoreError> {
         let photos = as_json(&photos)?;
@@ -116,7 +130,7 @@ impl StoredScene {
         })
     }
 
-    /// Scenes that nothing was done with since `before`, and that no job waits or runs for.
+    /// Scenes that were not used since `before`, and that no job waits or runs for.
     pub fn unused_since(db: &mut Db, before: i64) -> Result<Vec<Id>, StoreError> {
         let query = "SELECT id FROM scenes WHERE used < ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE scene = scenes.id \
                      AND (state IN ('waiting', 'running') OR changed >= ?1))";

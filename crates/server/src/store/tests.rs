@@ -22,9 +22,13 @@ fn store() -> Store {
 }
 
 fn put(store: &Store, priority: i64) -> Id {
+    put_with(store, priority, "{}".into())
+}
+
+fn put_with(store: &Store, priority: i64, request: String) -> Id {
     let scene = Id::parse(&"0".repeat(32)).unwrap();
     let id = Id::random();
-    let new = NewJob { id: id.clone(), owner: "a".into(), scene, request: "{}".into(), priority, files: None };
+    let new = NewJob { id: id.clone(), owner: "a".into(), scene, request, priority, files: None };
     store.now(|db| Job::insert(db, &new)).unwrap();
     id
 }
@@ -106,8 +110,47 @@ fn a_key_is_good_for_one_content() {
     let id = Id::random();
     let with = |content: &'static str| store.now(|db| Seen::with(db, "a", "k", content)).unwrap();
     assert_eq!(with("1"), Seen::Never);
-    let claim = |id: &Id| store.now(|db| Seen::claim(db, "a", Some("k"), "1", id)).unwrap();
-    assert_eq!(claim(&id), None);
-    assert_eq!(claim(&Id::random()), Some(id.clone()), "a slower request makes another");
+    let claim = |content, id: &Id| store.now(|db| Seen::claim(db, "a", Some("k"), content, id)).unwrap();
+    assert_eq!(claim("1", &id), Seen::Never);
+    assert_eq!(claim("1", &Id::random()), Seen::Same(id.clone()), "a slower request makes another");
+    assert_eq!(claim("2", &Id::random()), Seen::Other, "a slower request gets what it did not ask for");
     assert_eq!((with("1"), with("2")), (Seen::Same(id), Seen::Other));
+}
+
+#[test]
+fn a_job_is_needed_while_another_that_takes_its_adapter_waits_or_runs() {
+    let store = store();
+    let (first, stranger) = (put(&store, 2), put(&store, 0));
+    let second = put_with(&store, 1, format!(r#"{{"scene":"{}","adapter_of":"{first}"}}"#, "0".repeat(32)));
+    let needed_by = |id| store.now(|db| Job::needed_by(db, id)).unwrap();
+    assert_eq!((needed_by(&first), needed_by(&stranger)), (Some(second.clone()), None));
+    assert_eq!(take(&store, "x", 60), Some(first.clone()));
+    end(&store, &first, "x", Ending::Done);
+    assert_eq!(take(&store, "x", 60), Some(second.clone()));
+    assert_eq!(needed_by(&first), Some(second.clone()), "it runs");
+    end(&store, &second, "x", Ending::Done);
+    assert_eq!(needed_by(&first), None);
+}
+
+#[test]
+fn what_is_looked_at_is_used_which_is_noted_once_a_day() {
+    let store = store();
+    let scene = Id::parse(&"0".repeat(32)).unwrap();
+    let unused_since = |before| store.now(|db| StoredScene::unused_since(db, before)).unwrap();
+    let touch = || store.now(|db| StoredScene::touch(db, &scene)).unwrap();
+    assert_eq!(unused_since(10), std::slice::from_ref(&scene));
+    touch();
+    assert_eq!(unused_since(unix_now() - 60), []);
+    let an_hour_ago = format!("UPDATE scenes SET used = {}", unix_now() - 3600);
+    store.now(|db| db.execute(&an_hour_ago, &[])).unwrap();
+    touch();
+    assert_eq!(unused_since(unix_now() - 60), std::slice::from_ref(&scene), "it is noted again");
+}
+
+#[test]
+fn a_database_has_one_id_for_ever() {
+    let store = store();
+    let [first, again] = [0, 1].map(|_| store.now(Installation::of).unwrap());
+    assert!(first.is_new && !again.is_new && first.id == again.id, "{first:?}, {again:?}");
+    assert_ne!(Store::open(Path::new(":memory:"), true).unwrap().now(Installation::of).unwrap().id, first.id);
 }

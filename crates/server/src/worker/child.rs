@@ -140,7 +140,10 @@ fn arguments(server: &Shared, desk: &Desk, scene: &StoredScene, request: &JobReq
     words.option("--model", offered("model", request.model.as_deref(), &server.config.models)?);
     words.option("--device", offered("device", request.device.as_deref(), &server.config.devices)?);
     if let Some(format) = request.format {
-        words.option("--format", format.argument()).flag("--lossy-ok");
+        words.option("--format", format.argument());
+    }
+    if request.lossy_ok {
+        words.flag("--lossy-ok");
     }
     match request.strip {
         StripName::Nothing => &mut words,
@@ -156,6 +159,9 @@ fn hole(words: &mut Words, scene: &StoredScene, request: &JobRequest, mask: &Pat
         words.option("--mask", mask);
     } else if scene.has_hole {
         words.flag("--mask-from-alpha");
+    }
+    if request.grow_mask > 0 {
+        words.option("--grow-mask", request.grow_mask.to_string());
     }
     if let Some((option, value)) = request.frame() {
         words.flag(&format!("{option}={value}"));
@@ -181,6 +187,29 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Id;
+
+    #[test]
+    fn the_hole_is_told_as_it_was_asked_for() {
+        let scene = StoredScene {
+            id: Id::random(),
+            owner: String::new(),
+            name: String::new(),
+            created: 0,
+            has_hole: true,
+            photos: Vec::new(),
+        };
+        let told = |more: serde_json::Value| {
+            let mut asked = serde_json::json!({ "scene": scene.id });
+            asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let mut words = Words::default();
+            hole(&mut words, &scene, &serde_json::from_value(asked).unwrap(), Path::new("no mask"));
+            words.0
+        };
+        assert_eq!(told(serde_json::json!({})), ["--mask-from-alpha"]);
+        let more = serde_json::json!({ "grow_mask": 3, "expand": "left=20%" });
+        assert_eq!(told(more), ["--mask-from-alpha", "--grow-mask", "3", "--expand=left=20%"]);
+    }
 
     #[test]
     fn a_job_tells_no_folders_of_the_machine() {

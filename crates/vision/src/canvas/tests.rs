@@ -92,6 +92,29 @@ fn nothing_new_a_negative_side_and_too_much_are_refused_with_the_limit() {
 }
 
 #[test]
+fn checking_a_size_tells_what_growing_does() {
+    let pixels = || Photo::from_pixels(RgbImage::new(10, 8));
+    for request in [
+        CanvasRequest::expand("left=20%,top=3px"),
+        CanvasRequest::expand("right=300%"),
+        CanvasRequest::expand("right=31px"),
+        CanvasRequest::expand("left=0,top=0%"),
+        CanvasRequest::aspect("16:9"),
+        CanvasRequest::aspect("5:4"),
+        CanvasRequest::aspect("10000:1"),
+        CanvasRequest::canvas("12x9-2+1"),
+        CanvasRequest::canvas("6x6-2-1"),
+        CanvasRequest::canvas("20x8+20+0"),
+        CanvasRequest::canvas("4294967295x4294967295+0+0"),
+    ] {
+        let request = request.unwrap();
+        let grown = request.grow(pixels(), None).map(|grown| (grown.photo.width(), grown.photo.height()));
+        assert_eq!(request.check((10, 8)), grown, "{request:?}");
+    }
+    assert!(CanvasRequest::aspect("1:1").unwrap().check((u32::MAX, u32::MAX - 1)).is_err(), "more than fits");
+}
+
+#[test]
 fn what_cannot_be_read_says_how_it_looks() {
     for text in ["", "left", "left=", "up=3", "left=x%", "left=1,left=2", "left=NaN", "left=1;top=2"] {
         let message = CanvasRequest::expand(text).unwrap_err().to_string();

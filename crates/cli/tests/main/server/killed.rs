@@ -125,11 +125,23 @@ fn the_servers_threads_give_way_to_the_job() {
 #[test]
 fn what_was_cut_off_in_the_making_is_gone_after_the_next_start() {
     let folder = TempDir::new().unwrap();
-    for part in ["passing/upload", "scenes/0123456789abcdef0123456789abcdef", "jobs/strange"] {
-        std::fs::create_dir_all(folder.path().join(part)).unwrap();
-    }
+    drop(Server::start(folder.path(), &[])); // from now on it is this database's
+    let id = "0123456789abcdef0123456789abcdef";
+    let ours = ["passing/passing-abc123".to_owned(), format!("scenes/{id}"), format!("jobs/{id}")];
+    let others = ["passing/upload", "scenes/still-life", "jobs/strange"];
+    let place = |part: &str| folder.path().join(part);
+    ours.iter().for_each(|part| std::fs::create_dir_all(place(part)).unwrap());
+    others.iter().for_each(|part| std::fs::create_dir_all(place(part)).unwrap());
     let _server = Server::start(folder.path(), &[]);
-    for part in ["passing", "scenes", "jobs"] {
-        assert_eq!(std::fs::read_dir(folder.path().join(part)).unwrap().count(), 0, "{part}");
-    }
+    assert!(ours.iter().all(|part| !place(part).exists()), "what we began is gone");
+    assert!(others.iter().all(|part| place(part).exists()), "what has other names is not ours");
+}
+
+#[test]
+fn a_folder_of_scenes_that_are_not_the_databases_keeps_them() {
+    let folder = TempDir::new().unwrap();
+    let scene = folder.path().join("scenes/0123456789abcdef0123456789abcdef");
+    std::fs::create_dir_all(&scene).unwrap();
+    let _server = Server::start(folder.path(), &[]);
+    assert!(scene.exists());
 }
