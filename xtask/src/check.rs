@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only these checks, in this order:
-    /// readme, lockfile, format, web, deploy, dependencies, clippy, docs, quickstart, page, tests.
+    /// readme, lockfile, format, web, deploy, dependencies, clippy, docs, quickstart, page, tests, plain.
     steps: Vec<String>,
 }
 

@@ -3,7 +3,7 @@
 mod tables;
 mod variants;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
@@ -59,6 +59,7 @@ struct Row {
 /// Completes and scores all scenes, one after another.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let scenes = scene_folders(&arguments.scenes)?;
+    check_out(&scenes, &arguments.out)?;
     let mut all: Vec<Results> = arguments.variant.iter().map(|_| Results::default()).collect();
     for folder in scenes {
         let scene = Scene::open(&folder)?;
@@ -134,6 +135,19 @@ fn scene_folders(scenes: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// What lies at `out/NAME` is removed before and after a scene's turn, so it may neither be a scene nor hold one.
+fn check_out(scenes: &[PathBuf], out: &Path) -> Result<()> {
+    let whole = |scene: &PathBuf| scene.canonicalize().with_context(|| format!("{} cannot be found", scene.display()));
+    let scenes = scenes.iter().map(whole).collect::<Result<Vec<_>>>()?;
+    let working = scenes.iter().filter_map(|scene| out.join(scene.file_name()?).canonicalize().ok());
+    for working in working {
+        if let Some(scene) = scenes.iter().find(|scene| scene.starts_with(&working)) {
+            bail!("--out {} would remove the scene {}; name another folder", out.display(), scene.display());
+        }
+    }
+    Ok(())
+}
+
 fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments, results: &mut Results) -> Result<()> {
     let config = settings(variant, arguments);
     let clock = Instant::now();
@@ -144,7 +158,7 @@ fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments, results: &mu
     let out = &out_of(variant, arguments);
     std::fs::create_dir_all(out)?;
     let folder = arguments.out.join(&scene.name);
-    forget_tuning(&folder, &config)?;
+    forget_tuning(&folder)?;
     let done = fill(scene, &mut model, &config, &folder, &mut |_| true)?;
     let secs = clock.elapsed().as_secs_f64();
     done.photo.save(out.join(format!("{}.png", scene.name)))?;
@@ -159,10 +173,10 @@ fn evaluate(scene: &Scene, variant: Variant, arguments: &Arguments, results: &mu
 }
 
 /// A variant's tuning is not the next one's, nor is the note of whose it is; the guides are.
-fn forget_tuning(folder: &Path, config: &FillConfig) -> Result<()> {
-    let (checkpoints, step) = (folder.join("checkpoints"), format!("step-{:08}", config.tune.iterations));
-    forget(&checkpoints.join("job.json"))?;
-    forget(&checkpoints.join(step))
+fn forget_tuning(folder: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path()).filter(|path| !path.ends_with("guides"));
+    paths.try_for_each(|path| forget(&path))
 }
 
 fn settings(variant: Variant, arguments: &Arguments) -> FillConfig {
@@ -198,5 +212,26 @@ fn judged(scene: &Scene, done: &Completion, config: &FillConfig, secs: f64) -> R
         supported: done.report.supported_share,
         secs,
         candidates: done.candidates.iter().map(|c| (Judgement::of(c), psnr(c))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scene_is_removed_for_its_results() {
+        let folder = std::env::temp_dir().join(format!("realfill-evaluate-{}", std::process::id()));
+        let scenes = folder.join("scenes");
+        for name in ["house", "scenes"] {
+            std::fs::create_dir_all(scenes.join(name).join("target")).unwrap();
+        }
+        let found = scene_folders(&scenes).unwrap();
+        let refused = |out: &Path| check_out(&found, out).err().map(|error| error.to_string());
+        for out in [&scenes, &scenes.join("house/.."), &folder] {
+            assert!(refused(out).is_some_and(|why| why.contains("would remove the scene")), "{}", out.display());
+        }
+        assert_eq!(refused(&folder.join("out")), None);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,9 +1,11 @@
 //! Content credentials of a completed photo: who signs is settled before the work, the record is written after it.
 
 use crate::failure::{Failure, OrBadInput, OrFailed};
+use anyhow::bail;
 use clap::Args;
 use realfill::pipeline::Report;
 use realfill_credentials::{Edit, Identity, ModelUsed, Region, Signer, can_carry, sign};
+use realfill_vision::metadata::Strip;
 use realfill_vision::save::Saved;
 use realfill_vision::{Mask, Scene};
 use std::path::PathBuf;
@@ -11,37 +13,73 @@ use std::path::PathBuf;
 /// Rectangles that a record tells of at most.
 const MOST_REGIONS: usize = 16;
 
+// Variables that count where none of the flags is given. A server's jobs inherit them.
+const CERTIFICATE: &str = "REALFILL_SIGN_CERT";
+const KEY: &str = "REALFILL_SIGN_KEY";
+const NO_CREDENTIALS: &str = "REALFILL_NO_CREDENTIALS";
+
 /// How the completed photo is signed.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Content credentials")]
 pub struct CredentialArguments {
-    /// Sign with this certificate (PEM, those that vouch for it behind it) [default: one made on first use and kept in the
-    /// user's data folder, which verifiers call untrusted]
+    /// Sign with this certificate (PEM, those that vouch for it behind it) [default: the variable REALFILL_SIGN_CERT, or one
+    /// made on first use and kept in the user's data folder, which verifiers call untrusted]
     #[arg(long, value_name = "FILE", requires = "sign_key")]
     pub sign_cert: Option<PathBuf>,
-    /// The certificate's private key (PKCS#8 PEM)
+    /// The certificate's private key (PKCS#8 PEM) [default: the variable REALFILL_SIGN_KEY]
     #[arg(long, value_name = "FILE", requires = "sign_cert")]
     pub sign_key: Option<PathBuf>,
-    /// Do not say in the file, signed, what was changed, from which photos and by which program
+    /// Do not say in the file, signed, what was changed, from which photos and by which program; REALFILL_NO_CREDENTIALS=1
+    /// says the same
     #[arg(long, conflicts_with = "sign_cert")]
     pub no_credentials: bool,
 }
 
 impl CredentialArguments {
-    /// Who signs; `None` where nobody shall.
+    /// Who signs, by the flags or else by the variables; `None` where nobody shall.
     ///
     /// # Errors
     /// [`Failure::BadInput`]: a certificate or key that cannot sign, or no place to keep a self-made one.
     pub fn identity(&self) -> Result<Option<Identity>, Failure> {
+        match self.no_credentials || self.sign_cert.is_some() {
+            true => self.told(),
+            false => Self::of_environment().or_bad_input()?.told(),
+        }
+    }
+
+    fn told(&self) -> Result<Option<Identity>, Failure> {
         match (&self.sign_cert, &self.sign_key) {
             _ if self.no_credentials => Ok(None),
             (Some(certificate), Some(key)) => Identity::from_files(certificate, key).map(Some).or_bad_input(),
             _ => Identity::of_user().map(Some).or_bad_input(),
         }
     }
+
+    fn of_environment() -> anyhow::Result<Self> {
+        let no_credentials = match std::env::var(NO_CREDENTIALS).as_deref() {
+            Err(_) | Ok("" | "0") => false,
+            Ok("1") => true,
+            Ok(other) => bail!("{NO_CREDENTIALS} is `{other}`; give 1 for no content credentials, or 0"),
+        };
+        let file = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let (sign_cert, sign_key) = (file(CERTIFICATE), file(KEY));
+        if sign_cert.is_some() != sign_key.is_some() {
+            bail!("one of {CERTIFICATE} and {KEY} is set and the other is not; set both");
+        }
+        Ok(Self { sign_cert, sign_key, no_credentials })
+    }
 }
 
-/// Signs the completed photo whose hole was `mask`, and tells by whom; a format without a place for it gets a note.
+/// Checks that the jobs of a server, which the variables tell who signs, can sign.
+///
+/// # Errors
+/// As [`CredentialArguments::identity`].
+pub fn check_for_jobs() -> Result<(), Failure> {
+    CredentialArguments::default().identity().map(drop)
+}
+
+/// Signs the completed photo whose hole was `mask`, and tells by whom; a format without a place for it gets a note. Where
+/// metadata was stripped, the credentials that the scene's photos had do not go along either.
 ///
 /// # Errors
 /// [`Failure::Failed`]; the photo is there, without credentials.
@@ -51,22 +89,24 @@ pub fn attach(
     scene: &Scene,
     mask: &Mask,
     report: &Report,
+    strip: Strip,
 ) -> Result<Option<Signer>, Failure> {
     let Some(identity) = identity else { return Ok(None) };
     if !can_carry(&saved.path) {
         saved.notes.push("no content credentials: the format has no place for them".into());
         return Ok(None);
     }
-    sign(&saved.path, &edit(scene, mask, report), identity).or_failed()?;
+    sign(&saved.path, &edit(scene, mask, report, strip), identity).or_failed()?;
     Ok(Some(identity.signer().clone()))
 }
 
-fn edit(scene: &Scene, mask: &Mask, report: &Report) -> Edit {
+fn edit(scene: &Scene, mask: &Mask, report: &Report, strip: Strip) -> Edit {
     let regions = mask.rectangles(MOST_REGIONS).into_iter();
     Edit {
         version: report.version.clone(),
         target: scene.target.path.clone(),
         references: scene.references.iter().map(|reference| reference.path.clone()).collect(),
+        keeps_credentials: strip == Strip::Nothing,
         regions: regions.map(|r| Region { x: r.x, y: r.y, width: r.width, height: r.height }).collect(),
         model: ModelUsed { name: report.model.clone(), fingerprint: report.model_fingerprint.clone() },
         supported_share: report.config.guide.then_some(report.supported_share),

@@ -42,9 +42,9 @@ impl Failure {
             FillError::Stage(StageError::Sample(SampleError::Stopped { .. })) => {
                 Self::Stopped("stopped while sampling; run the same command with --resume to go on".into())
             }
-            FillError::Folder(FolderError::AnotherJob { .. } | FolderError::Damaged { .. }) => {
-                Self::BadInput(error.into())
-            }
+            FillError::Folder(
+                FolderError::AnotherJob { .. } | FolderError::Damaged { .. } | FolderError::NoJob { .. },
+            ) => Self::BadInput(error.into()),
             other => Self::Failed(other.into()),
         }
     }

@@ -22,10 +22,13 @@ use realfill_models::memory::Recycling;
 use std::process::ExitCode;
 
 #[global_allocator]
-static MEMORY: Recycling = Recycling::new();
+static MEMORY: Recycling = Recycling::paused();
 
 fn main() -> ExitCode {
     let Arguments { talk, command } = Arguments::parse();
+    if !matches!(command, Command::Serve(_) | Command::Worker(_)) {
+        MEMORY.start(); // those run no network themselves
+    }
     let result = match command {
         Command::Fill(arguments) => commands::fill::run(&arguments, talk),
         Command::Tune(arguments) => commands::tune::run(&arguments, talk),

@@ -1,5 +1,7 @@
 //! The output folder: the completed photo, the candidates, the report, the fidelity map and the sheet.
 
+mod ours;
+
 use crate::credentials::{CredentialArguments, attach};
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::supervised;
@@ -31,10 +33,12 @@ pub struct OutputArguments {
     /// Write a format that cannot hold all of the photo, such as 16 bits a channel or alpha as a JPEG
     #[arg(long)]
     pub lossy_ok: bool,
-    /// Leave out where the photo was taken; the rest of its EXIF, XMP and IPTC stays
+    /// Leave out where the photo was taken, the names of places too; the rest of its EXIF, XMP and IPTC stays, but not the
+    /// content credentials that it and the references had
     #[arg(long)]
     pub strip_gps: bool,
-    /// Leave out EXIF, XMP and IPTC; what stays is the colour profile, and the mark that parts of the picture are generated
+    /// Leave out EXIF, XMP and IPTC, and the content credentials that the photos had; what stays is the colour profile, and
+    /// the mark that parts of the picture are generated
     #[arg(long)]
     pub strip_metadata: bool,
     /// Write the photo as every candidate would complete it, not only as the best one does: completions/, by rank and seed
@@ -75,12 +79,14 @@ impl Format {
 const BYTES_PER_PIXEL: u64 = 12;
 
 impl OutputArguments {
-    /// Makes the folder and checks that it can be written to and has room for the results and `more_bytes`, and that
-    /// the format can hold the photo.
+    /// Makes the folder and checks that it can be written to and has room for the results and `more_bytes`, that none of
+    /// the scene's photos, nor the file of its `mask`, would be replaced, and that the format can hold the photo.
     ///
     /// # Errors
     /// [`Failure::BadInput`].
-    pub fn prepare(&self, scene: &Scene, more_bytes: u64) -> Result<(), Failure> {
+    pub fn prepare(&self, scene: &Scene, mask: Option<&Path>, more_bytes: u64) -> Result<(), Failure> {
+        let photos = std::iter::once(&scene.target).chain(&scene.references).map(|photo| photo.path.as_path());
+        ours::check_photos(&self.output, photos.chain(mask), self.complete_all).or_bad_input()?;
         self.check_losses(scene).or_bad_input()?;
         let pixels = u64::from(scene.target.width()) * u64::from(scene.target.height());
         check_output_folder(&self.output, pixels * BYTES_PER_PIXEL + more_bytes).or_bad_input()?;
@@ -119,10 +125,10 @@ impl OutputArguments {
         completion: &Completion,
         identity: Option<&Identity>,
     ) -> Result<Written, Failure> {
-        let stem = self.output.join("completed");
+        let stem = self.output.join(ours::COMPLETED);
         let (saved, signer) = self.save_photo(scene, &completion.photo, &completion.report, identity, &stem)?;
         self.write_completions(scene, completion, identity)?;
-        write_candidates(&self.output.join("candidates"), &completion.candidates)?;
+        write_candidates(&self.output.join(ours::CANDIDATES), &completion.candidates)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
             let map = Fidelity::picture(completion.guide(), &completion.mask);
@@ -148,7 +154,7 @@ impl OutputArguments {
         };
         let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
         let mut saved = photo.save_completed(&mask, stem, wanted).or_failed()?;
-        let signer = attach(identity, &mut saved, scene, &mask, report);
+        let signer = attach(identity, &mut saved, scene, &mask, report, wanted.strip);
         Ok((saved, signer))
     }
 
@@ -162,24 +168,16 @@ impl OutputArguments {
         if !self.complete_all {
             return Ok(());
         }
-        let folder = self.output.join("completions");
-        emptied(&folder)?;
+        let folder = self.output.join(ours::COMPLETIONS);
+        ours::make_room(&folder).or_failed()?;
         for (rank, candidate) in completion.candidates.iter().enumerate().skip(1) {
             let photo =
                 finish(scene, &candidate.picture, &candidate.guide, &completion.mask, &completion.report.config);
-            let stem = folder.join(format!("{:03}-{}", rank + 1, candidate.seed));
+            let stem = folder.join(ours::stem(rank + 1, candidate.seed));
             self.save_photo(scene, &photo, &completion.report, identity, &stem)?.1?;
         }
         Ok(())
     }
-}
-
-/// An empty folder; what an older job left in it goes.
-fn emptied(folder: &Path) -> Result<(), Failure> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).or_failed()?;
-    }
-    std::fs::create_dir_all(folder).or_failed()
 }
 
 /// A finished job's photo.
@@ -192,9 +190,9 @@ pub struct Written {
 
 /// The candidates at the model's size, named by rank and seed; those of an older job go.
 fn write_candidates(folder: &Path, candidates: &[Candidate]) -> Result<(), Failure> {
-    emptied(folder)?;
+    ours::make_room(folder).or_failed()?;
     for (rank, candidate) in candidates.iter().enumerate() {
-        let path = folder.join(format!("{:03}-{}.png", rank + 1, candidate.seed));
+        let path = folder.join(ours::stem(rank + 1, candidate.seed)).with_extension("png");
         Photo::from_pixels(quantise(&candidate.picture)).save(path).or_failed()?;
     }
     Ok(())

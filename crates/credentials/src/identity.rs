@@ -4,9 +4,7 @@ mod keys;
 mod own;
 mod trial;
 
-pub use own::DATA_FOLDER_VARIABLE;
-
-use crate::CredentialsError;
+use crate::{CredentialsError, folders};
 use c2pa::{BoxedSigner, SigningAlg, create_signer};
 use p256::pkcs8::{Document, LineEnding};
 use std::fs;
@@ -88,7 +86,7 @@ impl Identity {
     /// # Errors
     /// It cannot be kept, or what was kept is damaged.
     pub fn of_user() -> Result<Self, CredentialsError> {
-        own::of_folder(&own::data_folder()?)
+        own::of_folder(&folders::identity_folder()?)
     }
 
     /// As [`Identity::of_user`], kept in `folder`.

@@ -4,6 +4,7 @@
 //! A crate of its own because of what it depends on: signing, certificates and the containers of every format.
 
 mod error;
+mod folders;
 mod format;
 mod identity;
 mod manifest;
@@ -11,7 +12,8 @@ mod sign;
 mod verify;
 
 pub use error::CredentialsError;
-pub use identity::{DATA_FOLDER_VARIABLE, Identity, Signer};
+pub use folders::{DATA_FOLDER_VARIABLE, work_folder};
+pub use identity::{Identity, Signer};
 pub use manifest::{Edit, ModelUsed, Region};
 pub use sign::{can_carry, sign};
 pub use verify::{Change, Source, State, Verdict, verify};

@@ -3,7 +3,7 @@
 use c2pa::{Builder, BuilderIntent, Error, Result};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -14,6 +14,9 @@ pub(crate) const SOURCE_TYPE: &str =
 /// Name of our own part of the record: the model, and what share of the hole the references support.
 pub(crate) const OWN_LABEL: &str = "realfill.completion";
 
+/// The media type of anything; c2pa looks for nothing in such a file.
+const UNKNOWN: &str = "application/octet-stream";
+
 /// What was done to a photo.
 #[derive(Clone, Debug)]
 pub struct Edit {
@@ -23,6 +26,9 @@ pub struct Edit {
     pub target: PathBuf,
     /// The photos that it was completed from.
     pub references: Vec<PathBuf>,
+    /// Whether the credentials that these photos have go along. They may say what is stripped from the completed one, such as
+    /// where it was taken.
+    pub keeps_credentials: bool,
     /// Where it was changed.
     pub regions: Vec<Region>,
     /// With which model.
@@ -54,7 +60,7 @@ pub struct ModelUsed {
 }
 
 impl Edit {
-    /// A builder that holds the record, the photos' own records included.
+    /// A builder that holds the record, the photos' own records included where they are to be.
     pub(crate) fn builder(&self, title: &str) -> Result<Builder> {
         let agent = json!({ "name": "RealFill", "version": self.version });
         let definition = json!({
@@ -68,11 +74,24 @@ impl Edit {
         });
         let mut builder = Builder::default().with_definition(definition.to_string())?;
         builder.set_intent(BuilderIntent::Edit);
-        add_ingredient(&mut builder, &self.target, "parentOf", "target")?;
+        self.add_ingredient(&mut builder, &self.target, "parentOf", "target")?;
         for (i, reference) in self.references.iter().enumerate() {
-            add_ingredient(&mut builder, reference, "inputTo", &reference_label(i))?;
+            self.add_ingredient(&mut builder, reference, "inputTo", &reference_label(i))?;
         }
         Ok(builder)
+    }
+
+    /// Adds a photo, with its own record where that is to go along and there is one. Its name goes into the record, not where it
+    /// lies.
+    fn add_ingredient(&self, builder: &mut Builder, path: &Path, relationship: &str, label: &str) -> Result<()> {
+        let title = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let told = |error: std::io::Error| Error::OtherError(format!("{}: {error}", path.display()).into());
+        let format = crate::format::of_file(path).map_err(told)?.unwrap_or(UNKNOWN);
+        let ingredient = json!({ "title": title, "format": format, "relationship": relationship, "label": label });
+        let mut file = File::open(path).map_err(told)?;
+        let read_as = if self.keeps_credentials { format } else { UNKNOWN };
+        builder.add_ingredient_from_stream(ingredient.to_string(), read_as, &mut file)?;
+        Ok(())
     }
 
     fn actions(&self, agent: &Value) -> Value {
@@ -118,15 +137,4 @@ impl Region {
 
 fn reference_label(i: usize) -> String {
     format!("reference-{}", i + 1)
-}
-
-/// Adds a photo with its own record, if it has one. Its name goes into the record, not where it lies.
-fn add_ingredient(builder: &mut Builder, path: &PathBuf, relationship: &str, label: &str) -> Result<()> {
-    let title = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let told = |error: std::io::Error| Error::OtherError(format!("{}: {error}", path.display()).into());
-    let format = crate::format::of_file(path).map_err(told)?.unwrap_or("application/octet-stream");
-    let ingredient = json!({ "title": title, "format": format, "relationship": relationship, "label": label });
-    let mut file = File::open(path).map_err(told)?;
-    builder.add_ingredient_from_stream(ingredient.to_string(), format, &mut file)?;
-    Ok(())
 }

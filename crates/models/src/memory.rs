@@ -5,12 +5,15 @@
 //! when it is freed, up to a limit, for the next request of its size; the sizes of a network's tensors recur.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The system's allocator, keeping large blocks for the next request. For a program's `#[global_allocator]`.
 #[derive(Debug)]
 pub struct Recycling {
     kept: Mutex<Kept>,
+    /// Whether anything is kept.
+    is_on: AtomicBool,
 }
 
 /// From this size on a block is kept.
@@ -40,8 +43,19 @@ struct Block {
 impl Recycling {
     /// Without any memory yet.
     pub const fn new() -> Self {
+        Self { is_on: AtomicBool::new(true), ..Self::paused() }
+    }
+
+    /// One that keeps nothing until [`Recycling::start`]: a program that only waits, such as a server, is better off so.
+    pub const fn paused() -> Self {
         let none = Block { place: 0, layout: Layout::new::<()>() };
-        Self { kept: Mutex::new(Kept { blocks: [none; MOST_BLOCKS], count: 0, bytes: 0 }) }
+        let kept = Mutex::new(Kept { blocks: [none; MOST_BLOCKS], count: 0, bytes: 0 });
+        Self { kept, is_on: AtomicBool::new(false) }
+    }
+
+    /// Keeps what is freed from now on.
+    pub fn start(&self) {
+        self.is_on.store(true, Ordering::Relaxed);
     }
 
     /// A kept block of this layout, if there is one.
@@ -72,7 +86,7 @@ impl Recycling {
     /// It is the system allocator's, of this layout, and nobody uses it any more.
     unsafe fn keep(&self, place: *mut u8, layout: Layout) {
         let block = Block { place: place as usize, layout };
-        if layout.size() > MOST_BYTES {
+        if layout.size() > MOST_BYTES || !self.is_on.load(Ordering::Relaxed) {
             // SAFETY: the caller's promise.
             return unsafe { block.free() };
         }
@@ -223,6 +237,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_kept_before_it_is_started() {
+        let memory = Recycling::paused();
+        let freed = |size: usize| {
+            // SAFETY: the place is freed once.
+            unsafe { memory.dealloc(memory.alloc(layout(size)), layout(size)) };
+            memory.kept.lock().unwrap().count
+        };
+        assert_eq!(freed(LARGE), 0);
+        memory.start();
+        assert_eq!(freed(LARGE), 1);
     }
 
     #[test]

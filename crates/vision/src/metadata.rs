@@ -10,7 +10,7 @@ mod transfer;
 mod xmp;
 
 pub(crate) use exif::doubts;
-pub(crate) use text::{from_png_text, png_text, without_thumbnails};
+pub(crate) use text::{from_png_text, png_text, without_place, without_thumbnails};
 pub(crate) use transfer::{describe, described_by, photoshop_in, xmp_in};
 
 use crate::Photo;
@@ -24,7 +24,7 @@ pub enum Strip {
     /// Nothing.
     #[default]
     Nothing,
-    /// Where the photo was taken.
+    /// Where the photo was taken: GPS, and the names of places in IPTC and XMP.
     Gps,
     /// Everything but the colour profile and how the picture was made.
     All,
@@ -51,7 +51,10 @@ impl Photo {
             notes.push("the XMP packet is damaged and left out".into());
             xmp::new()
         });
-        let iptc = kept(&self.iptc).map(|block| without_thumbnails(&block));
+        let iptc = kept(&self.iptc).map(|block| match strip {
+            Strip::Gps => without_place(&without_thumbnails(&block)),
+            _ => without_thumbnails(&block),
+        });
         Self { exif, xmp: Some(xmp), iptc, ..self.clone() }
     }
 

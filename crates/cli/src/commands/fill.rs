@@ -80,7 +80,8 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     let folder = arguments.output.output.as_path();
-    arguments.output.prepare(&scene, arguments.model.checkpoint_bytes(&config.tune))?;
+    let (mask, more_bytes) = (arguments.scene.mask.as_deref(), arguments.model.checkpoint_bytes(&config.tune));
+    arguments.output.prepare(&scene, mask, more_bytes)?;
     if !arguments.resume {
         remove_checkpoints(folder).or_failed()?;
     }
@@ -98,12 +99,11 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
 
 /// The last lines: where the picture is, how far it is true, how long it took.
 pub fn conclude(progress: &mut Progress, written: &Written, completion: &Completion, secs: f64) {
-    let (saved, path) = (&written.saved, &written.saved.path);
+    let (saved, path) = (&written.saved, written.saved.path.display().to_string());
     let signer = written.signer.as_ref();
     let told = [supported(completion), credentials(written), format!("took {}", duration(secs))];
     let notes = saved.notes.iter().map(|note| format!("note: {note}"));
-    let lines: Vec<String> =
-        std::iter::once(format!("completed photo: {}", path.display())).chain(notes).chain(told).collect();
+    let lines: Vec<String> = std::iter::once(format!("completed photo: {path}")).chain(notes).chain(told).collect();
     let report = serde_json::to_value(&completion.report).unwrap_or_default();
     progress.conclude(
         &lines,

@@ -17,7 +17,7 @@ use realfill::training::pretrain::{Places, PretrainConfig, pretrain};
 use realfill_models::embedded::EmbeddedConfig;
 use realfill_vision::save::check_output_folder;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const AFTER_HELP: &str = "\
@@ -27,15 +27,18 @@ Examples:
   realfill pretrain --photos my-photos --output training --start models/embedded.safetensors --device vulkan
   realfill fill my-scene --model training/embedded.safetensors
 
-The output folder holds log.csv (step, seconds, loss, and the held-out photos' PSNR at each checkpoint), the checkpoint
-to go on from, and, at the end or after Ctrl-C, embedded.safetensors (the averaged weights). The same command goes on
-where it stopped.";
+The output folder holds log.csv (step, seconds, loss, and the held-out photos' PSNR at each checkpoint), pretraining/ (the
+checkpoint to go on from), and, at the end or after Ctrl-C, embedded.safetensors (the averaged weights). The same command
+goes on where it stopped.";
 
 /// Two checkpoints of weights, moments and averages, and the final weights.
 const NEEDED_BYTES: u64 = 600_000_000;
 
 /// The averaged weights' file.
 const WEIGHTS: &str = "embedded.safetensors";
+
+/// The checkpoints' folder: one of their own, since a job removes what it takes for old checkpoints of its own.
+const STATE: &str = "pretraining";
 
 /// Arguments of `pretrain`.
 #[derive(Debug, clap::Args)]
@@ -103,6 +106,11 @@ impl Arguments {
     }
 }
 
+/// Where the checkpoints are. Those of a version that kept them in the output folder itself, with `averages/`, stay there.
+fn state_in(output: &Path) -> PathBuf {
+    if output.join("averages").is_dir() { output.to_owned() } else { output.join(STATE) }
+}
+
 /// Trains, logs, and writes the averaged weights.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let (clock, config) = (Instant::now(), arguments.config().or_bad_input()?);
@@ -115,8 +123,8 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let mut progress = Progress::new(talk);
     progress.hear(&Event::Stage { stage: "pretrain".into(), steps: config.steps });
     let model = EmbeddedConfig::default();
-    let mut done = 0;
-    let places = Places { photos: &arguments.photos, start: arguments.start.as_deref(), output: &arguments.output };
+    let (mut done, state) = (0, state_in(&arguments.output));
+    let places = Places { photos: &arguments.photos, start: arguments.start.as_deref(), output: &state };
     let network = pretrain(&model, &config, &places, &device, &mut |now| {
         done = now.step;
         let is_logged = log.add(now, clock.elapsed().as_secs_f64());
@@ -135,6 +143,19 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     log.finish().or_failed()?;
     let secs = clock.elapsed().as_secs_f64();
     let lines = [format!("weights: {}", path.display()), format!("took {}", duration(secs))];
-    progress.conclude(&lines, json!({ "event": "done", "weights": path, "secs": secs }));
+    progress.conclude(&lines, json!({ "event": "done", "weights": path.display().to_string(), "secs": secs }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_have_a_folder_of_their_own_and_older_ones_are_found() {
+        let output = tempfile::tempdir().unwrap();
+        assert_eq!(state_in(output.path()), output.path().join("pretraining"));
+        std::fs::create_dir(output.path().join("averages")).unwrap();
+        assert_eq!(state_in(output.path()), output.path());
+    }
 }

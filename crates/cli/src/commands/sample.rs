@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     };
     let influence = card.as_ref().and_then(|card| card.influence);
     config.tune = card.map_or(config.tune, |card| card.tune);
-    arguments.output.prepare(&scene, 0)?;
+    arguments.output.prepare(&scene, arguments.scene.mask.as_deref(), 0)?;
 
     interrupt::listen();
     let mut progress = Progress::new(talk);

@@ -1,6 +1,7 @@
 //! `realfill serve`: the web page and the HTTP API.
 
 use super::worker::Shared;
+use crate::credentials::check_for_jobs;
 use crate::failure::{Failure, OrBadInput};
 use crate::terminal::complain;
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,9 @@ Examples:
 
 With --queue the server runs no jobs itself: start `realfill worker` with the same --queue and --storage, as often and on as
 many machines as you like (see `realfill help worker`).
+
+Jobs sign their photos as the variables REALFILL_SIGN_CERT, REALFILL_SIGN_KEY and REALFILL_NO_CREDENTIALS say, which stand for
+the flags of `fill`.
 
 The HTTP API is described at /docs and, for programs, at /openapi.json. Ctrl-C or SIGTERM parks the running job; it goes on
 at the next start.";
@@ -61,6 +65,9 @@ pub struct Arguments {
 /// Serves until it is stopped.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.config().or_bad_input()?;
+    if config.queue.is_none() {
+        check_for_jobs()?; // otherwise workers run them
+    }
     super::worker::log();
     let place = self::place(&config);
     serve(config, |address| complain(&format!("RealFill is at http://{address}/ and keeps its data in {place}")))

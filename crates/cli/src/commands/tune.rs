@@ -78,6 +78,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     remove_checkpoints(folder).or_failed()?;
     let (adapter, secs) = (folder.join("adapter"), clock.elapsed().as_secs_f64());
     let lines = [format!("adapter: {}", adapter.display()), format!("took {}", duration(secs))];
+    let adapter = adapter.display().to_string();
     progress.conclude(&lines, json!({ "event": "done", "adapter": adapter, "secs": secs, "report": report }));
     Ok(())
 }

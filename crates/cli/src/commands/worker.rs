@@ -1,10 +1,12 @@
 //! `realfill worker`: runs the jobs of a server's queue, in a process of its own, and what it has in common with `serve`.
 
+use crate::credentials::check_for_jobs;
 use crate::device;
 use crate::failure::{Failure, OrBadInput};
 use crate::source::EMBEDDED;
 use crate::terminal::complain;
 use anyhow::{Context, Result, bail};
+use realfill_credentials::work_folder;
 use realfill_server::{Config, Limits, Offer, ServeError, without_password, work};
 use std::io::IsTerminal;
 use std::net::Ipv4Addr;
@@ -18,7 +20,10 @@ Examples:
   REALFILL_QUEUE=postgres://localhost/realfill realfill worker
 
 A worker runs one job at a time with all cores; start one for each machine or GPU, with the --model of the server. One that
-dies loses nothing: after half a minute another goes on from the last checkpoint. Ctrl-C or SIGTERM parks the running job.";
+dies loses nothing: after half a minute another goes on from the last checkpoint. Ctrl-C or SIGTERM parks the running job.
+
+Jobs sign their photos as the variables REALFILL_SIGN_CERT, REALFILL_SIGN_KEY and REALFILL_NO_CREDENTIALS say, which stand for
+the flags of `fill`.";
 
 /// Arguments of `worker`.
 #[derive(Debug, clap::Args)]
@@ -48,6 +53,7 @@ pub struct Shared {
 /// Runs jobs until it is stopped.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.shared.config().or_bad_input()?;
+    check_for_jobs()?;
     log();
     let queue = without_password(config.queue.as_deref().unwrap_or_default());
     work(config, || complain(&format!("RealFill's worker takes jobs from {queue}"))).map_err(failure)
@@ -76,7 +82,11 @@ impl Shared {
     pub fn config(&self) -> Result<Config> {
         Ok(Config {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
-            data_folder: self.data_dir.clone().map_or_else(default_folder, Ok)?,
+            data_folder: self
+                .data_dir
+                .clone()
+                .or_else(work_folder)
+                .context("there is no home folder to keep data in; name a folder with --data-dir")?,
             queue: self.queue.clone(),
             storage: self.storage.clone(),
             tokens: Vec::new(),
@@ -117,18 +127,6 @@ fn offer(text: &str) -> Result<(String, String)> {
         }
         _ => bail!("`{text}` is not NAME=MODEL, such as sd2=path/to/checkpoint"),
     }
-}
-
-/// `$XDG_DATA_HOME/realfill`, or its like.
-fn default_folder() -> Result<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-    let folder = match std::env::consts::OS {
-        "windows" => variable("LOCALAPPDATA"),
-        "macos" => home().map(|home| home.join("Library/Application Support")),
-        _ => variable("XDG_DATA_HOME").or_else(|| Some(home()?.join(".local/share"))),
-    };
-    Ok(folder.context("there is no home folder to keep data in; name a folder with --data-dir")?.join("realfill"))
 }
 
 #[cfg(test)]

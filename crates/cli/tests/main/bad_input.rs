@@ -298,6 +298,56 @@ fn credentials_that_cannot_sign_are_refused_before_the_work() {
 }
 
 #[test]
+fn variables_say_who_signs_where_no_flag_does() {
+    let refused = |variables: &[(&str, &str)], flags: &[&str], words: &str| {
+        let mut command = realfill();
+        command.args(["fill", "no-such-scene"]).args(flags).envs(variables.iter().copied());
+        command.assert().code(2).stderr(contains(words));
+    };
+    let (certificate, key) = (("REALFILL_SIGN_CERT", "nowhere.pem"), ("REALFILL_SIGN_KEY", "nowhere.pem"));
+    refused(&[certificate, key], &[], "cannot read nowhere.pem");
+    refused(&[certificate], &[], "REALFILL_SIGN_KEY is set and the other is not");
+    refused(&[certificate, key], &["--no-credentials"], "no-such-scene");
+    refused(&[certificate, key, ("REALFILL_NO_CREDENTIALS", "1")], &[], "no-such-scene");
+    refused(&[("REALFILL_NO_CREDENTIALS", "perhaps")], &[], "REALFILL_NO_CREDENTIALS is `perhaps`");
+}
+
+#[test]
+fn a_photo_that_the_results_would_replace_is_refused_and_stays() {
+    let folder = scene();
+    let (photos, output) = (folder.path().join("scene"), folder.path().join("out"));
+    fs::create_dir_all(output.join("candidates")).unwrap();
+    let roles = [("--target", "target/target.png"), ("--mask", "target/mask.png"), ("--reference", "ref/0.png")];
+    for (at, name) in ["completed.png", "fidelity.png", "candidates/001-7.png"].into_iter().enumerate() {
+        let placed = output.join(name);
+        fs::copy(photos.join(roles[at].1), &placed).unwrap();
+        let before = fs::read(&placed).unwrap();
+        let mut command = realfill();
+        command.args(["fill", "--iterations", "0", "--model"]).arg(crate::material::weights());
+        for (i, (flag, path)) in roles.iter().enumerate() {
+            command.arg(flag).arg(if i == at { placed.clone() } else { photos.join(path) });
+        }
+        command.arg("--output").arg(photos.join("../out")); // the same folder by another name
+        command.assert().code(2).stderr(contains(name)).stderr(contains("give another --output"));
+        assert_eq!(fs::read(&placed).unwrap(), before, "{name} was changed");
+        fs::remove_file(&placed).unwrap();
+    }
+}
+
+#[test]
+fn checkpoints_of_a_training_are_not_taken_for_a_jobs() {
+    let folder = scene();
+    let (output, state) = (folder.path().join("out"), folder.path().join("out/checkpoints/step-00000003/state.json"));
+    fs::create_dir_all(state.parent().unwrap()).unwrap();
+    fs::write(&state, "3").unwrap();
+    let mut command = realfill();
+    command.arg("fill").arg(folder.path().join("scene")).arg("--output").arg(&output);
+    command.arg("--model").arg(crate::material::weights()).args(crate::material::SHORT).args(["--iterations", "1"]);
+    command.assert().code(2).stderr(contains("checkpoints of something else than a job"));
+    assert_eq!(fs::read_to_string(&state).unwrap(), "3");
+}
+
+#[test]
 fn verify_refuses_what_is_no_picture() {
     let folder = scene();
     let words = folder.path().join("words.txt");

@@ -24,6 +24,9 @@ fn pretrained_weights_are_inspected_and_their_training_logged() {
     realfill().args(["models", "inspect"]).arg(weights()).assert().success().stdout(contains("parameters"));
     let log = std::fs::read_to_string(weights().with_file_name("log.csv")).unwrap();
     assert!(log.starts_with("step,seconds,loss,validation_psnr\n1,"), "{log}");
+    let state = weights().with_file_name("pretraining");
+    assert!(state.join("checkpoints/step-00000001").is_dir() && state.join("averages").is_dir());
+    assert!(!weights().with_file_name("checkpoints").exists(), "a job would take it for its own");
 }
 
 #[test]

@@ -183,6 +183,34 @@ fn quiet_says_nothing() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn folders_whose_names_are_no_text_are_written_to_and_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = scene();
+    let output = folder.path().join(std::ffi::OsStr::from_bytes(b"out-\xFF"));
+    for (command, more) in [("fill", &["--steps", "2", "--candidates", "2"][..]), ("tune", &[][..])] {
+        let mut run = realfill();
+        run.arg(command).arg(folder.path().join("scene")).arg("--output").arg(&output).arg("--model").arg(weights());
+        run.args(["--view-px", "64", "--batch", "1", "--guide", "off", "--iterations", "1", "--json"]).args(more);
+        run.assert().success().stdout(contains("\"event\":\"done\"").and(contains("out-\u{FFFD}")));
+    }
+    assert!(output.join("completed.png").is_file() && output.join("adapter/embedded.safetensors").is_file());
+}
+
+#[test]
+fn files_that_nobody_made_here_stay_among_the_candidates() {
+    let folder = scene();
+    let candidates = folder.path().join("out/candidates");
+    fs::create_dir_all(&candidates).unwrap();
+    for name in ["house.png", "001-77.png"] {
+        fs::write(candidates.join(name), "a picture").unwrap();
+    }
+    fill(folder.path(), "out", &["--iterations", "0"]).assert().success();
+    assert!(candidates.join("house.png").is_file() && !candidates.join("001-77.png").exists());
+    assert_eq!(fs::read_dir(&candidates).unwrap().count(), 3);
+}
+
+#[test]
 fn what_was_finished_stays_when_a_file_cannot_be_written() {
     let folder = scene();
     fs::create_dir_all(folder.path().join("out/report.json/in-the-way")).unwrap();

@@ -15,11 +15,8 @@ use rcgen::{
 };
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use time::{Duration, OffsetDateTime};
-
-/// Names a folder to use in place of the user's data folder.
-pub const DATA_FOLDER_VARIABLE: &str = "REALFILL_DATA";
 
 const FILE: &str = "identity.pem";
 
@@ -28,14 +25,6 @@ const VALID_FOR: Duration = Duration::days(25 * 365);
 
 /// C2PA's own purpose (C2PA 2.2, 14.5.1.1), and e-mail protection for readers older than it.
 const PURPOSE: &[u64] = &[1, 3, 6, 1, 4, 1, 62558, 2, 1];
-
-/// Where the user's identity is kept.
-pub(super) fn data_folder() -> Result<PathBuf, CredentialsError> {
-    let named = std::env::var_os(DATA_FOLDER_VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let folder = named.or_else(|| Some(dirs::data_dir()?.join("realfill")));
-    let none = || CredentialsError::Folder { path: "~".into(), reason: "this user has no home folder".into() };
-    folder.ok_or_else(none)
-}
 
 /// The identity in the folder; one that is missing or no longer valid is made.
 pub(super) fn of_folder(folder: &Path) -> Result<Identity, CredentialsError> {

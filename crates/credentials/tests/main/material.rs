@@ -154,6 +154,7 @@ pub fn edit(folder: &Path, target: &Path) -> Edit {
         version: "1.2.3".into(),
         target: target.to_owned(),
         references: vec![photo(folder, "first.png", 3), photo(folder, "second.jpg", 9)],
+        keeps_credentials: true,
         regions: vec![Region { x: 10, y: 20, width: 30, height: 15 }, Region { x: 60, y: 5, width: 8, height: 9 }],
         model: ModelUsed { name: "embedded".into(), fingerprint: "abc123".into() },
         supported_share: Some(0.75),

@@ -1,7 +1,7 @@
 //! Signing photos and reading their credentials.
 
 use crate::material::{edit, photo};
-use realfill_credentials::{CredentialsError, Identity, State, can_carry, sign, verify};
+use realfill_credentials::{CredentialsError, Edit, Identity, State, can_carry, sign, verify};
 use realfill_vision::Photo;
 use std::fs;
 use std::path::Path;
@@ -164,6 +164,25 @@ fn the_credentials_of_the_photo_that_was_completed_are_kept_as_its_own() {
     let had: Vec<bool> = verdict.sources.iter().map(|source| source.had_credentials).collect();
     assert_eq!(had, [true, false, false], "{verdict}");
     assert!(verdict.to_string().contains("completed.jpg, which had credentials of its own"), "{verdict}");
+}
+
+#[test]
+fn what_the_photos_credentials_say_stays_out_where_it_is_not_wanted() {
+    let folder = TempDir::new().unwrap();
+    let first = signed(&folder, "completed.jpg");
+    let identity = Identity::in_folder(folder.path()).unwrap();
+    let names_the_first_target = |keeps_credentials: bool| {
+        let second = photo(folder.path(), "again.png", 2);
+        let edit = Edit { keeps_credentials, ..edit(folder.path(), &first) };
+        sign(&second, &edit, &identity).unwrap();
+        let verdict = verify(&second, None).unwrap();
+        assert_eq!(verdict.state, State::Intact, "{verdict}");
+        let source = &verdict.sources[0];
+        assert_eq!((source.title.as_str(), source.relationship.as_str()), ("completed.jpg", "parentOf"));
+        assert_eq!((source.had_credentials, verdict.sources.len()), (keeps_credentials, 3));
+        fs::read(&second).unwrap().windows(10).any(|window| window == b"target.png")
+    };
+    assert!(names_the_first_target(true) && !names_the_first_target(false));
 }
 
 #[test]

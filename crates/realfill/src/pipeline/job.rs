@@ -1,5 +1,5 @@
 //! What the checkpoints in a folder belong to: the scene, the base model and the tuning's settings, kept beside them, so that a
-//! job goes on only from its own.
+//! job goes on only from its own, and only its own are removed.
 
 use super::FillConfig;
 use crate::fingerprint;
@@ -12,6 +12,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const CARD: &str = "job.json";
+
+/// What a step's folder is called before its number.
+const STEP: &str = "step-";
+
+/// What else a job writes among its checkpoints: a step that is not whole yet, and its guides.
+const BESIDE: [&str; 2] = ["writing.tmp", "guides"];
 
 /// Why a job cannot work in a folder.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,12 @@ pub enum FolderError {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// What lies there is no job's.
+    #[error("{} has checkpoints of something else than a job (it has no {CARD}); give another output folder", .folder.display())]
+    NoJob {
+        /// The checkpoints' folder.
+        folder: PathBuf,
+    },
     /// The file system refused.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -57,18 +69,51 @@ pub(super) fn checkpoints_in(folder: &Path) -> PathBuf {
     folder.join("checkpoints")
 }
 
-/// Removes the checkpoints from a job's folder: those of another job, or of one that is done.
+/// Removes the checkpoints from a job's folder: those of another job, or of one that is done. What no job has made stays.
 ///
 /// # Errors
 /// They are there and cannot be removed.
 pub fn remove_checkpoints(folder: &Path) -> Result<(), FolderError> {
     let checkpoints = checkpoints_in(folder);
-    match fs::remove_dir_all(&checkpoints) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(FolderError::Io { path: checkpoints, source })
-        }
-        _ => Ok(()),
+    let mut names = names_in(&checkpoints)?;
+    if !names.iter().any(|name| name == CARD) {
+        return Ok(());
     }
+    names.retain(|name| is_a_jobs(name));
+    names.sort_by_key(|name| name == CARD); // last, since the rest is a job's by it
+    names.iter().try_for_each(|name| remove(&checkpoints.join(name)))?;
+    let _ = fs::remove_dir(&checkpoints); // where nothing else is in it
+    Ok(())
+}
+
+/// The names in a folder that can be read as text; none where there is no folder.
+fn names_in(folder: &Path) -> Result<Vec<String>, FolderError> {
+    let fail = |source| FolderError::Io { path: folder.into(), source };
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().into_string().ok());
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            let names: Vec<Option<String>> = entries.map(name).collect::<Result<_, _>>().map_err(fail)?;
+            Ok(names.into_iter().flatten().collect())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+/// Whether a job gives such a name to what it keeps; a card that is being written has its own name in it.
+fn is_a_jobs(name: &str) -> bool {
+    let is_card = |name: &str| name == CARD || name.starts_with(".job.json.") && name.ends_with(".tmp");
+    is_step(name) || is_card(name) || BESIDE.contains(&name)
+}
+
+fn is_step(name: &str) -> bool {
+    name.strip_prefix(STEP).is_some_and(|number| number.parse::<usize>().is_ok())
+}
+
+fn remove(path: &Path) -> Result<(), FolderError> {
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
+    let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    removed.map_err(|source| FolderError::Io { path: path.into(), source })
 }
 
 /// Everything that decides what a tuning does, by name.
@@ -92,13 +137,17 @@ impl Job {
     /// Takes the folder: checks that what lies there is this job's, or notes that it is from now on.
     ///
     /// # Errors
-    /// It is another job's, or the folder cannot be read or written to.
+    /// It is another job's or no job's, or the folder cannot be read or written to.
     pub fn begin_in(&self, folder: &Path) -> Result<(), FolderError> {
-        let path = checkpoints_in(folder).join(CARD);
+        let checkpoints = checkpoints_in(folder);
+        let path = checkpoints.join(CARD);
         match fs::read(&path) {
             Ok(text) => self.check(folder, &path, &text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.note(path),
-            Err(source) => Err(FolderError::Io { path, source }),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FolderError::Io { path, source: error }),
+            Err(_) if names_in(&checkpoints)?.iter().any(|name| is_step(name)) => {
+                Err(FolderError::NoJob { folder: checkpoints })
+            }
+            Err(_) => self.note(path),
         }
     }
 
@@ -144,6 +193,40 @@ mod tests {
         assert!(message.contains("another scene (\"a\", now \"b\")") && message.contains("--resume"), "{message}");
         remove_checkpoints(folder.path()).unwrap();
         job("b").begin_in(folder.path()).expect("a folder of its own again");
+    }
+
+    #[test]
+    fn only_what_a_job_made_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = folder.path().join("checkpoints");
+        job("a").begin_in(folder.path()).unwrap();
+        for part in ["step-00000007", "writing.tmp", "guides", "step-by-step"] {
+            fs::create_dir(checkpoints.join(part)).unwrap();
+            fs::write(checkpoints.join(part).join("weights.bpk"), "numbers").unwrap();
+        }
+        for part in ["notes.txt", ".job.json.7-0.tmp"] {
+            fs::write(checkpoints.join(part), "words").unwrap();
+        }
+        remove_checkpoints(folder.path()).unwrap();
+        let mut left = names_in(&checkpoints).unwrap();
+        left.sort();
+        assert_eq!(left, ["notes.txt", "step-by-step"]);
+        fs::remove_dir_all(&checkpoints).unwrap();
+        remove_checkpoints(folder.path()).expect("nothing is there");
+        job("a").begin_in(folder.path()).unwrap();
+        remove_checkpoints(folder.path()).unwrap();
+        assert!(!checkpoints.exists(), "the empty folder stays");
+    }
+
+    #[test]
+    fn checkpoints_of_something_else_stay_and_are_not_gone_on_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let step = folder.path().join("checkpoints/step-00000007");
+        fs::create_dir_all(&step).unwrap();
+        remove_checkpoints(folder.path()).unwrap();
+        assert!(step.exists());
+        let message = job("a").begin_in(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("no job.json") && message.contains("another output folder"), "{message}");
     }
 
     #[test]

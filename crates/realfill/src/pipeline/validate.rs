@@ -35,6 +35,9 @@ const SMALLEST_VIEW_PX: u32 = 32;
 /// Largest, in pixels: attention's memory grows with the fourth power of the side.
 const LARGEST_VIEW_PX: u32 = 4096;
 
+/// Most optimiser steps of one job: months.
+const MOST_ITERATIONS: usize = 1_000_000;
+
 /// Most pictures of one job.
 const MOST_CANDIDATES: usize = 1000;
 
@@ -56,6 +59,7 @@ fn validate(config: &FillConfig) -> Result<(), OutOfRange> {
         within("view_px", f64::from(config.view_px), f64::from(SMALLEST_VIEW_PX), f64::from(LARGEST_VIEW_PX))?;
     }
     within("sampler.steps", sampler.steps as f64, 0.0, 1000.0)?;
+    within("tune.iterations", tune.iterations as f64, 0.0, MOST_ITERATIONS as f64)?;
     within("tune.batch", tune.batch as f64, 1.0, 1024.0)?;
     within("tune.gradient_accumulation", tune.gradient_accumulation as f64, 1.0, 1024.0)?;
     within("tune.checkpoint_every", tune.checkpoint_every as f64, 1.0, f64::MAX)?;
@@ -102,11 +106,16 @@ mod tests {
     #[test]
     fn values_out_of_range_are_named_with_their_range() {
         let no_batch = TuneConfig { batch: 0, ..TuneConfig::default() };
+        let endless = TuneConfig { iterations: 10_000_000, ..TuneConfig::default() };
         let not_a_rate = TuneConfig { learning_rate: f64::NAN, ..TuneConfig::default() };
         for (config, name) in [
             (FillConfig { candidates: 0, ..FillConfig::default() }, "candidates is 0; it must be from 1 to 1000"),
             (FillConfig { view_px: 5, ..FillConfig::default() }, "view_px is 5"),
             (FillConfig { tune: no_batch, ..FillConfig::default() }, "tune.batch is 0"),
+            (
+                FillConfig { tune: endless, ..FillConfig::default() },
+                "tune.iterations is 10000000; it must be from 0 to 1000000",
+            ),
             (FillConfig { tune: not_a_rate, ..FillConfig::default() }, "tune.learning_rate is NaN"),
         ] {
             let message = validate(&config).unwrap_err().to_string();

@@ -75,6 +75,67 @@ fn the_place_goes_and_the_rest_stays() {
     }
 }
 
+/// A dataset of the second part of an IPTC record.
+fn dataset(number: u8, text: &str) -> Vec<u8> {
+    [&[0x1C, 2, number][..], &(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
+}
+
+/// One of Photoshop's resources.
+fn resource(id: u16, data: &[u8]) -> Vec<u8> {
+    let mut bytes = [b"8BIM", &id.to_be_bytes()[..], &[0, 0], &(data.len() as u32).to_be_bytes(), data].concat();
+    bytes.resize(bytes.len().next_multiple_of(2), 0);
+    bytes
+}
+
+/// The camera's photo with the place's name in its IPTC record, in its XMP packet, and in XMP that did not fit into a segment
+/// (XMP, part 3, 1.1.3.1).
+fn in_lund() -> Photo {
+    let sizes = [4u32, 0].map(u32::to_be_bytes).concat();
+    let head = [&b"http://ns.adobe.com/xmp/extension/\0"[..], &[b'A'; 32], &sizes].concat();
+    let length = (2 + head.len() as u16 + 4).to_be_bytes();
+    let file = [&CAMERA[..2], &[0xFF, 0xE1], &length, &head, b"Lund", &CAMERA[2..]].concat();
+    let said = "<rdf:Description rdf:about='' xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/' photoshop:City='Lund' \
+        xmlns:xmpNote='http://ns.adobe.com/xmp/note/' xmpNote:HasExtendedXMP='AAAA'/></rdf:RDF>";
+    let photo = Photo::from_bytes(&file, "camera.jpg").unwrap();
+    let xmp = String::from_utf8(photo.xmp.clone().unwrap()).unwrap().replace("</rdf:RDF>", said);
+    let record = [dataset(105, "A tower"), dataset(90, "Lund")].concat();
+    Photo { xmp: Some(xmp.into_bytes()), iptc: Some(resource(1028, &record)), ..photo }
+}
+
+#[test]
+fn named_places_go_from_every_block() {
+    let folder = TestFolder::new();
+    let file = |strip| std::fs::read(saved(&in_lund(), &folder, wanted(ImageFormat::Jpeg, strip)).path).unwrap();
+    let count = |file: &[u8], text: &str| file.windows(text.len()).filter(|window| *window == text.as_bytes()).count();
+    let [all, no_place, none] = [Strip::Nothing, Strip::Gps, Strip::All].map(file);
+    assert_eq!(count(&all, "Lund"), 3);
+    let notes = saved(&in_lund(), &folder, wanted(ImageFormat::Jpeg, Strip::Gps)).notes;
+    assert!(notes.iter().any(|note| note.contains("may name the place")), "{notes:?}");
+    for text in ["Lund", "HasExtendedXMP", "http://ns.adobe.com/xmp/extension/"] {
+        assert_eq!((count(&no_place, text), count(&none, text)), (0, 0), "{text}");
+    }
+    for text in ["A tower", "A photographer", "Testomat 3000"] {
+        assert_eq!((count(&no_place, text), count(&none, text)), (1, 0), "{text}");
+    }
+}
+
+#[test]
+fn places_go_from_the_iptc_record_and_copies_from_beside_it() {
+    let places = [26, 27, 90, 92, 95, 100, 101].map(|number| dataset(number, "Lund")).concat();
+    let long = [0x1C, 2, 90, 0x80, 2, 0, 4, b'L', b'u', b'n', b'd'];
+    let (first, last) = (dataset(105, "A tower"), dataset(120, "by night"));
+    let record = [&first[..], &places, &long, &last].concat();
+    let (other, copy) = (resource(1005, b"resolution"), resource(1060, b"<x:xmpmeta/>"));
+    let block = [&resource(1028, &record)[..], &copy, &other].concat();
+    assert_eq!(without_place(&block), [resource(1028, &[first, last].concat()), other].concat());
+    for at in 0..block.len() {
+        let mut damaged = block.clone();
+        damaged[at] ^= 0xFF;
+        let kept = without_place(&damaged);
+        assert_eq!(without_place(&kept), kept, "byte {at}");
+    }
+}
+
 #[test]
 fn everything_goes_but_the_profile_and_how_it_was_made() {
     let folder = TestFolder::new();
@@ -142,11 +203,6 @@ fn photo_exif() -> Vec<u8> {
 
 #[test]
 fn photoshops_small_pictures_go() {
-    let resource = |id: u16, data: &[u8]| {
-        let mut bytes = [b"8BIM", &id.to_be_bytes()[..], &[0, 0], &(data.len() as u32).to_be_bytes(), data].concat();
-        bytes.resize(bytes.len().next_multiple_of(2), 0);
-        bytes
-    };
     let (record, small) = (resource(1028, b"record"), resource(1036, b"small"));
     assert_eq!(without_thumbnails(&[&small[..], &record, &small].concat()), record);
 }

@@ -1,36 +1,108 @@
 //! Photoshop's image resources, which hold the IPTC record in JPEG and TIFF files, and their form in PNG files.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 /// The names of the resources that hold small pictures of the old picture (Adobe Photoshop File Formats, image resource
 /// IDs 1033 and 1036).
 const THUMBNAILS: [u16; 2] = [1033, 1036];
 
+/// The resource that holds the IPTC record.
+const RECORD: u16 = 1028;
+
+/// Those that hold EXIF and XMP again, and a digest of the record.
+const COPIES: [u16; 4] = [1058, 1059, 1060, 1061];
+
 const SIGNATURE: &[u8] = b"8BIM";
+
+/// Datasets of the record's second part that name places (IIM 4.2, 6): of the content, and city, part of it, province, country.
+const PLACES: [u8; 7] = [26, 27, 90, 92, 95, 100, 101];
 
 /// The block without its small pictures; what cannot be read is left out.
 pub(crate) fn without_thumbnails(block: &[u8]) -> Vec<u8> {
-    let (mut kept, mut rest) = (Vec::new(), block);
-    while let Some((id, length)) = resource(rest) {
-        if !THUMBNAILS.contains(&id) {
-            kept.extend(&rest[..length]);
+    let kept = resources(block).filter(|resource| !THUMBNAILS.contains(&resource.id));
+    kept.map(|resource| resource.whole).collect::<Vec<_>>().concat()
+}
+
+/// The block without the places that its record names, and without copies of what other blocks say; what cannot be read is
+/// left out.
+pub(crate) fn without_place(block: &[u8]) -> Vec<u8> {
+    let kept = resources(block).filter(|resource| !COPIES.contains(&resource.id));
+    let edited = kept.map(|resource| match resource.id {
+        RECORD => resource.with(&without_places(&resource.whole[resource.data.clone()])),
+        _ => resource.whole.to_vec(),
+    });
+    edited.collect::<Vec<_>>().concat()
+}
+
+/// One of Photoshop's resources.
+struct Resource<'a> {
+    id: u16,
+    /// All of it, with padding.
+    whole: &'a [u8],
+    /// Where its data are in that.
+    data: Range<usize>,
+}
+
+/// The resources of a block, up to one that cannot be read.
+fn resources(block: &[u8]) -> impl Iterator<Item = Resource<'_>> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        let resource = Resource::read(rest)?;
+        rest = &rest[resource.whole.len()..];
+        Some(resource)
+    })
+}
+
+impl<'a> Resource<'a> {
+    /// The first one: signature, name, a text, the data's length and the data; text and data are padded to even length.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        if !bytes.starts_with(SIGNATURE) {
+            return None;
         }
-        rest = &rest[length..];
+        let id = u16::from_be_bytes(bytes.get(4..6)?.try_into().ok()?);
+        let length_at = 6 + (usize::from(*bytes.get(6)?) + 1).next_multiple_of(2);
+        let length = u32::from_be_bytes(bytes.get(length_at..length_at + 4)?.try_into().ok()?) as usize;
+        let data = length_at + 4..(length_at + 4).checked_add(length)?;
+        let padding = bytes.get(data.end..)?.len().min(data.end % 2);
+        Some(Self { id, whole: &bytes[..data.end + padding], data })
+    }
+
+    /// The same with other data.
+    fn with(&self, data: &[u8]) -> Vec<u8> {
+        let head = &self.whole[..self.data.start - 4];
+        let mut bytes = [head, &(data.len() as u32).to_be_bytes(), data].concat();
+        bytes.resize(bytes.len().next_multiple_of(2), 0);
+        bytes
+    }
+}
+
+/// An IPTC record without the datasets that name places.
+fn without_places(record: &[u8]) -> Vec<u8> {
+    let (mut kept, mut rest) = (Vec::new(), record);
+    while let Some((part, number, length)) = dataset(rest) {
+        let (whole, behind) = rest.split_at(length);
+        if part != 2 || !PLACES.contains(&number) {
+            kept.extend(whole);
+        }
+        rest = behind;
     }
     kept
 }
 
-/// The first resource's name and how long it is in all: signature, name, a text, the data, each padded to even length.
-fn resource(bytes: &[u8]) -> Option<(u16, usize)> {
-    if !bytes.starts_with(SIGNATURE) {
-        return None;
-    }
-    let id = u16::from_be_bytes(bytes.get(4..6)?.try_into().ok()?);
-    let data = 6 + (usize::from(*bytes.get(6)?) + 1).next_multiple_of(2);
-    let length = u32::from_be_bytes(bytes.get(data..data + 4)?.try_into().ok()?) as usize;
-    let end = data.checked_add(4)?.checked_add(length)?;
-    let padded = end.next_multiple_of(2).min(bytes.len());
-    (end <= bytes.len()).then_some((id, padded))
+/// The first dataset's part of the record and number, and how long it is in all: a mark, these two, the data's length and the
+/// data. Where the first bit of the length is set, it says in how many bytes the true one follows (IIM 4.2, extended datasets).
+fn dataset(bytes: &[u8]) -> Option<(u8, u8, usize)> {
+    let &[0x1C, part, number, high, low, ref rest @ ..] = bytes else { return None };
+    let said = usize::from(u16::from_be_bytes([high & 0x7F, low]));
+    let end = match high & 0x80 {
+        0 => 5 + said,
+        _ => {
+            let add = |sum: usize, byte: &u8| sum.checked_mul(256)?.checked_add(usize::from(*byte));
+            (5 + said).checked_add(rest.get(..said)?.iter().try_fold(0, add)?)?
+        }
+    };
+    (end <= bytes.len()).then_some((part, number, end))
 }
 
 /// The chunks that hold an XMP packet and Photoshop's resources in a PNG: `iTXt` as XMP's specification has it (part 3,

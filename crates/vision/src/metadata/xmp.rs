@@ -6,10 +6,13 @@ use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, Writer};
 
 const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
+const IPTC_CORE: &str = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/";
 const IPTC_EXTENSION: &str = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
+const PHOTOSHOP: &str = "http://ns.adobe.com/photoshop/1.0/";
 const TIFF: &str = "http://ns.adobe.com/tiff/1.0/";
-const EXIF: &str = "http://ns.adobe.com/exif/1.0/";
 const XMP: &str = "http://ns.adobe.com/xap/1.0/";
+const DECLARATION: &str = "http://www.w3.org/2000/xmlns/";
+const NOTE: &str = "http://ns.adobe.com/xmp/note/";
 const DUBLIN_CORE_TERMS: &str = "http://purl.org/dc/terms/";
 
 /// IPTC's term for a picture that was partly made by a trained model (NewsCodes, digital source type).
@@ -86,14 +89,29 @@ fn kept_attributes<'a>(reader: &NsReader<&[u8]>, tag: &BytesStart<'a>, strip_gps
 /// Whether a property is no longer true, or not wanted.
 fn is_outdated(namespace: ResolveResult, name: &str, strip_gps: bool) -> bool {
     let ResolveResult::Bound(Namespace(namespace)) = namespace else { return false };
+    if strip_gps && is_place(namespace, name) {
+        return true;
+    }
     match namespace {
-        IPTC_EXTENSION => name == "DigitalSourceType" || strip_gps && name.starts_with("Location"),
+        IPTC_EXTENSION => name == "DigitalSourceType",
         TIFF => name == "Orientation",
         XMP => name == "Thumbnails",
         // Where the content credentials of the old picture are.
         DUBLIN_CORE_TERMS => name == "provenance",
-        EXIF => strip_gps && name.starts_with("GPS"),
         _ => false,
+    }
+}
+
+/// Whether a property says where the photo was taken or what place it shows, or that a JPEG's further segments may.
+fn is_place(namespace: &str, name: &str) -> bool {
+    match namespace {
+        IPTC_CORE => ["Location", "CountryCode"].contains(&name),
+        IPTC_EXTENSION => name.starts_with("Location"),
+        PHOTOSHOP => ["City", "State", "Country"].contains(&name),
+        NOTE => name == "HasExtendedXMP",
+        DECLARATION => false,
+        // EXIF's, and those of drones and of programs for maps.
+        _ => name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("gps")),
     }
 }
 
@@ -134,6 +152,18 @@ mod tests {
         assert!(marked(properties, false).contains("GPSLatitude"));
         let text = marked(properties, true);
         assert!(!text.contains("GPS") && text.contains("FNumber"), "{text}");
+    }
+
+    #[test]
+    fn named_places_and_what_drones_write_go_too() {
+        let properties = "xmlns:p='http://ns.adobe.com/photoshop/1.0/' xmlns:c='http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/' \
+            xmlns:n='http://ns.adobe.com/xmp/note/' xmlns:gps='http://www.dji.com/drone-dji/1.0/' gps:Model='A tower' \
+            p:City='Lund' p:State='Lund' c:CountryCode='Lund' gps:GpsLatitude='Lund' n:HasExtendedXMP='ABCD'>\
+            <p:Country>Lund</p:Country><c:Location>Lund</c:Location>\
+            <ix:LocationShown><rdf:Bag><rdf:li ix:City='Lund'/></rdf:Bag></ix:LocationShown>";
+        assert_eq!(marked(properties, false).matches("Lund").count(), 7);
+        let text = marked(properties, true);
+        assert!(!text.contains("Lund") && !text.contains("HasExtendedXMP") && text.contains("A tower"), "{text}");
     }
 
     #[test]

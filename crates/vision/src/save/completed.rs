@@ -100,7 +100,7 @@ impl Pieces<'_> {
 
     fn spliced(&self, source: &Jpeg, at: Option<(i64, i64)>, notes: &mut Vec<String>) -> Result<Vec<u8>, JpegError> {
         let mut result = splice(&Placed { source, at, pixels: &self.photo.pixels, mask: self.mask })?;
-        result.segments = segments(self.photo, &source.segments, self.strip == Strip::All, notes);
+        result.segments = segments(self.photo, &source.segments, self.strip, notes);
         Ok(jpeg::encode(&result))
     }
 }

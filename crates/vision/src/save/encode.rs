@@ -25,7 +25,7 @@ pub(super) fn encode(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>
     match format {
         ImageFormat::Jpeg => {
             write(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY), None, None, &pixels)?;
-            let segments = segments(&Photo { icc, ..photo.clone() }, &[], false, notes);
+            let segments = segments(&Photo { icc, ..photo.clone() }, &[], metadata::Strip::Nothing, notes);
             return Ok(jpeg::with_segments(&bytes, &segments));
         }
         ImageFormat::WebP => write_webp(&mut bytes, photo, icc, &pixels)?,

@@ -3,6 +3,7 @@
 
 use crate::Photo;
 use crate::jpeg::Segment;
+use crate::metadata::Strip;
 
 const JFIF: u8 = 0xE0;
 const APP1: u8 = 0xE1;
@@ -14,6 +15,7 @@ const COMMENT: u8 = 0xFE;
 
 const EXIF_NAME: &[u8] = b"Exif\0\0";
 const XMP_NAME: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const MORE_XMP_NAME: &[u8] = b"http://ns.adobe.com/xmp/extension/\0";
 const ICC_NAME: &[u8] = b"ICC_PROFILE\0";
 const PHOTOSHOP_NAME: &[u8] = b"Photoshop 3.0\0";
 
@@ -26,13 +28,14 @@ const MOST_PARTS: usize = 255;
 /// A JFIF header up to its thumbnail's size.
 const JFIF_HEAD: usize = 12;
 
-/// The segments of the photo as a JPEG, those of its source where they still hold first. With `strip`, nothing of the
-/// source's goes along but what decoding needs.
+/// The segments of the photo as a JPEG, those of its source where they still hold first. With [`Strip::All`], nothing of the
+/// source's goes along but what decoding needs; with [`Strip::Gps`], no XMP that did not fit into one segment, since it is not
+/// read and may name the place.
 ///
 /// Left out: small pictures of what was there before (JFIF, JFXX), and pictures behind the picture (MPF), which show
 /// it too and whose places would be wrong, and content credentials, which are of the file as it was. What is too long for a segment is left out and told in `notes`.
-pub(super) fn segments(photo: &Photo, source: &[Segment], strip: bool, notes: &mut Vec<String>) -> Vec<Segment> {
-    let (mut first, mut last) = (Vec::new(), Vec::new());
+pub(super) fn segments(photo: &Photo, source: &[Segment], strip: Strip, notes: &mut Vec<String>) -> Vec<Segment> {
+    let (mut first, mut last, mut is_cut) = (Vec::new(), Vec::new(), false);
     let credentials: Vec<_> = source.iter().filter(|segment| begins_credentials(segment)).map(box_number).collect();
     for segment in source {
         let named = |name: &[u8]| segment.data.starts_with(name);
@@ -43,13 +46,17 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: bool, notes: &m
             }
             JFIF => {}
             APP1 if named(EXIF_NAME) || named(XMP_NAME) => {}
+            APP1 if named(MORE_XMP_NAME) && strip != Strip::Nothing => is_cut = strip == Strip::Gps,
             APP2 if named(ICC_NAME) || named(b"MPF\0") => {}
             PHOTOSHOP if named(PHOTOSHOP_NAME) => {}
             APP11 if credentials.contains(&box_number(segment)) => {}
             ADOBE => last.push(segment.clone()),
-            0xE1..=0xEF | COMMENT if strip => {}
+            0xE1..=0xEF | COMMENT if strip == Strip::All => {}
             _ => last.push(segment.clone()),
         }
+    }
+    if is_cut {
+        notes.push("XMP that does not fit into one segment is left out, since it may name the place".into());
     }
     let mut add = |name: &[u8], data: &Option<Vec<u8>>, what: &str| match data {
         Some(data) if name.len() + data.len() > MOST => {

@@ -302,3 +302,22 @@ fn an_open_address_needs_tokens_and_a_folder_has_one_server() {
     let _server = Server::start(data.path(), &[]);
     refuses(&[], "another server uses the data folder");
 }
+
+#[test]
+fn jobs_that_could_not_sign_keep_servers_and_workers_from_starting() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let refused = |words: &[&str], variables: &[(&str, &str)], sentence: &str| {
+        let mut command = realfill();
+        command.args(words).arg("--data-dir").arg(folder.path().join("data")).env_remove("REALFILL_QUEUE");
+        command.env("REALFILL_DATA", file.join("identity")).envs(variables.iter().copied());
+        command.assert().code(2).stderr(contains(sentence));
+    };
+    for words in [&["serve", "--port", "0"][..], &["worker", "--queue", "postgres://127.0.0.1:9/realfill"]] {
+        refused(words, &[], "cannot keep an identity to sign with in");
+    }
+    refused(&["worker"], &[("REALFILL_NO_CREDENTIALS", "1")], "a worker needs the queue of its server");
+    let files = [("REALFILL_SIGN_CERT", "x.pem"), ("REALFILL_SIGN_KEY", "x.pem")];
+    refused(&["serve", "--port", "0"], &files, "cannot read x.pem");
+}
