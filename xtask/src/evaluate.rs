@@ -102,8 +102,9 @@ impl Results {
     fn add_trust(&mut self, scene: &Scene, done: &Completion) {
         let Some(truth) = &scene.truth else { return };
         let (width, height) = done.guide().trust.dimensions();
-        let at_guide = |picture| quantise(&resize(&picture, width, height, Filter::Area));
-        let (result, truth) = (at_guide(done.photo.to_rgb32f()), at_guide(truth.to_rgb32f()));
+        let part = |photo: &Photo| photo.clone().cut_to(done.window.rect()).to_rgb32f();
+        let at_guide = |photo: &Photo| quantise(&resize(&part(photo), width, height, Filter::Area));
+        let (result, truth) = (at_guide(&done.photo), at_guide(truth));
         self.trust.add(&result, &truth, &done.guide().trust, &done.mask);
     }
 }

@@ -8,7 +8,7 @@ use crate::supervised;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
-use realfill::pipeline::{Candidate, Completion, Fidelity, Report, finish};
+use realfill::pipeline::{Completion, Fidelity, Report, finish};
 use realfill_credentials::{Identity, Signer};
 use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
@@ -128,10 +128,10 @@ impl OutputArguments {
         let stem = self.output.join(ours::COMPLETED);
         let (saved, signer) = self.save_photo(scene, &completion.photo, &completion.report, identity, &stem)?;
         self.write_completions(scene, completion, identity)?;
-        write_candidates(&self.output.join(ours::CANDIDATES), &completion.candidates)?;
+        write_candidates(&self.output.join(ours::CANDIDATES), scene, completion)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
-            let map = Fidelity::picture(completion.guide(), &completion.mask);
+            let map = Fidelity::picture(completion.guide(), &completion.mask, &completion.window);
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
             write_json(&self.output.join("fidelity.json"), &completion.fidelity)?;
         }
@@ -188,12 +188,13 @@ pub struct Written {
     pub signer: Option<Signer>,
 }
 
-/// The candidates at the model's size, named by rank and seed; those of an older job go.
-fn write_candidates(folder: &Path, candidates: &[Candidate]) -> Result<(), Failure> {
+/// The whole photo by every candidate at working size, named by rank and seed; those of an older job go.
+fn write_candidates(folder: &Path, scene: &Scene, completion: &Completion) -> Result<(), Failure> {
     ours::make_room(folder).or_failed()?;
-    for (rank, candidate) in candidates.iter().enumerate() {
+    for (rank, candidate) in completion.candidates.iter().enumerate() {
         let path = folder.join(ours::stem(rank + 1, candidate.seed)).with_extension("png");
-        Photo::from_pixels(quantise(&candidate.picture)).save(path).or_failed()?;
+        let picture = completion.window.in_photo(&candidate.picture, &scene.target);
+        Photo::from_pixels(quantise(&picture)).save(path).or_failed()?;
     }
     Ok(())
 }

@@ -1,33 +1,27 @@
 //! Putting a filled picture into the photo at the photo's own depth, without touching what is known.
 
 use crate::{Mask, Photo, Plane};
+use image::math::Rect;
 use image::{DynamicImage, ImageBuffer, Pixel, Rgb, Rgb32FImage, imageops};
 use rayon::prelude::*;
 
 /// Photos are worked on in squares of this side, so that no float copy of a large one is made.
 const TILE: u32 = 1024;
 
-/// A rectangle of a photo, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rect {
-    /// Left edge.
-    pub x: u32,
-    /// Upper edge.
-    pub y: u32,
-    /// Width.
-    pub width: u32,
-    /// Height.
-    pub height: u32,
+/// A rectangle grown by `px` to each side, within a photo of `size`.
+pub fn grown(rect: Rect, px: u32, size: (u32, u32)) -> Rect {
+    let (x, y) = (rect.x.saturating_sub(px), rect.y.saturating_sub(px));
+    let right = (rect.x + rect.width + px).min(size.0);
+    let bottom = (rect.y + rect.height + px).min(size.1);
+    Rect { x, y, width: right - x, height: bottom - y }
 }
 
-impl Rect {
-    /// Grown by `px` to each side, within `size`.
-    fn grown(self, px: u32, size: (u32, u32)) -> Self {
-        let (x, y) = (self.x.saturating_sub(px), self.y.saturating_sub(px));
-        let right = (self.x + self.width + px).min(size.0);
-        let bottom = (self.y + self.height + px).min(size.1);
-        Self { x, y, width: right - x, height: bottom - y }
-    }
+/// What lies in both rectangles.
+pub fn common(a: Rect, b: Rect) -> Option<Rect> {
+    let (x, y) = (a.x.max(b.x), a.y.max(b.y));
+    let right = (a.x + a.width).min(b.x + b.width);
+    let bottom = (a.y + a.height).min(b.y + b.height);
+    (x < right && y < bottom).then(|| Rect { x, y, width: right - x, height: bottom - y })
 }
 
 /// The photo with its hole filled.
@@ -64,8 +58,8 @@ pub fn composite_tiles(
     let mut pixels = photo.pixels.clone();
     let reach = if feather_px > 0.0 { feather_px.ceil() as u32 + 1 } else { 0 };
     for tile in tiles(size).filter(|tile| touches(mask, *tile)) {
-        let rect = tile.grown(reach, size);
-        let piece = mask_of(mask, rect);
+        let rect = grown(tile, reach, size);
+        let piece = mask.cut_to(rect);
         let known = photo.pixels.crop_imm(rect.x, rect.y, rect.width, rect.height).to_rgb32f();
         let colours = feathered(&known, &piece, &render(rect, &known), feather_px);
         fill_in(&mut pixels, mask, tile, (rect.x, rect.y), &colours);
@@ -80,10 +74,6 @@ fn tiles((w, h): (u32, u32)) -> impl Iterator<Item = Rect> {
 
 fn touches(mask: &Mask, tile: Rect) -> bool {
     (tile.y..tile.y + tile.height).any(|y| (tile.x..tile.x + tile.width).any(|x| mask.is_hole(x, y)))
-}
-
-fn mask_of(mask: &Mask, rect: Rect) -> Mask {
-    Mask::from_fn(rect.width, rect.height, |x, y| mask.is_hole(rect.x + x, rect.y + y))
 }
 
 /// The filled colours, shifted towards the known ones near the hole's edge.

@@ -1,14 +1,16 @@
 //! From what the guide proposes and the model sampled, at their own sizes, to the photo at its own.
 
-use super::FillConfig;
+use super::{FillConfig, Window};
 use crate::model::Influence;
-use image::Rgb32FImage;
+use image::math::Rect;
+use image::{Rgb32FImage, imageops};
 use rayon::prelude::*;
-use realfill_vision::composite::composite_tiles;
+use realfill_vision::composite::{common, composite_tiles};
 use realfill_vision::detail::Detail;
 use realfill_vision::pyramid::gaussian_blur;
 use realfill_vision::resize::{Filter, resize};
 use realfill_vision::{Guide, Mask, Photo, Scene};
+use std::borrow::Cow;
 
 /// Blur that parts tone from detail, as a share of the longer side: 12 px of 768.
 const TONE_BLUR: f32 = 1.0 / 64.0;
@@ -21,47 +23,61 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
     if config.guide { moved(guide, &sampled, influence) } else { sampled }
 }
 
-/// Fills the photo's hole with a completed picture of the guide's size, its detail fetched from the photos; nothing else
+/// Fills the photo's hole with a completed picture of its [`Window`] at the guide's size, its detail fetched from the photos; nothing else
 /// changes. `mask` is the hole at the guide's size, grown past known pixels that say nothing. A black and white photo stays black and white.
 #[tracing::instrument(level = "info", skip_all)]
 pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
-    let detail = Detail::new(completed, mask, &guide.origins, &scene.target, &scene.references);
+    let window = Window::around(&scene.mask);
+    let part = part_of(&scene.target, &window);
+    let detail = Detail::new(completed, mask, &guide.origins, &part, &scene.references);
     let is_grey = scene.is_black_and_white();
-    let rim = Rim::of(scene, mask);
+    let hole = scene.mask.cut_to(window.rect());
+    let rim = Rim::of(&hole, mask);
     composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {
-        let mut filled = detail.render(rect);
-        for (x, y, pixel) in filled.enumerate_pixels_mut() {
+        let mut filled = known.clone();
+        let Some(shown) = common(rect, window.rect()) else { return filled };
+        let in_part = Rect { x: shown.x - window.rect().x, y: shown.y - window.rect().y, ..shown };
+        let mut rendered = detail.render(in_part);
+        for (x, y, pixel) in rendered.enumerate_pixels_mut() {
             if is_grey {
                 pixel.0 = [pixel.0.iter().sum::<f32>() / 3.0; 3];
             }
             // What the detail is fitted to here is known, so there is no step in light for the feather to mend; nor is a mixed rim one.
-            let at = (rect.x + x, rect.y + y);
-            if !scene.mask.is_hole(at.0, at.1) && (detail.covers(at.0, at.1) || rim.holds(at.0, at.1)) {
-                *pixel = *known.get_pixel(x, y);
+            let at = (in_part.x + x, in_part.y + y);
+            if !hole.is_hole(at.0, at.1) && (detail.covers(at.0, at.1) || rim.holds(at.0, at.1)) {
+                *pixel = *known.get_pixel(shown.x - rect.x + x, shown.y - rect.y + y);
             }
         }
+        imageops::replace(&mut filled, &rendered, i64::from(shown.x - rect.x), i64::from(shown.y - rect.y));
         filled
     })
 }
 
-/// Known pixels of the photo that the hole at the guide's size has grown past.
+/// The window's part of a photo, without a copy where it is all.
+fn part_of<'a>(photo: &'a Photo, window: &Window) -> Cow<'a, Photo> {
+    let rect = window.rect();
+    let cut = || Photo::from_pixels(photo.pixels.crop_imm(rect.x, rect.y, rect.width, rect.height));
+    if window.is_whole() { Cow::Borrowed(photo) } else { Cow::Owned(cut()) }
+}
+
+/// Known pixels of the window that the hole at the guide's size has grown past.
 struct Rim {
     /// At the guide's size; `None` where it has not grown.
     cells: Option<Mask>,
-    photo: (u32, u32),
+    window: (u32, u32),
 }
 
 impl Rim {
-    fn of(scene: &Scene, mask: &Mask) -> Self {
-        let marked = scene.mask.resized_max(mask.width(), mask.height());
+    fn of(hole: &Mask, mask: &Mask) -> Self {
+        let marked = hole.resized_max(mask.width(), mask.height());
         let is_rim = |x, y| mask.is_hole(x, y) && !marked.is_hole(x, y);
         let cells = (marked != *mask).then(|| Mask::from_fn(mask.width(), mask.height(), is_rim));
-        Self { cells, photo: (scene.target.width(), scene.target.height()) }
+        Self { cells, window: (hole.width(), hole.height()) }
     }
 
     fn holds(&self, x: u32, y: u32) -> bool {
         let along = |v: u32, to: u32, from: u32| (u64::from(v) * u64::from(to) / u64::from(from)) as u32;
-        let at = |cells: &Mask| (along(x, cells.width(), self.photo.0), along(y, cells.height(), self.photo.1));
+        let at = |cells: &Mask| (along(x, cells.width(), self.window.0), along(y, cells.height(), self.window.1));
         self.cells.as_ref().is_some_and(|cells| cells.is_hole(at(cells).0, at(cells).1))
     }
 }

@@ -14,6 +14,7 @@ mod report;
 mod stages;
 mod validate;
 mod view;
+mod window;
 
 pub use config::FillConfig;
 pub use fidelity::Fidelity;
@@ -24,6 +25,7 @@ pub use regions::Region;
 pub use report::{Judgement, Report, Timing};
 pub use validate::OutOfRange;
 pub use view::Working;
+pub use window::Window;
 
 use crate::model::{Influence, Model, StageError};
 use image::Rgb32FImage;
@@ -104,7 +106,9 @@ pub struct Completion {
     pub photo: Photo,
     /// All candidates, best first.
     pub candidates: Vec<Candidate>,
-    /// The hole at working size.
+    /// The part of the photo that was worked on: what candidates and their guides show.
+    pub window: Window,
+    /// The hole in it, at working size.
     pub mask: Mask,
     /// What of the hole is supported, and by which reference.
     pub fidelity: Fidelity,

@@ -27,9 +27,9 @@ pub struct Region {
     pub height: i64,
 }
 
-/// The regions of a hole, largest first. `canvas` is the size that the guide stands for, in the photo's pixels; `frame` the part of
-/// it that is kept, where not all is.
-pub(super) fn regions(guide: &Guide, mask: &Mask, canvas: (u32, u32), frame: Option<Rect>) -> Vec<Region> {
+/// The regions of a hole, largest first. `part` is what the guide stands for, in the photo's pixels; `frame` the part of the photo that is
+/// kept, where not all is.
+pub(super) fn regions(guide: &Guide, mask: &Mask, part: Rect, frame: Option<Rect>) -> Vec<Region> {
     let (w, h) = (mask.width() as usize, mask.height() as usize);
     let mut left = (0..w * h).map(|i| mask.holes()[i].then(|| Fidelity::supporter(guide, i))).collect::<Vec<_>>();
     let holes = mask.holes().iter().filter(|hole| **hole).count().max(1) as f64;
@@ -40,7 +40,8 @@ pub(super) fn regions(guide: &Guide, mask: &Mask, canvas: (u32, u32), frame: Opt
         let share = pixels.len() as f64 / holes;
         if share >= SMALLEST {
             let trust = pixels.iter().map(|&i| f64::from(guide.trust.as_raw()[i])).sum::<f64>() / pixels.len() as f64;
-            let [x, y, width, height] = bounds(&pixels, (w, h), canvas);
+            let [x, y, width, height] = bounds(&pixels, (w, h), (part.width, part.height));
+            let (x, y) = (x + i64::from(part.x), y + i64::from(part.y));
             let (x, y) = frame.map_or((x, y), |f| (x - i64::from(f.x), y - i64::from(f.y)));
             found.push(Region { reference: supporter, share, trust, x, y, width, height });
         }
@@ -68,10 +69,10 @@ fn connected(left: &mut [Option<Option<usize>>], start: usize, w: usize) -> Vec<
     pixels
 }
 
-/// Left, top, width and height around pixels of a picture of `size`, in pixels of the `canvas` it stands for.
-fn bounds(pixels: &[usize], (w, h): (usize, usize), canvas: (u32, u32)) -> [i64; 4] {
-    let across = |column: usize| (column as f64 * f64::from(canvas.0) / w as f64).round() as i64;
-    let down = |row: usize| (row as f64 * f64::from(canvas.1) / h as f64).round() as i64;
+/// Left, top, width and height around pixels of a picture of `size`, in pixels of the `part` it stands for.
+fn bounds(pixels: &[usize], (w, h): (usize, usize), part: (u32, u32)) -> [i64; 4] {
+    let across = |column: usize| (column as f64 * f64::from(part.0) / w as f64).round() as i64;
+    let down = |row: usize| (row as f64 * f64::from(part.1) / h as f64).round() as i64;
     let (mut first, mut last) = ((w, h), (0, 0));
     for &i in pixels {
         let (x, y) = (i % w, i / w);
@@ -97,8 +98,8 @@ mod tests {
             }
         }
         let mask = Mask::from_fn(8, 4, |x, _| x >= 4);
-        let frame = Rect { x: 10, y: 0, width: 70, height: 40 };
-        let found = regions(&guide, &mask, (80, 40), Some(frame));
+        let frame = Rect { x: 15, y: 20, width: 70, height: 40 };
+        let found = regions(&guide, &mask, Rect { x: 5, y: 20, width: 80, height: 40 }, Some(frame));
         let brief: Vec<_> =
             found.iter().map(|r| (r.reference, r.share, r.trust, [r.x, r.y, r.width, r.height])).collect();
         assert_eq!(

@@ -49,7 +49,9 @@ impl Run<'_> {
         let mut go_on = self.begins("guide", 100).is_ok();
         let mut on_share = |_: &str, share: f32| go_on &= (self.on_event)(Event::share(share));
         let names: Vec<String> = draws.iter().map(name_of).collect();
-        let guides = self.guides.get_all_or(&names, size, || self.working.guides(&draws, &mut on_share))?;
+        let guides = self
+            .guides
+            .get_all_or(&names, size, || self.working.guides(&self.scene.references, &draws, &mut on_share))?;
         let guides = DrawnGuides::new(guides, &draws);
         for (i, reference) in guides.likeliest().references.iter().enumerate() {
             go_on &= (self.on_event)(Event::Note { text: format!("reference {}: {reference}", i + 1) });
@@ -136,10 +138,11 @@ impl Run<'_> {
         let mut report = self.report;
         report.time("composite", clock);
         report.influence = allowed;
-        let fidelity = Fidelity::of(guide, &self.working.mask, report.size, self.scene.frame);
+        let fidelity = Fidelity::of(guide, &self.working.mask, &self.working.window, self.scene.frame);
         report.supported_share = fidelity.supported_share;
         report.candidates = candidates.iter().map(Judgement::of).collect();
-        Ok(Completion { photo, candidates, mask: self.working.mask, fidelity, report })
+        let Working { window, mask, .. } = self.working;
+        Ok(Completion { photo, candidates, window, mask, fidelity, report })
     }
 
     fn shows(&mut self, seed: u64, picture: &Rgb32FImage) -> Result<(), FillError> {

@@ -1,16 +1,16 @@
 //! The scene at the sizes the stages work at.
 
 use super::guides::Guides;
-use super::{FillConfig, FillError};
+use super::{FillConfig, FillError, Window};
 use crate::model::{Model, View};
 use crate::tuning::{ScenePhotos, Turn};
 use image::{Rgb, Rgb32FImage};
-use realfill_vision::guide::{Draw, GuideOptions};
+use realfill_vision::guide::{CloseUp, Draw, GuideOptions};
 use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
-use realfill_vision::{Guide, Mask, Scene};
+use realfill_vision::{Guide, Mask, Photo, Scene};
 
 /// Longest side the guide is worked out at, in pixels.
-const GUIDE_PX: u32 = 1024;
+pub(super) const GUIDE_PX: u32 = 1024;
 /// References that pretend to be the target, at most: each costs a guide of its own.
 const PRETENDERS: usize = 2;
 /// Photos that such a guide is made from, at most: its time grows with their pairs.
@@ -19,7 +19,9 @@ const OTHERS: usize = 2;
 /// The scene's pictures, no larger than the guide needs them, and the size the model works at.
 #[derive(Clone, Debug)]
 pub struct Working {
-    /// The target, colours 0 to 1.
+    /// The part of the photo that is worked on.
+    pub window: Window,
+    /// That part of the target, colours 0 to 1.
     pub target: Rgb32FImage,
     /// Its hole, grown past a rim that is mixed with what was painted into it.
     pub mask: Mask,
@@ -27,6 +29,8 @@ pub struct Working {
     pub has_mixed_rim: bool,
     /// The references.
     pub references: Vec<Rgb32FImage>,
+    /// All of the target and its holes, where the window is a part: what the references are matched with.
+    whole: Option<(Rgb32FImage, Mask)>,
     /// Width and height of the model's view.
     pub view_size: (u32, u32),
     view_px: u32,
@@ -36,10 +40,21 @@ pub struct Working {
 impl Working {
     /// The scene at working size.
     pub fn of(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
-        let (width, height) = within((scene.target.width(), scene.target.height()), GUIDE_PX);
-        let target = shrunk_known(&scene.target.pixels, &scene.mask, width, height);
-        let marked = scene.mask.resized_max(width, height);
-        let mask = marked.past_mixed_rim(&target);
+        let window = Window::around(&scene.mask);
+        let at_work = |photo: &Photo, hole: &Mask| {
+            let (width, height) = within((photo.width(), photo.height()), GUIDE_PX);
+            let target = shrunk_known(&photo.pixels, hole, width, height);
+            let marked = hole.resized_max(width, height);
+            (marked.past_mixed_rim(&target), marked, target)
+        };
+        let (mut mask, mut marked, mut target) = at_work(&scene.target, &scene.mask);
+        let mut whole = None;
+        if !window.is_whole() {
+            whole = Some((target, mask));
+            let rect = window.rect();
+            let part = scene.target.pixels.crop_imm(rect.x, rect.y, rect.width, rect.height);
+            (mask, marked, target) = at_work(&Photo::from_pixels(part), &scene.mask.cut_to(rect));
+        }
         let references = scene.references.iter().map(|reference| {
             let (w, h) = within((reference.width(), reference.height()), GUIDE_PX);
             shrunk(&reference.pixels, w, h)
@@ -49,17 +64,26 @@ impl Working {
             references: references.collect(),
             has_mixed_rim: mask != marked,
             mask,
-            view_size: view_size((width, height), view_px, model.stride()),
+            whole,
+            window,
+            view_size: view_size(target.dimensions(), view_px, model.stride()),
             target,
             view_px,
             stride: model.stride(),
         }
     }
 
-    /// Where the references land in the target, at the target's working size, once for each of `draws`. `on_stage` hears what is being
-    /// done.
-    pub fn guides(&self, draws: &[Draw], on_stage: &mut dyn FnMut(&str, f32)) -> Vec<Guide> {
-        Guide::build_drawn(&self.target, &self.mask, &self.references, &GuideOptions::default(), draws, on_stage)
+    /// Where the references land in the target, at the target's working size, once for each of `draws`; `photos` are the references at their
+    /// own size. `on_stage` hears what is being done.
+    pub fn guides(&self, photos: &[Photo], draws: &[Draw], on_stage: &mut dyn FnMut(&str, f32)) -> Vec<Guide> {
+        let references = &self.references;
+        let Some((target, mask)) = &self.whole else {
+            let options = &GuideOptions::default();
+            return Guide::build_drawn(&self.target, &self.mask, references, options, draws, on_stage);
+        };
+        let options = &GuideOptions { working_side: self.window.compared_at(), ..GuideOptions::default() };
+        let close_up = CloseUp { target: &self.target, mask: &self.mask, part: self.window.share(), photos };
+        Guide::build_close_up(target, mask, references, close_up, options, draws, on_stage)
     }
 
     /// A reference at the model's scale.
@@ -158,7 +182,7 @@ fn others_of(i: usize, order: &[usize]) -> impl Iterator<Item = usize> {
     order.iter().copied().filter(move |&other| other != i).take(OTHERS)
 }
 
-fn within((width, height): (u32, u32), longest: u32) -> (u32, u32) {
+pub(super) fn within((width, height): (u32, u32), longest: u32) -> (u32, u32) {
     let scale = (f64::from(longest) / f64::from(width.max(height))).min(1.0);
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
     (side(width), side(height))

@@ -10,13 +10,14 @@ mod cells;
 mod fit;
 mod pixels;
 
-use crate::composite::Rect;
+pub(crate) use pixels::Pixels;
+
 use crate::guide::{Origins, Sites};
 use crate::warp::{Sampling, sample};
 use crate::{Mask, Photo, Plane};
 use cells::{Cell, Cells};
 use image::Rgb32FImage;
-use pixels::Pixels;
+use image::math::Rect;
 use rayon::prelude::*;
 
 /// Finer detail than this is one photo's alone, in pixels of the target: places that differ by half a pixel would blur it.

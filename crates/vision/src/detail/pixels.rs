@@ -10,7 +10,7 @@ type Rgb16 = image::ImageBuffer<image::Rgb<u16>, Vec<u16>>;
 const MOST_SAMPLES: u32 = 6;
 
 /// The pixels of a photo as red, green and blue.
-pub(super) enum Pixels<'a> {
+pub(crate) enum Pixels<'a> {
     Eight(Cow<'a, RgbImage>),
     Sixteen(Cow<'a, Rgb16>),
     Float(Cow<'a, Rgb32FImage>),

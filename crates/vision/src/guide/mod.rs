@@ -2,12 +2,14 @@
 
 mod assemble;
 mod behind;
+mod close_up;
 mod contest;
 mod distinct;
 mod origins;
 mod surface;
 mod upright;
 
+use crate::detail::Pixels;
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
 use crate::fuse::{Canvas, Choice, Labels, Prepared, drop_backgrounds, drop_islands, drop_slivers};
 use crate::geometry::{PairMatches, multi_view};
@@ -18,6 +20,7 @@ use crate::resize::{Filter, resize, resize_plane};
 use crate::{Mask, Plane};
 use assemble::{Pasted, Pictures, assembled};
 use behind::Behind;
+use close_up::Source as PhotoSource;
 use contest::{best_prepared, tones};
 use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
@@ -26,6 +29,7 @@ use surface::carried_on;
 use upright::Turns;
 
 pub use crate::fuse::Draw;
+pub use close_up::CloseUp;
 pub use origins::{Origins, Site, Sites};
 
 /// Proposed colours with trust, at the target's size. Known pixels carry the target's own colours at trust 1.
@@ -128,11 +132,21 @@ impl Guide {
         draws: &[Draw],
         on_progress: &mut dyn FnMut(&str, f32),
     ) -> Vec<Self> {
-        let distinct = Distinct::of(references);
-        let kept: Vec<Rgb32FImage> = distinct.kept.iter().map(|&i| references[i].clone()).collect();
-        let mut guides = stood_up(target, mask, kept, options, draws, on_progress);
-        guides.iter_mut().for_each(|guide| guide.as_given(&distinct));
-        guides
+        distinct_built(&Whole { target, mask, references, close_up: None }, options, draws, on_progress)
+    }
+
+    /// As [`Guide::build_drawn`] for a part of the target alone, at the part's own scale: where the references land is worked out on the
+    /// whole `target`.
+    pub fn build_close_up(
+        target: &Rgb32FImage,
+        mask: &Mask,
+        references: &[Rgb32FImage],
+        close_up: CloseUp,
+        options: &GuideOptions,
+        draws: &[Draw],
+        on_progress: &mut dyn FnMut(&str, f32),
+    ) -> Vec<Self> {
+        distinct_built(&Whole { target, mask, references, close_up: Some(close_up) }, options, draws, on_progress)
     }
 
     /// References by their numbers among all that were given.
@@ -148,41 +162,92 @@ impl Guide {
     }
 }
 
+/// What guides are made from.
+struct Whole<'a> {
+    target: &'a Rgb32FImage,
+    mask: &'a Mask,
+    references: &'a [Rgb32FImage],
+    /// The part that they are made for, where that is not all.
+    close_up: Option<CloseUp<'a>>,
+}
+
+/// The guides from references that may hold the same photo twice, in any order.
+fn distinct_built(
+    whole: &Whole,
+    options: &GuideOptions,
+    draws: &[Draw],
+    on_progress: &mut dyn FnMut(&str, f32),
+) -> Vec<Guide> {
+    let distinct = Distinct::of(whole.references);
+    let kept: Vec<Rgb32FImage> = distinct.kept.iter().map(|&i| whole.references[i].clone()).collect();
+    let part = whole.close_up.map(|close_up| Part { close_up, order: &distinct.kept });
+    let mut guides = stood_up(whole, kept, part, options, draws, on_progress);
+    guides.iter_mut().for_each(|guide| guide.as_given(&distinct));
+    guides
+}
+
+/// The part that guides are made for, and which of its photos each reference is.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    close_up: CloseUp<'a>,
+    order: &'a [usize],
+}
+
+impl Part<'_> {
+    /// What is proposed for the whole target as the part has it; `references` are stood up, `turns` what that undid.
+    #[tracing::instrument(name = "close-up", level = "info", skip_all)]
+    fn of(&self, proposals: Vec<Proposal>, references: &[Rgb32FImage], turns: &[Turns]) -> Vec<Proposal> {
+        let source = |(i, &photo): (usize, &usize)| PhotoSource {
+            pixels: Pixels::of(&self.close_up.photos[photo].pixels),
+            turns: turns[i],
+            matched: references[i].dimensions(),
+        };
+        let sources: Vec<PhotoSource> = self.order.iter().enumerate().map(source).collect();
+        proposals.into_iter().map(|p| self.close_up.of(&p, &sources[p.reference])).collect()
+    }
+}
+
 /// The guides from references of which no two are the same; those that lie on their side are stood up first.
 fn stood_up(
-    target: &Rgb32FImage,
-    mask: &Mask,
+    whole: &Whole,
     mut references: Vec<Rgb32FImage>,
+    part: Option<Part>,
     options: &GuideOptions,
     draws: &[Draw],
     on_progress: &mut dyn FnMut(&str, f32),
 ) -> Vec<Guide> {
     on_progress("matching", 0.0);
-    let target = &continued(target, mask); // what the hole happens to contain decides nothing
+    let (target, mask) = (&continued(whole.target, whole.mask), whole.mask); // what the hole happens to contain decides nothing
     let mut matches = all_matches(target, mask, &references);
     let turns = Turns::of(&matches, references.len());
-    if turns.iter().all(|t| t.none()) {
-        return built(target, mask, &references, &matches, options, draws, on_progress);
+    if turns.iter().any(|t| !t.none()) {
+        references.iter_mut().zip(&turns).filter(|(_, t)| !t.none()).for_each(|(photo, t)| *photo = t.undone(photo));
+        on_progress("matching", 0.15);
+        matches = all_matches(target, mask, &references);
     }
-    references.iter_mut().zip(&turns).filter(|(_, t)| !t.none()).for_each(|(photo, t)| *photo = t.undone(photo));
-    on_progress("matching", 0.15);
-    matches = all_matches(target, mask, &references);
-    let mut guides = built(target, mask, &references, &matches, options, draws, on_progress);
+    on_progress("geometry", 0.3);
+    let proposals = proposed(target, mask, &references, &matches);
+    let matched = Matched { references: &references, matches: &matches };
+    let mut guides = match part {
+        None => fused(target, mask, proposals, &matched, options, draws, on_progress),
+        Some(part) => {
+            let (target, mask) = (&continued(part.close_up.target, part.close_up.mask), part.close_up.mask);
+            let proposals = part.of(proposals, &references, &turns);
+            fused(target, mask, proposals, &matched, options, draws, on_progress)
+        }
+    };
     guides.iter_mut().for_each(|guide| upright::as_given(&mut guide.origins, &turns));
     guides
 }
 
-/// The guides from upright references and their matches.
-fn built(
-    target: &Rgb32FImage,
-    mask: &Mask,
-    references: &[Rgb32FImage],
-    matches: &[PairMatches],
-    options: &GuideOptions,
-    draws: &[Draw],
-    on_progress: &mut dyn FnMut(&str, f32),
-) -> Vec<Guide> {
-    on_progress("geometry", 0.3);
+/// Upright references and the matches of all photos.
+struct Matched<'a> {
+    references: &'a [Rgb32FImage],
+    matches: &'a [PairMatches],
+}
+
+/// What cameras and single references propose.
+fn proposed(target: &Rgb32FImage, mask: &Mask, references: &[Rgb32FImage], matches: &[PairMatches]) -> Vec<Proposal> {
     let (mut proposals, visibility) = match multi_view(target, mask, references, matches) {
         Some(found) => (found.proposals, Some(found.visibility)),
         None => (Vec::new(), None),
@@ -190,7 +255,21 @@ fn built(
     proposals.retain(|p| !is_mostly_streaks(p));
     let size = target.dimensions();
     proposals.extend(single_reference_proposals(size, references, matches, visibility.as_ref()));
+    proposals
+}
+
+/// The guides that proposals make.
+fn fused(
+    target: &Rgb32FImage,
+    mask: &Mask,
+    mut proposals: Vec<Proposal>,
+    &Matched { references, matches }: &Matched,
+    options: &GuideOptions,
+    draws: &[Draw],
+    on_progress: &mut dyn FnMut(&str, f32),
+) -> Vec<Guide> {
     on_progress("light and alignment", 0.6);
+    let size = target.dimensions();
     let tones = tones(&mut proposals, references.len(), target, mask);
     let canvas = Canvas { tones, ..working_canvas(target, mask, options.working_side) };
     let (mut prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);

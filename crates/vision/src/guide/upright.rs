@@ -7,7 +7,7 @@ use crate::matching::Correspondence;
 use image::{Rgb32FImage, imageops};
 
 /// Clockwise quarter turns a photo has been given, as its matches with the target show, 0 to 3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Turns(u8);
 
 impl Turns {
@@ -59,7 +59,7 @@ impl Turns {
     }
 
     /// Where a place of the upright photo is in the photo as given, both as shares of width and height.
-    fn given(self, [u, v]: [f32; 2]) -> [f32; 2] {
+    pub fn given(self, [u, v]: [f32; 2]) -> [f32; 2] {
         match self.0 {
             1 => [1.0 - v, u],
             2 => [1.0 - u, 1.0 - v],
