@@ -141,14 +141,7 @@ impl FormatName {
 
     /// The format itself.
     pub fn image(self) -> ImageFormat {
-        match self {
-            Self::Png => ImageFormat::Png,
-            Self::Jpeg => ImageFormat::Jpeg,
-            Self::Webp => ImageFormat::WebP,
-            Self::Tiff => ImageFormat::Tiff,
-            Self::Avif => ImageFormat::Avif,
-            Self::Bmp => ImageFormat::Bmp,
-        }
+        ImageFormat::from_extension(self.argument()).expect("each name is an extension too")
     }
 }
 

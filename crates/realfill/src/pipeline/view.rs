@@ -33,7 +33,8 @@ pub struct Working {
     whole: Option<(Rgb32FImage, Mask)>,
     /// Width and height of the model's view.
     pub view_size: (u32, u32),
-    view_px: u32,
+    /// Longest side at which references are learnt.
+    learnt_px: u32,
     stride: u32,
 }
 
@@ -65,10 +66,10 @@ impl Working {
             has_mixed_rim: mask != marked,
             mask,
             whole,
-            window,
             view_size: view_size(target.dimensions(), view_px, model.stride()),
             target,
-            view_px,
+            learnt_px: learnt_px(view_px, &window, model),
+            window,
             stride: model.stride(),
         }
     }
@@ -86,9 +87,9 @@ impl Working {
         Guide::build_close_up(target, mask, references, close_up, options, draws, on_stage)
     }
 
-    /// A reference at the model's scale.
-    fn at_view_scale(&self, reference: &Rgb32FImage) -> Rgb32FImage {
-        let (width, height) = view_size(reference.dimensions(), self.view_px, self.stride);
+    /// A reference at the scale it is learnt at.
+    fn at_learnt_scale(&self, reference: &Rgb32FImage) -> Rgb32FImage {
+        let (width, height) = view_size(reference.dimensions(), self.learnt_px, self.stride);
         resize(reference, width, height, Filter::Area)
     }
 
@@ -117,7 +118,7 @@ pub(super) fn scene_photos(
     let view = working.view(&Guide::empty(working.target.width(), working.target.height()));
     let target = Turn { picture: view.picture, hole: view.mask, is_target: true, guide: None };
     let pictures: Vec<Rgb32FImage> =
-        working.references.iter().map(|reference| working.at_view_scale(reference)).collect();
+        working.references.iter().map(|reference| working.at_learnt_scale(reference)).collect();
     let order = nearest_in_tone(&target, &pictures);
     let pretenders = if guides.is_some() { &order[..order.len().min(PRETENDERS)] } else { &[] };
     let mut turns = vec![target];
@@ -186,6 +187,15 @@ pub(super) fn within((width, height): (u32, u32), longest: u32) -> (u32, u32) {
     let scale = (f64::from(longest) / f64::from(width.max(height))).min(1.0);
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
     (side(width), side(height))
+}
+
+/// Longest side at which references are learnt: that of the view. A model that decides for itself what a small window shows learns them as
+/// closely as it sees the window, as far as a guide can be worked out; one that has to prove itself only moves the tone.
+fn learnt_px(view_px: u32, window: &Window, model: &dyn Model) -> u32 {
+    match model.influence() {
+        Some(_) => ((view_px as f32 * window.closeness()) as u32).min(GUIDE_PX.max(view_px)),
+        None => view_px,
+    }
 }
 
 /// The size within `longest` whose sides are multiples of `stride`.

@@ -44,6 +44,12 @@ impl Window {
         (self.rect.width, self.rect.height) == self.photo
     }
 
+    /// How much larger things are in it than in the whole photo, at the same size of picture; 1 for the whole.
+    pub(super) fn closeness(&self) -> f32 {
+        let longer = |(width, height): (u32, u32)| width.max(height) as f32;
+        longer(self.photo) / longer((self.rect.width, self.rect.height))
+    }
+
     /// The longer side at which proposals are compared in a part of the photo: a quarter of its scale. Closer, their smallest misplacement
     /// counts for doubt, and the labels are in pieces.
     pub(super) fn compared_at(&self) -> u32 {
@@ -129,7 +135,7 @@ mod tests {
     fn a_photo_no_larger_than_the_work_is_whole() {
         let window = Window::around(&hole((1024, 768), Rect { x: 500, y: 300, width: 40, height: 40 }));
         assert!(window.is_whole());
-        assert_eq!(window.share(), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!((window.share(), window.closeness()), ([0.0, 0.0, 1.0, 1.0], 1.0));
     }
 
     #[test]
