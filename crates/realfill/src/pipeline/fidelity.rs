@@ -81,7 +81,7 @@ mod tests {
             guide.source.put_pixel(x, 0, Luma([1]));
         }
         let mask = Mask::new(4, 1, vec![false, false, true, true]);
-        let fidelity = Fidelity::of(&guide, &mask, &Window::around(&mask), None);
+        let fidelity = Fidelity::of(&guide, &mask, &Window::around(&mask, |_| true), None);
         assert_eq!((fidelity.supported_share, fidelity.references[0]), (0.5, 0.5));
     }
 }

@@ -27,7 +27,7 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
 /// changes. `mask` is the hole at the guide's size, grown past known pixels that say nothing. A black and white photo stays black and white.
 #[tracing::instrument(level = "info", skip_all)]
 pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
-    let window = Window::around(&scene.mask);
+    let window = Window::of(scene);
     let part = part_of(&scene.target, &window);
     let detail = Detail::new(completed, mask, &guide.origins, &part, &scene.references);
     let is_grey = scene.is_black_and_white();

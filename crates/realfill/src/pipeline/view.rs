@@ -41,7 +41,7 @@ pub struct Working {
 impl Working {
     /// The scene at working size.
     pub fn of(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
-        let window = Window::around(&scene.mask);
+        let window = Window::of(scene);
         let at_work = |photo: &Photo, hole: &Mask| {
             let (width, height) = within((photo.width(), photo.height()), GUIDE_PX);
             let target = shrunk_known(&photo.pixels, hole, width, height);

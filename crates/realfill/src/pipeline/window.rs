@@ -4,8 +4,9 @@ use super::view::{GUIDE_PX, within};
 use image::math::Rect;
 use image::{Rgb32FImage, imageops};
 use realfill_vision::composite::grown;
-use realfill_vision::resize::{Filter, resize, shrunk};
-use realfill_vision::{Mask, Photo};
+use realfill_vision::light::REACH;
+use realfill_vision::resize::{Filter, resize, shrunk, shrunk_known};
+use realfill_vision::{Mask, Photo, Scene};
 
 /// Known surroundings on each side, as a share of the hole's longer side.
 const CONTEXT: f64 = 0.75;
@@ -13,6 +14,14 @@ const CONTEXT: f64 = 0.75;
 const SMALLEST: f64 = 1536.0;
 /// A window of more than this share of the photo's longer side is not worth its own scale: the whole is taken.
 const WORTH: f64 = 0.75;
+
+/// A window without texture grows by so much at a time.
+const WIDER: f64 = 1.5;
+/// Share of what is known around the hole that has to have texture: by it what the references show is told right from wrong.
+const TEXTURED: f64 = 0.15;
+/// Longer side at which texture is looked for, and the difference of neighbouring pixels there, of 1 in a channel, from which on it is some.
+const LOOKED_AT: u32 = 320;
+const TEXTURE: f32 = 0.04;
 
 /// A rectangle of a photo that holds the hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +31,25 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window around a hole: as large as it needs to be seen in its surroundings.
-    pub fn around(hole: &Mask) -> Self {
+    /// The window around a scene's hole: as large as it needs to be seen in its surroundings, and to hold some texture.
+    pub fn of(scene: &Scene) -> Self {
+        let texture = Texture::of(scene);
+        Self::around(&scene.mask, |surroundings| texture.share(surroundings) >= TEXTURED)
+    }
+
+    /// The smallest window around a hole whose surroundings, as far as light and agreement are looked for in it, will do.
+    pub(super) fn around(hole: &Mask, will_do: impl Fn(Rect) -> bool) -> Self {
         let photo = (hole.width(), hole.height());
         let whole = Self { rect: Rect { x: 0, y: 0, width: photo.0, height: photo.1 }, photo };
         let Some(found) = hole.bounding_box() else { return whole };
         let side = f64::from(found.width.max(found.height));
-        let reach = (CONTEXT * side).max(0.5 * (SMALLEST - side)).ceil() as u32;
-        let rect = grown(found, reach, photo);
-        let is_worth = f64::from(rect.width.max(rect.height)) <= WORTH * f64::from(photo.0.max(photo.1));
-        if is_worth { Self { rect, photo } } else { whole }
+        let least = (CONTEXT * side).max(0.5 * (SMALLEST - side));
+        let reaches = std::iter::successors(Some(least), |reach| Some(WIDER * reach));
+        let rects = reaches.map(|reach| grown(found, reach.ceil() as u32, photo));
+        let longer = |rect: Rect| f64::from(rect.width.max(rect.height));
+        let mut worth = rects.take_while(|rect| longer(*rect) <= WORTH * longer(whole.rect));
+        let looked_at = |rect: Rect| grown(found, (f64::from(REACH) * longer(rect)) as u32, photo);
+        worth.find(|rect| will_do(looked_at(*rect))).map_or(whole, |rect| Self { rect, photo })
     }
 
     /// Where it lies in the photo.
@@ -80,13 +98,55 @@ impl Window {
             return Shown { photo: picture, part: Rect { x: 0, y: 0, width: picture.0, height: picture.1 }, picture };
         }
         let photo = within(self.photo, GUIDE_PX);
-        let along = |v: u32, from: u32, to: u32| (f64::from(v) * f64::from(to) / f64::from(from)).round() as u32;
-        let Rect { x, y, width, height } = self.rect;
-        let (left, right) = (along(x, self.photo.0, photo.0), along(x + width, self.photo.0, photo.0));
-        let (top, bottom) = (along(y, self.photo.1, photo.1), along(y + height, self.photo.1, photo.1));
-        let part = Rect { x: left, y: top, width: (right - left).max(1), height: (bottom - top).max(1) };
+        let part = scaled(self.rect, self.photo, photo);
         Shown { photo, part, picture }
     }
+}
+
+/// Where a target's known part has texture.
+struct Texture {
+    /// At a small size, none where it is not known.
+    found: Vec<Option<bool>>,
+    size: (u32, u32),
+    photo: (u32, u32),
+}
+
+impl Texture {
+    fn of(scene: &Scene) -> Self {
+        let photo = (scene.target.width(), scene.target.height());
+        let size = within(photo, LOOKED_AT);
+        let picture = shrunk_known(&scene.target.pixels, &scene.mask, size.0, size.1);
+        let hole = scene.mask.resized_max(size.0, size.1);
+        let known = |x: u32, y: u32| x < size.0 && y < size.1 && !hole.is_hole(x, y);
+        let differs = |a: (u32, u32), b: (u32, u32)| {
+            let [a, b] = [a, b].map(|(x, y)| picture.get_pixel(x, y).0);
+            a.iter().zip(b).any(|(a, b)| (a - b).abs() > TEXTURE)
+        };
+        let textured = |x, y| {
+            let beside = [(x + 1, y), (x, y + 1)];
+            known(x, y).then(|| beside.into_iter().any(|to| known(to.0, to.1) && differs((x, y), to)))
+        };
+        let found = (0..size.1).flat_map(|y| (0..size.0).map(move |x| (x, y))).map(|(x, y)| textured(x, y)).collect();
+        Self { found, size, photo }
+    }
+
+    /// The share of what is known in a rectangle of the photo, 0 to 1.
+    fn share(&self, rect: Rect) -> f64 {
+        let part = scaled(rect, self.photo, self.size);
+        let places = (part.y..part.y + part.height).flat_map(|y| (part.x..part.x + part.width).map(move |x| (x, y)));
+        let inside = places.filter(|(x, y)| *x < self.size.0 && *y < self.size.1);
+        let known = inside.filter_map(|(x, y)| self.found[(y * self.size.0 + x) as usize]);
+        let (textured, all) = known.fold((0, 0), |(textured, all), is| (textured + u32::from(is), all + 1));
+        f64::from(textured) / f64::from(all.max(1))
+    }
+}
+
+/// A rectangle of a picture in one of another size.
+fn scaled(Rect { x, y, width, height }: Rect, from: (u32, u32), to: (u32, u32)) -> Rect {
+    let along = |v: u32, from: u32, to: u32| (f64::from(v) * f64::from(to) / f64::from(from)).round() as u32;
+    let (left, right) = (along(x, from.0, to.0), along(x + width, from.0, to.0));
+    let (top, bottom) = (along(y, from.1, to.1), along(y + height, from.1, to.1));
+    Rect { x: left, y: top, width: (right - left).max(1), height: (bottom - top).max(1) }
 }
 
 /// A picture of a window in one of the whole photo.
@@ -123,7 +183,7 @@ mod tests {
     #[test]
     fn a_small_hole_is_seen_closely_in_its_surroundings_and_not_too_closely() {
         let around = |width, height| {
-            let window = Window::around(&hole((4000, 3000), Rect { x: 2000, y: 1000, width, height }));
+            let window = Window::around(&hole((4000, 3000), Rect { x: 2000, y: 1000, width, height }), |_| true);
             (window.rect(), window.is_whole())
         };
         assert_eq!(around(800, 400), (Rect { x: 1400, y: 400, width: 2000, height: 1600 }, false));
@@ -133,15 +193,32 @@ mod tests {
 
     #[test]
     fn a_photo_no_larger_than_the_work_is_whole() {
-        let window = Window::around(&hole((1024, 768), Rect { x: 500, y: 300, width: 40, height: 40 }));
+        let window = Window::around(&hole((1024, 768), Rect { x: 500, y: 300, width: 40, height: 40 }), |_| true);
         assert!(window.is_whole());
         assert_eq!((window.share(), window.closeness()), ([0.0, 0.0, 1.0, 1.0], 1.0));
+    }
+
+    /// A photo whose sky has nothing to tell right from wrong by: the windows of a hole in it reach down to the houses.
+    #[test]
+    fn a_window_holds_texture() {
+        let houses = |x: u32, y: u32| Rgb([if y > 1500 && (x / 16 + y / 16) % 2 == 0 { 200 } else { 90 }; 3]);
+        let photo = || Photo::from_pixels(image::RgbImage::from_fn(3000, 3000, houses));
+        let window = |y| {
+            let hole = hole((3000, 3000), Rect { x: 1000, y, width: 100, height: 100 });
+            Window::of(&Scene::new("houses", photo(), hole, vec![photo()]).unwrap()).rect()
+        };
+        assert_eq!(window(2000), Rect { x: 282, y: 1282, width: 1536, height: 1536 });
+        let from_the_sky = window(200);
+        assert!(from_the_sky.height > 1700, "{from_the_sky:?}");
+        let texture =
+            Texture { found: vec![Some(true), None, Some(false), Some(false)], size: (4, 1), photo: (40, 10) };
+        assert_eq!(texture.share(Rect { x: 0, y: 0, width: 30, height: 10 }), 0.5);
     }
 
     #[test]
     fn a_windows_picture_lies_in_the_photo_where_the_window_does() {
         let photo = Photo::from_pixels(image::RgbImage::from_pixel(4096, 2048, Rgb([51; 3])));
-        let window = Window::around(&hole((4096, 2048), Rect { x: 1536, y: 824, width: 400, height: 400 }));
+        let window = Window::around(&hole((4096, 2048), Rect { x: 1536, y: 824, width: 400, height: 400 }), |_| true);
         assert_eq!(window.rect(), Rect { x: 968, y: 256, width: 1536, height: 1536 });
         let all = window.in_photo(&Rgb32FImage::from_pixel(1024, 1024, Rgb([1.0; 3])), &photo);
         assert_eq!(all.dimensions(), (1024, 512));

@@ -28,7 +28,7 @@ use samples::{Sample, choose};
 /// level on the evaluation scenes.
 const SAMPLES: usize = 3000;
 /// Known pixels within this share of the longer side around the hole count.
-const REACH: f32 = 0.25;
+pub const REACH: f32 = 0.25;
 /// The correction is computed once every so many pixels.
 pub(crate) const STRIDE: u32 = 4;
 /// Colours this far from the tone's prediction no longer confirm it (of 1). Found on the evaluation scenes between 0.04 and 0.15.
