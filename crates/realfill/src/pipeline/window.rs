@@ -201,7 +201,7 @@ mod tests {
     /// A photo whose sky has nothing to tell right from wrong by: the windows of a hole in it reach down to the houses.
     #[test]
     fn a_window_holds_texture() {
-        let houses = |x: u32, y: u32| Rgb([if y > 1500 && (x / 16 + y / 16) % 2 == 0 { 200 } else { 90 }; 3]);
+        let houses = |x: u32, y: u32| Rgb([if y > 1500 && (x / 16 + y / 16).is_multiple_of(2) { 200 } else { 90 }; 3]);
         let photo = || Photo::from_pixels(image::RgbImage::from_fn(3000, 3000, houses));
         let window = |y| {
             let hole = hole((3000, 3000), Rect { x: 1000, y, width: 100, height: 100 });
