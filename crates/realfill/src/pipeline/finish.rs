@@ -10,7 +10,6 @@ use realfill_vision::detail::Detail;
 use realfill_vision::pyramid::gaussian_blur;
 use realfill_vision::resize::{Filter, resize};
 use realfill_vision::{Guide, Mask, Photo, Scene};
-use std::borrow::Cow;
 
 /// Blur that parts tone from detail, as a share of the longer side: 12 px of 768.
 const TONE_BLUR: f32 = 1.0 / 64.0;
@@ -28,7 +27,7 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
 #[tracing::instrument(level = "info", skip_all)]
 pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
     let window = Window::of(scene);
-    let part = part_of(&scene.target, &window);
+    let part = window.part_of(&scene.target);
     let detail = Detail::new(completed, mask, &guide.origins, &part, &scene.references);
     let is_grey = scene.is_black_and_white();
     let hole = scene.mask.cut_to(window.rect());
@@ -51,13 +50,6 @@ pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask
         imageops::replace(&mut filled, &rendered, i64::from(shown.x - rect.x), i64::from(shown.y - rect.y));
         filled
     })
-}
-
-/// The window's part of a photo, without a copy where it is all.
-fn part_of<'a>(photo: &'a Photo, window: &Window) -> Cow<'a, Photo> {
-    let rect = window.rect();
-    let cut = || Photo::from_pixels(photo.pixels.crop_imm(rect.x, rect.y, rect.width, rect.height));
-    if window.is_whole() { Cow::Borrowed(photo) } else { Cow::Owned(cut()) }
 }
 
 /// Known pixels of the window that the hole at the guide's size has grown past.

@@ -30,7 +30,7 @@ pub struct Working {
     /// The references.
     pub references: Vec<Rgb32FImage>,
     /// All of the target and its holes, where the window is a part: what the references are matched with.
-    whole: Option<(Rgb32FImage, Mask)>,
+    whole: Option<AtWork>,
     /// Width and height of the model's view.
     pub view_size: (u32, u32),
     /// Longest side at which references are learnt.
@@ -42,20 +42,8 @@ impl Working {
     /// The scene at working size.
     pub fn of(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
         let window = Window::of(scene);
-        let at_work = |photo: &Photo, hole: &Mask| {
-            let (width, height) = within((photo.width(), photo.height()), GUIDE_PX);
-            let target = shrunk_known(&photo.pixels, hole, width, height);
-            let marked = hole.resized_max(width, height);
-            (marked.past_mixed_rim(&target), marked, target)
-        };
-        let (mut mask, mut marked, mut target) = at_work(&scene.target, &scene.mask);
-        let mut whole = None;
-        if !window.is_whole() {
-            whole = Some((target, mask));
-            let rect = window.rect();
-            let part = scene.target.pixels.crop_imm(rect.x, rect.y, rect.width, rect.height);
-            (mask, marked, target) = at_work(&Photo::from_pixels(part), &scene.mask.cut_to(rect));
-        }
+        let part = at_work(&window.part_of(&scene.target), &scene.mask.cut_to(window.rect()));
+        let whole = (!window.is_whole()).then(|| at_work(&scene.target, &scene.mask));
         let references = scene.references.iter().map(|reference| {
             let (w, h) = within((reference.width(), reference.height()), GUIDE_PX);
             shrunk(&reference.pixels, w, h)
@@ -63,11 +51,11 @@ impl Working {
         let view_px = if config.view_px == 0 { model.view_px() } else { config.view_px };
         Self {
             references: references.collect(),
-            has_mixed_rim: mask != marked,
-            mask,
+            has_mixed_rim: part.has_mixed_rim,
+            view_size: view_size(part.picture.dimensions(), view_px, model.stride()),
+            mask: part.mask,
+            target: part.picture,
             whole,
-            view_size: view_size(target.dimensions(), view_px, model.stride()),
-            target,
             learnt_px: learnt_px(view_px, &window, model),
             window,
             stride: model.stride(),
@@ -78,19 +66,19 @@ impl Working {
     /// own size. `on_stage` hears what is being done.
     pub fn guides(&self, photos: &[Photo], draws: &[Draw], on_stage: &mut dyn FnMut(&str, f32)) -> Vec<Guide> {
         let references = &self.references;
-        let Some((target, mask)) = &self.whole else {
+        let Some(whole) = &self.whole else {
             let options = &GuideOptions::default();
             return Guide::build_drawn(&self.target, &self.mask, references, options, draws, on_stage);
         };
         let options = &GuideOptions { working_side: self.window.compared_at(), ..GuideOptions::default() };
         let close_up = CloseUp { target: &self.target, mask: &self.mask, part: self.window.share(), photos };
-        Guide::build_close_up(target, mask, references, close_up, options, draws, on_stage)
+        Guide::build_close_up(&whole.picture, &whole.mask, references, close_up, options, draws, on_stage)
     }
 
     /// A reference at the scale it is learnt at.
     fn at_learnt_scale(&self, reference: &Rgb32FImage) -> Rgb32FImage {
         let (width, height) = view_size(reference.dimensions(), self.learnt_px, self.stride);
-        resize(reference, width, height, Filter::Area)
+        resize(reference, width, height, Filter::Bilinear)
     }
 
     /// What the model sees.
@@ -102,6 +90,23 @@ impl Working {
             guide: guide.resized(width, height),
         }
     }
+}
+
+/// A photo with a hole at the size the guide is worked out at.
+#[derive(Clone, Debug)]
+struct AtWork {
+    picture: Rgb32FImage,
+    /// Grown past a rim that is mixed with what was painted into the hole.
+    mask: Mask,
+    has_mixed_rim: bool,
+}
+
+fn at_work(photo: &Photo, hole: &Mask) -> AtWork {
+    let (width, height) = within((photo.width(), photo.height()), GUIDE_PX);
+    let picture = shrunk_known(&photo.pixels, hole, width, height);
+    let marked = hole.resized_max(width, height);
+    let mask = marked.past_mixed_rim(&picture);
+    AtWork { has_mixed_rim: mask != marked, picture, mask }
 }
 
 /// Target and references at the model's scale, to tune on; with `guides`, each reference pretends to be the target:

@@ -7,6 +7,8 @@ use realfill_vision::composite::grown;
 use realfill_vision::light::REACH;
 use realfill_vision::resize::{Filter, resize, shrunk, shrunk_known};
 use realfill_vision::{Mask, Photo, Scene};
+use std::borrow::Cow;
+use std::cell::LazyCell;
 
 /// Known surroundings on each side, as a share of the hole's longer side.
 const CONTEXT: f64 = 0.75;
@@ -33,7 +35,7 @@ pub struct Window {
 impl Window {
     /// The window around a scene's hole: as large as it needs to be seen in its surroundings, and to hold some texture.
     pub fn of(scene: &Scene) -> Self {
-        let texture = Texture::of(scene);
+        let texture = LazyCell::new(|| Texture::of(scene));
         Self::around(&scene.mask, |surroundings| texture.share(surroundings) >= TEXTURED)
     }
 
@@ -62,6 +64,15 @@ impl Window {
         (self.rect.width, self.rect.height) == self.photo
     }
 
+    /// Its part of a photo, without a copy where it is all.
+    pub(super) fn part_of<'a>(&self, photo: &'a Photo) -> Cow<'a, Photo> {
+        let Rect { x, y, width, height } = self.rect;
+        match self.is_whole() {
+            true => Cow::Borrowed(photo),
+            false => Cow::Owned(Photo::from_pixels(photo.pixels.crop_imm(x, y, width, height))),
+        }
+    }
+
     /// How much larger things are in it than in the whole photo, at the same size of picture; 1 for the whole.
     pub(super) fn closeness(&self) -> f32 {
         let longer = |(width, height): (u32, u32)| width.max(height) as f32;
@@ -87,7 +98,7 @@ impl Window {
             return picture.clone();
         }
         let mut all = shrunk(&photo.pixels, shown.photo.0, shown.photo.1);
-        let small = resize(picture, shown.part.width, shown.part.height, Filter::Area);
+        let small = resize(picture, shown.part.width, shown.part.height, Filter::Bilinear);
         imageops::replace(&mut all, &small, i64::from(shown.part.x), i64::from(shown.part.y));
         all
     }

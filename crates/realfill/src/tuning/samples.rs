@@ -164,7 +164,7 @@ fn whole_sample(turn: &Turn, width: u32, height: u32, rng: &mut impl Rng) -> Sam
         false => hole.clone(),
     };
     Sample {
-        truth: resize(&crop, width, height, Filter::Area),
+        truth: resize(&crop, width, height, Filter::Bilinear),
         unknown: turn.is_target.then_some(hole),
         mask,
         guide: SimulatedGuide::none(width, height),
@@ -179,7 +179,7 @@ fn scaled_crop(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
     let crop = imageops::crop_imm(&turn.picture, left, top, source, source).to_image();
     let hole = Mask::from_fn(source, source, |x, y| turn.hole.is_hole(left + x, top + y)).resized_max(side, side);
     Sample {
-        truth: resize(&crop, side, side, Filter::Area),
+        truth: resize(&crop, side, side, Filter::Bilinear),
         unknown: turn.is_target.then(|| hole.clone()),
         mask: hole,
         guide: SimulatedGuide::none(side, side),

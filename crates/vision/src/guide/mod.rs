@@ -25,6 +25,7 @@ use contest::{best_prepared, tones};
 use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
 use origins::Sources;
+use std::sync::Arc;
 use surface::carried_on;
 use upright::Turns;
 
@@ -79,11 +80,13 @@ pub struct GuideOptions {
     pub working_side: u32,
     /// Proposals that compete at each pixel. Default 9.
     pub most_proposals: usize,
+    /// What finds the same points in two photos. Default [`SiftMatcher`].
+    pub matcher: Arc<dyn Matcher>,
 }
 
 impl Default for GuideOptions {
     fn default() -> Self {
-        Self { working_side: 768, most_proposals: 9 }
+        Self { working_side: 768, most_proposals: 9, matcher: Arc::new(SiftMatcher::default()) }
     }
 }
 
@@ -103,8 +106,8 @@ impl Guide {
     /// not cover.
     pub fn resized(&self, width: u32, height: u32) -> Self {
         Self {
-            colour: resize(&self.colour, width, height, Filter::Area),
-            trust: resize_plane(&self.trust, width, height, Filter::Area),
+            colour: resize(&self.colour, width, height, Filter::Bilinear),
+            trust: resize_plane(&self.trust, width, height, Filter::Bilinear),
             source: imageops::resize(&self.source, width, height, imageops::FilterType::Nearest),
             references: self.references.clone(),
             ..Self::empty(width, height)
@@ -218,12 +221,12 @@ fn stood_up(
 ) -> Vec<Guide> {
     on_progress("matching", 0.0);
     let (target, mask) = (&continued(whole.target, whole.mask), whole.mask); // what the hole happens to contain decides nothing
-    let mut matches = all_matches(target, mask, &references);
+    let mut matches = all_matches(&*options.matcher, target, mask, &references);
     let turns = Turns::of(&matches, references.len());
     if turns.iter().any(|t| !t.none()) {
         references.iter_mut().zip(&turns).filter(|(_, t)| !t.none()).for_each(|(photo, t)| *photo = t.undone(photo));
         on_progress("matching", 0.15);
-        matches = all_matches(target, mask, &references);
+        matches = all_matches(&*options.matcher, target, mask, &references);
     }
     on_progress("geometry", 0.3);
     let proposals = proposed(target, mask, &references, &matches);
@@ -344,11 +347,16 @@ impl Fusion<'_> {
 }
 
 #[tracing::instrument(level = "info", skip_all)]
-fn all_matches(target: &Rgb32FImage, mask: &Mask, references: &[Rgb32FImage]) -> Vec<PairMatches> {
+fn all_matches(
+    matcher: &dyn Matcher,
+    target: &Rgb32FImage,
+    mask: &Mask,
+    references: &[Rgb32FImage],
+) -> Vec<PairMatches> {
     let mut views = vec![View { image: target, hole: Some(mask) }];
     views.extend(references.iter().map(|image| View { image, hole: None }));
     let pairs: Vec<_> = (0..views.len()).flat_map(|i| (i + 1..views.len()).map(move |j| (i, j))).collect();
-    let found = SiftMatcher::default().correspondences(&views, &pairs);
+    let found = matcher.correspondences(&views, &pairs);
     pairs.iter().zip(found).map(|(&pair, matches)| PairMatches { pair, matches }).collect()
 }
 
@@ -435,7 +443,9 @@ fn summaries(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matching::Correspondence;
     use crate::pyramid::test_pictures::texture;
+    use crate::robust::PointPair;
     use image::Rgb;
 
     fn coloured(seed: u64) -> Rgb32FImage {
@@ -463,6 +473,35 @@ mod tests {
         }
         assert!(guide.trust.get_pixel(100, 80)[0] > 0.5, "{}", guide.trust.get_pixel(100, 80)[0]);
         assert_eq!(guide.source.get_pixel(100, 80)[0], 1);
+    }
+
+    /// A matcher that sees a photo moved by some pixels, or nothing.
+    #[derive(Debug)]
+    struct Moved(Option<f64>);
+
+    impl Matcher for Moved {
+        fn correspondences(&self, _: &[View], pairs: &[(usize, usize)]) -> Vec<Vec<Correspondence>> {
+            let places = (0..70u32).map(|i| [f64::from(5 + 7 * (i % 10)), f64::from(6 + 21 * (i / 10))]);
+            let joined = |by: f64| {
+                let points = |p: [f64; 2]| PointPair::new(p, [p[0] + by, p[1]]);
+                places.clone().map(|p| Correspondence { points: points(p), confidence: 1.0, pose: None }).collect()
+            };
+            pairs.iter().map(|_| self.0.map_or(Vec::new(), joined)).collect()
+        }
+    }
+
+    #[test]
+    fn another_matcher_decides_where_a_photo_lands() {
+        let target = coloured(3);
+        let reference = Rgb32FImage::from_fn(200, 160, |x, y| *target.get_pixel((x + 188) % 200, y));
+        let supported = |matcher: Moved| {
+            let options = GuideOptions { matcher: Arc::new(matcher), ..GuideOptions::default() };
+            let guide = Guide::build(&target, &square(), std::slice::from_ref(&reference), &options, &mut |_, _| ());
+            (guide.trust.get_pixel(100, 80)[0], guide.references[0].matches)
+        };
+        let (trust, matches) = supported(Moved(Some(12.0)));
+        assert!(trust > 0.5 && matches == 70, "trust {trust}, {matches} matches");
+        assert_eq!(supported(Moved(None)), (0.0, 0));
     }
 
     #[test]

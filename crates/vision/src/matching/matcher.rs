@@ -3,6 +3,7 @@
 use crate::Mask;
 use crate::robust::PointPair;
 use image::Rgb32FImage;
+use std::fmt::Debug;
 
 /// One photo to match.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ pub struct Pose {
 }
 
 /// Finds correspondences between photos. All photos of a scene are given at once, so that what is computed for a photo is computed once.
-pub trait Matcher: Send + Sync {
+pub trait Matcher: Debug + Send + Sync {
     /// For each pair of indices into `views` the correspondences from the first to the second, surest first. They are not verified
     /// geometrically.
     fn correspondences(&self, views: &[View], pairs: &[(usize, usize)]) -> Vec<Vec<Correspondence>>;
