@@ -12,13 +12,16 @@ pub(crate) struct Field {
     /// Sum of the pulls' weights, and of weight times value.
     weight: Vec<f32>,
     right_side: Vec<[f32; 3]>,
+    /// Sum of the steps up to a pixel less those up from it.
+    steps: Vec<[f32; 3]>,
 }
 
 impl Field {
     /// Values for the pixels `inside`, each drawn to zero with weight `drawn`.
     pub fn new(width: usize, height: usize, inside: Vec<bool>, drawn: f32) -> Self {
         let n = inside.len();
-        Self { width, height, inside, weight: vec![drawn; n], right_side: vec![[0.0; 3]; n] }
+        let nothing = vec![[0.0; 3]; n];
+        Self { width, height, inside, weight: vec![drawn; n], right_side: nothing.clone(), steps: nothing }
     }
 
     /// Pulls a pixel to a value.
@@ -30,8 +33,8 @@ impl Field {
     /// Wants the value at `i` to be larger than that at its neighbour `j` by a step.
     pub fn step(&mut self, i: usize, j: usize, step: [f32; 3]) {
         for (c, step) in step.into_iter().enumerate() {
-            self.right_side[i][c] += step;
-            self.right_side[j][c] -= step;
+            self.steps[i][c] += step;
+            self.steps[j][c] -= step;
         }
     }
 
@@ -41,18 +44,35 @@ impl Field {
         Self { inside, ..self.clone() }
     }
 
-    /// Half the size: weights and right sides add up.
+    /// Half the size: weights and right sides add up. The two ends of a step are shared out bilinearly, or one inside of a cell would be
+    /// lost and one between two cells count twice.
     fn coarser(&self) -> Self {
         let (w, h) = (self.width.div_ceil(2), self.height.div_ceil(2));
         let mut out = Self::new(w, h, vec![false; w * h], 0.0);
-        for i in (0..self.inside.len()).filter(|&i| self.inside[i]) {
+        let inside = || (0..self.inside.len()).filter(|&i| self.inside[i]);
+        for i in inside() {
             let j = (i / self.width / 2) * w + i % self.width / 2;
             out.inside[j] = true;
             out.weight[j] += self.weight[i];
             (0..3).for_each(|c| out.right_side[j][c] += self.right_side[i][c]);
         }
+        for i in inside().filter(|&i| self.steps[i] != [0.0; 3]) {
+            let (across, down) = (shares(i % self.width, w), shares(i / self.width, h));
+            let own = down[0].0 * w + across[0].0;
+            for ((y, of_row), (x, of_column)) in down.into_iter().flat_map(|y| across.map(|x| (y, x))) {
+                let to = if out.inside[y * w + x] { y * w + x } else { own };
+                (0..3).for_each(|c| out.steps[to][c] += of_row * of_column * self.steps[i][c]);
+            }
+        }
         out
     }
+}
+
+/// The coarse cell of a place along one side and the one beside it, with their bilinear weights.
+fn shares(at: usize, cells: usize) -> [(usize, f32); 2] {
+    let own = at / 2;
+    let beside = if at % 2 == 0 { own.checked_sub(1) } else { Some(own + 1).filter(|&cell| cell < cells) };
+    [(own, 0.75), (beside.unwrap_or(own), 0.25)]
 }
 
 /// The values that obey the field best; 0 outside.
@@ -115,7 +135,8 @@ impl System {
         self.apply(&x, &mut ap);
         let mut rz = 0.0f64;
         for k in 0..n {
-            r[k] = field.right_side[self.pixels[k]][c] - ap[k];
+            let i = self.pixels[k];
+            r[k] = field.right_side[i][c] + field.steps[i][c] - ap[k];
             p[k] = r[k] / self.diagonal[k];
             rz += (r[k] * p[k]) as f64;
         }
@@ -157,6 +178,22 @@ mod tests {
         let out = solve(&field);
         for x in 0..w {
             assert!((out[5 * w + x][1] - 0.01 * x as f32).abs() < 2e-3, "{x}: {}", out[5 * w + x][1]);
+        }
+    }
+
+    /// Held at 0 all around, the two sides of a step along the middle are half of it apart from 0, whichever column it lies at.
+    #[test]
+    fn a_straight_step_is_split_between_its_sides() {
+        let (w, h) = (256, 256);
+        for column in [127, 128] {
+            let mut field = Field::new(w, h, vec![true; w * h], 0.0);
+            for i in (0..w * h).filter(|&i| i % w == 0 || i % w == w - 1 || i < w || i >= w * (h - 1)) {
+                field.pull(i, [0.0; 3], 1e3);
+            }
+            (0..h).for_each(|y| field.step(y * w + column + 1, y * w + column, [0.1; 3]));
+            let out = solve(&field);
+            let sides = [column - 4, column + 5].map(|x| out[128 * w + x][0]);
+            assert!((sides[0] + 0.05).abs() < 4e-3 && (sides[1] - 0.05).abs() < 4e-3, "{column}: {sides:?}");
         }
     }
 }
