@@ -103,7 +103,7 @@ impl Results {
         let Some(truth) = &scene.truth else { return };
         let (width, height) = done.guide().trust.dimensions();
         let part = |photo: &Photo| photo.clone().cut_to(done.window.rect()).to_rgb32f();
-        let at_guide = |photo: &Photo| quantise(&resize(&part(photo), width, height, Filter::Area));
+        let at_guide = |photo: &Photo| quantise(&resize(&part(photo), width, height, Filter::Bilinear));
         let (result, truth) = (at_guide(&done.photo), at_guide(truth));
         self.trust.add(&result, &truth, &done.guide().trust, &done.mask);
     }

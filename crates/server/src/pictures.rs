@@ -102,7 +102,7 @@ pub fn write_preview(checked: &Checked, folder: &Path) -> Answer<()> {
     let scale = f64::from(most) / f64::from(width.max(height));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
     let small = match scale < 1.0 {
-        true => quantise(&resize(&checked.photo.to_rgb32f(), side(width), side(height), Filter::Area)),
+        true => quantise(&resize(&checked.photo.to_rgb32f(), side(width), side(height), Filter::Bilinear)),
         false => checked.photo.pixels.to_rgb8(),
     };
     let small = Photo {

@@ -226,7 +226,7 @@ mod tests {
         let truth = coloured(fine, 0.5);
         let moved = Plane::from_fn(FULL.0, FULL.1, |x, y| *fine.get_pixel(x.saturating_sub(8), y.saturating_sub(4)));
         let references = vec![Photo::from_pixels(quantise(&coloured(&moved, gain))); off.len()];
-        let small = resize(&truth, SMALL.0, SMALL.1, Filter::Area);
+        let small = resize(&truth, SMALL.0, SMALL.1, Filter::Bilinear);
         let mask = Mask::from_fn(SMALL.0, SMALL.1, |x, y| (20..60).contains(&x) && (15..45).contains(&y));
         let mut origins = Origins::none(SMALL.0, SMALL.1);
         let sites = [&mut origins.own, &mut origins.beside];

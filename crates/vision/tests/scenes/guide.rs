@@ -24,7 +24,7 @@ impl Small {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/scenes").join(name);
         let scene = Scene::open(&folder).expect("the example scenes are in the repository");
         let height = SIDE * scene.target.height() / scene.target.width();
-        let small = |photo: &realfill_vision::Photo| resize(&photo.to_rgb32f(), SIDE, height, Filter::Area);
+        let small = |photo: &realfill_vision::Photo| resize(&photo.to_rgb32f(), SIDE, height, Filter::Bilinear);
         Self {
             target: resize_known(&scene.target.to_rgb32f(), &scene.mask, SIDE, height),
             truth: small(scene.truth.as_ref().expect("the example scenes have their truth")),
