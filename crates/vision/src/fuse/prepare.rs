@@ -29,10 +29,10 @@ impl Canvas {
         Self { target, mask, distance, depth, tones: Vec::new() }
     }
 
-    /// One value a pixel of the canvas, at another size.
+    /// One value a pixel of the canvas, at another size: each pixel takes that of the one its centre lies in.
     pub fn enlarged<T: Copy>(&self, values: &[T], (w, h): (u32, u32)) -> Vec<T> {
         let (cw, ch) = self.target.dimensions();
-        let along = |v: u32, to: u32, from: u32| (v as u64 * to as u64 / from as u64) as usize;
+        let along = |v: u32, to: u32, from: u32| ((2 * v as u64 + 1) * to as u64 / (2 * from as u64)) as usize;
         let row = |y: u32| along(y, ch, h) * cw as usize;
         (0..h).flat_map(|y| (0..w).map(move |x| values[row(y) + along(x, cw, w)])).collect()
     }

@@ -2,10 +2,10 @@
 
 use super::depth::DepthMap;
 use super::occluder::{Occluder, Relation};
-use super::rays::{Hit, Projector, RayGrid, level_for};
+use super::rays::{Hit, Projector, RayGrid};
 use super::views::Views;
 use crate::Plane;
-use crate::pyramid::{gaussian_blur, half};
+use crate::pyramid::{at_level, gaussian_blur, sampled_level, scale_of_level};
 use crate::warp::{Places, Sampling, sample};
 use image::Rgb32FImage;
 use rayon::prelude::*;
@@ -94,15 +94,15 @@ pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap
     let grid = RayGrid::new(&views.cameras[0], (w as usize, h as usize));
     let projector = Projector::new(&views.cameras[0], &views.cameras[view]);
     let inverse = depth.inverse.as_raw();
-    let source = at_scale(photo, projector.scale(&grid, |i| inverse[i]));
-    let ratio = (source.width() as f32 / photo.width() as f32, source.height() as f32 / photo.height() as f32);
+    let level = sampled_level(projector.scale(&grid, |i| inverse[i]));
+    let (source, scale) = (at_level(photo, level), scale_of_level(level));
     let cost = gaussian_blur(&depth.cost, 2.0);
     let claims = Claims::new(&grid, &projector, photo.dimensions(), inverse, cost.as_raw(), CLAIM_STEPS * depth.step);
     let mut colour = vec![0.0; grid.rays.len() * 3];
     let mut confidence = vec![0.0; grid.rays.len()];
     colour.par_chunks_mut(3).zip(&mut confidence).enumerate().with_min_len(4096).for_each(|(i, (out, confidence))| {
         let Some(hit) = projector.hit(&grid.rays[i], inverse[i]) else { return };
-        let (x, y) = ((hit.x + 0.5) * ratio.0 - 0.5, (hit.y + 0.5) * ratio.1 - 0.5);
+        let (x, y) = ((hit.x + 0.5) * scale - 0.5, (hit.y + 0.5) * scale - 0.5);
         sample(&source, x, y, Sampling::Bicubic, out);
         out.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         let claimed = claims.share(&hit, cost.as_raw()[i]);
@@ -135,15 +135,6 @@ fn drop_islands(confidence: &mut Plane) {
     let shown = Plane::from_fn(w, h, |x, y| image::Luma([(confidence.get_pixel(x, y)[0] > SHOWN) as u8 as f32]));
     let around = gaussian_blur(&shown, SURROUNDINGS * w.max(h) as f32);
     confidence.iter_mut().zip(around.iter()).filter(|(_, share)| **share < SHARED).for_each(|(c, _)| *c = 0.0);
-}
-
-/// The photo shrunk so that a step in the target is about one of its pixels.
-fn at_scale(photo: &Rgb32FImage, scale: f32) -> Rgb32FImage {
-    let mut source = photo.clone();
-    for _ in 0..level_for(scale, 5) {
-        source = half(&gaussian_blur(&source, 0.7));
-    }
-    source
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl<'a> Followed<'a> {
         let (across, down) = gradients(&target);
         let follow = |view: usize| {
             let seen = project(views, view, photos[view], depth, own[view - 1].as_ref());
-            let confidence = resize_plane(&seen.confidence, size.0, size.1, Filter::Area);
+            let confidence = resize_plane(&seen.confidence, size.0, size.1, Filter::Bilinear);
             let shown = toned(grey(&shrink_to(&seen.colour, size.0, size.1)), &target, &known, &confidence);
             let (flow, error) = checked_flow((&target, &known), (&shown, &confidence), &FlowOptions::default());
             let worth = Plane::from_fn(size.0, size.1, |x, y| {
@@ -126,13 +126,14 @@ impl<'a> Followed<'a> {
     fn tracks(&self) -> Vec<Track> {
         let (w, h) = self.size;
         let side = w.max(h).div_ceil(PARTS);
-        let parts = (0..h / side).flat_map(|j| (0..w / side).map(move |i| (i * side, j * side)));
+        let parts = (0..h.div_ceil(side)).flat_map(|j| (0..w.div_ceil(side)).map(move |i| (i * side, j * side)));
         parts.flat_map(|part| self.of_part(part, side)).collect()
     }
 
     fn of_part(&self, (left, top): (u32, u32), side: u32) -> Vec<Track> {
         let worth = |&(x, y): &(u32, u32)| self.references.iter().map(|r| r.worth.get_pixel(x, y)[0]).sum::<f32>();
-        let pixels = (0..side * side).map(|i| (left + i % side, top + i / side));
+        let (right, bottom) = ((left + side).min(self.size.0), (top + side).min(self.size.1));
+        let pixels = (top..bottom).flat_map(|y| (left..right).map(move |x| (x, y)));
         let mut usable: Vec<_> = pixels.filter(|at| worth(at) > 0.0).collect();
         usable.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         usable.iter().step_by((usable.len() / PLACES).max(4)).filter_map(|&at| self.track(at)).collect()

@@ -9,7 +9,7 @@ use super::rays::{Hit, Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
 use crate::linalg::vectorised;
-use crate::pyramid::shrink_to;
+use crate::pyramid::{scale_of_level, shrink_to};
 use rayon::prelude::*;
 
 /// Half the window's side less one half.
@@ -126,7 +126,7 @@ impl<'a> Sweeper<'a> {
     fn pull(&self, j: usize, depth: &impl Fn(usize) -> f32) -> Pulled {
         let (projector, levels) = (&self.projectors[j], &self.views.grey[j + 1]);
         let level = level_for(projector.scale(&self.grid, depth), levels.len());
-        let source = Source::new(&levels[level], &levels[0]);
+        let source = Source::new(&levels[level], level);
         let n = self.grid.rays.len();
         let occluder = self.occluders.get(j).and_then(|o| o.as_ref());
         let (mut values, mut seen) = (vec![0.0; n], vec![false; n]);
@@ -261,20 +261,19 @@ struct Source<'a> {
     values: &'a [f32],
     width: usize,
     height: usize,
-    scale: (f32, f32),
+    scale: f32,
 }
 
 impl<'a> Source<'a> {
-    fn new(level: &'a Plane, finest: &Plane) -> Self {
-        let (w, h) = level.dimensions();
-        let scale = (w as f32 / finest.width() as f32, h as f32 / finest.height() as f32);
-        Self { values: level.as_raw(), width: w as usize, height: h as usize, scale }
+    fn new(plane: &'a Plane, level: usize) -> Self {
+        let (w, h) = plane.dimensions();
+        Self { values: plane.as_raw(), width: w as usize, height: h as usize, scale: scale_of_level(level) }
     }
 
     #[inline]
     fn at(&self, x: f32, y: f32) -> f32 {
-        let x = ((x + 0.5) * self.scale.0 - 0.5).clamp(0.0, (self.width - 1) as f32 - 1e-3);
-        let y = ((y + 0.5) * self.scale.1 - 0.5).clamp(0.0, (self.height - 1) as f32 - 1e-3);
+        let x = ((x + 0.5) * self.scale - 0.5).clamp(0.0, (self.width - 1) as f32 - 1e-3);
+        let y = ((y + 0.5) * self.scale - 0.5).clamp(0.0, (self.height - 1) as f32 - 1e-3);
         // By way of 32 bits, which is quicker.
         let (x0, y0) = (x as i32 as usize, y as i32 as usize);
         let (fx, fy) = (x - x0 as f32, y - y0 as f32);

@@ -11,7 +11,7 @@ use super::rays::{Hit, Projector, RayGrid, level_for};
 use super::views::Views;
 use crate::Plane;
 use crate::flow::{Board, EPSILON, FlowOptions, OMEGA, System, ZETA, diffusivities, gradients};
-use crate::pyramid::{gaussian_blur, picture};
+use crate::pyramid::{gaussian_blur, picture, scale_of_level};
 use crate::warp::{Sampling, sample};
 use rayon::prelude::*;
 
@@ -90,11 +90,10 @@ impl Pulled {
         let levels = &views.grey[view];
         let level = level_for(projector.scale(grid, |i| unit * field[i]), levels.len());
         let source = gaussian_blur(&levels[level], BLUR);
-        let ratio =
-            [source.width() as f32 / levels[0].width() as f32, source.height() as f32 / levels[0].height() as f32];
+        let scale = scale_of_level(level);
         let grey = |hit: &Hit| {
             let mut out = [0.0];
-            let [x, y] = [(hit.x + 0.5) * ratio[0] - 0.5, (hit.y + 0.5) * ratio[1] - 0.5];
+            let [x, y] = [hit.x, hit.y].map(|at| (at + 0.5) * scale - 0.5);
             sample(&source, x, y, Sampling::Bicubic, &mut out);
             out[0]
         };

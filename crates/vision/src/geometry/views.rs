@@ -2,7 +2,7 @@
 
 use super::camera::Camera;
 use super::reconstruct::Reconstruction;
-use crate::pyramid::{gaussian_blur, grey, half};
+use crate::pyramid::{at_level, gaussian_blur, grey};
 use crate::warp::{Sampling, sample};
 use crate::{Mask, Plane};
 use image::Rgb32FImage;
@@ -91,7 +91,7 @@ fn scaled_grey(photo: &Rgb32FImage) -> Plane {
 fn grey_pyramid(plane: Plane) -> Vec<Plane> {
     let mut levels = vec![plane];
     while levels.len() < LEVELS && levels[levels.len() - 1].width().min(levels[levels.len() - 1].height()) >= 32 {
-        let next = half(&gaussian_blur(&levels[levels.len() - 1], 0.7));
+        let next = at_level(&levels[levels.len() - 1], 1);
         levels.push(next);
     }
     levels

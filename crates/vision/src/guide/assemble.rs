@@ -75,8 +75,8 @@ pub(super) fn assembled(target: &Rgb32FImage, mask: &Mask, pasted: &Pasted, doub
         if !mask.is_hole(x, y) {
             t[0] = 1.0;
         } else if k < pasted.prepared.len() {
-            let at = (x as u64 * doubt.width() as u64 / w as u64, y as u64 * doubt.height() as u64 / h as u64);
-            t[0] = trust_of(doubt.get_pixel(at.0 as u32, at.1 as u32)[0]);
+            let along = |v: u32, to: u32, from: u32| ((2 * v as u64 + 1) * to as u64 / (2 * from as u64)) as u32;
+            t[0] = trust_of(doubt.get_pixel(along(x, doubt.width(), w), along(y, doubt.height(), h))[0]);
             guide.source.put_pixel(x, y, Luma([pasted.prepared[k].reference as u8 + 1]));
         }
     }

@@ -11,9 +11,10 @@ use super::{Proposal, ProposalKind};
 use crate::Plane;
 use crate::geometry::{PairMatches, Visibility};
 use crate::matching::{Correspondence, point_pairs};
+use crate::pyramid::{at_level, sampled_level};
 use crate::robust::{PointPair, RobustOptions, affine, homographies, similarity};
-use crate::warp::{Places, Sampling, perspective_map, warp_perspective};
-use image::{Luma, Rgb32FImage};
+use crate::warp::{Places, Sampling, Warped, perspective_map, warp_perspective};
+use image::{Luma, Rgb, Rgb32FImage};
 use nalgebra::{Matrix3, Vector2, Vector3};
 
 /// Motions looked for in one reference.
@@ -78,7 +79,7 @@ fn proposals_of(
         simpler.extend(agreed_similarity(&posed, side));
     }
     let warped = |h: &Matrix3<f64>, measured: &[Vector2<f64>]| {
-        let w = warp_perspective(picture, h, size, Sampling::Bicubic);
+        let w = warp_prefiltered(picture, h, size, measured);
         let mut confidence = w.valid;
         leave_out_wild(&mut confidence, h, measured);
         if let Some(visibility) = visibility {
@@ -93,6 +94,40 @@ fn proposals_of(
     let nearest = (planes.len() > 1).then(|| nearest_plane(&all, &planes, pairs));
     let simpler = simpler.iter().filter(|h| sane(h, picture) && !is_slanted(h)).map(|h| warped(h, &[]));
     all.into_iter().take(SIMPLER).chain(simpler).chain(nearest).collect()
+}
+
+/// The picture as a plane shows it, shrunk beforehand where it is seen smaller, as most of the `measured` points of the target are (or its
+/// middle): else it aliases.
+fn warp_prefiltered(
+    picture: &Rgb32FImage,
+    target_from_reference: &Matrix3<f64>,
+    size: (u32, u32),
+    measured: &[Vector2<f64>],
+) -> Warped<Rgb<f32>> {
+    let middle = Vector2::new(f64::from(size.0) / 2.0, f64::from(size.1) / 2.0);
+    let places = if measured.is_empty() { std::slice::from_ref(&middle) } else { measured };
+    let level = sampled_level(typical_shrinking(target_from_reference, places) as f32);
+    let step = 2f64.powi(level as i32);
+    let shift = 0.5 * (step - 1.0);
+    let reference_from_level = Matrix3::new(step, 0.0, shift, 0.0, step, shift, 0.0, 0.0, 1.0);
+    let h = target_from_reference * reference_from_level;
+    warp_perspective(&at_level(picture, level), &h, size, Sampling::Bicubic)
+}
+
+/// The middle one of how many pixels of the reference a step covers at places of the target; 1 where there is none.
+fn typical_shrinking(target_from_reference: &Matrix3<f64>, places: &[Vector2<f64>]) -> f64 {
+    let Some(inverse) = target_from_reference.try_inverse() else { return 1.0 };
+    let moved = |at: Vector2<f64>| {
+        let there = inverse * at.push(1.0);
+        there.xy() / there.z
+    };
+    let step = |at: &Vector2<f64>| {
+        let [across, down] = [Vector2::x(), Vector2::y()].map(|by| moved(at + by) - moved(*at));
+        across.perp(&down).abs().sqrt()
+    };
+    let mut steps: Vec<f64> = places.iter().map(step).filter(|step| step.is_finite()).collect();
+    let middle = steps.len() / 2;
+    if steps.is_empty() { 1.0 } else { *steps.select_nth_unstable_by(middle, f64::total_cmp).1 }
 }
 
 fn places_of(target_from_reference: &Matrix3<f64>, size: (u32, u32)) -> Places {
@@ -160,4 +195,25 @@ fn nearest_plane(warped: &[Proposal], planes: &[(Matrix3<f64>, Vec<usize>)], pai
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pyramid::{resize_bilinear, test_pictures::noise_rgb};
+
+    #[test]
+    fn a_plane_seen_from_farther_away_does_not_alias_and_stays_in_place() {
+        let near = resize_bilinear(&noise_rgb(25, 20, 5), 400, 320);
+        let fine = Rgb32FImage::from_fn(400, 320, |x, y| {
+            let check = if (x + y) % 2 == 0 { 0.1 } else { -0.1 };
+            Rgb(near.get_pixel(x, y).0.map(|v| v + check))
+        });
+        // Pixel x of the target lies at 3x + 1 of the reference.
+        let h = Matrix3::new(3.0, 0.0, 1.0, 0.0, 3.0, 1.0, 0.0, 0.0, 1.0).try_inverse().expect("a similarity");
+        let seen = warp_prefiltered(&fine, &h, (130, 100), &[]).image;
+        let off = |x: u32, y: u32| (seen.get_pixel(x, y)[1] - near.get_pixel(3 * x + 1, 3 * y + 1)[1]).abs();
+        let worst = (10..120).flat_map(|x| (10..90).map(move |y| off(x, y))).fold(0.0, f32::max);
+        assert!(worst < 0.05, "{worst}");
+    }
 }

@@ -15,7 +15,7 @@ pub use blur::{gaussian_blur, gaussian_kernel};
 pub use clahe::clahe;
 pub use grey::{grey, luma};
 pub use push_pull::push_pull;
-pub use scale::{half, pyramid, resize_bilinear, shrink_to};
+pub use scale::{at_level, half, pyramid, resize_bilinear, sampled_level, scale_of_level, shrink_to};
 
 use image::{ImageBuffer, Pixel};
 

@@ -22,6 +22,24 @@ pub fn half<P: Channels>(image: &Picture<P>) -> Picture<P> {
     picture(w as u32, h as u32, out)
 }
 
+/// What coordinates from a pixel's edge (`x + 0.5`) are multiplied by, `level` halvings later. Sizes say it roughly only: odd ones round up.
+pub fn scale_of_level(level: usize) -> f32 {
+    0.5f32.powi(level as i32)
+}
+
+/// The picture after `level` halvings, blurred a little before each, so that nothing aliases.
+pub fn at_level<P: Channels>(image: &Picture<P>, level: usize) -> Picture<P> {
+    (0..level).fold(image.clone(), |image, _| half(&gaussian_blur(&image, 0.7)))
+}
+
+/// The level from which a picture is to be sampled, one step covering `scale` pixels of the finest. Halved from 1.6 on: sampled cubically the
+/// finest is nearer to a filtered picture below that, its half above (docs/notes/geometry.md).
+pub fn sampled_level(scale: f32) -> usize {
+    const HALVED_FROM: f32 = 1.6;
+    const COARSEST: f32 = 4.0;
+    ((scale / HALVED_FROM).max(0.1).log2().floor() + 1.0).clamp(0.0, COARSEST) as usize
+}
+
 /// Bilinear resize in which pixels are areas (as OpenCV's `INTER_LINEAR`): `x` comes from `(x + 0.5)·scale - 0.5`.
 /// Meant for enlarging and for smooth fields; to shrink photos use [`shrink_to`].
 pub fn resize_bilinear<P: Channels>(image: &Picture<P>, width: u32, height: u32) -> Picture<P> {
@@ -52,7 +70,8 @@ pub fn resize_bilinear<P: Channels>(image: &Picture<P>, width: u32, height: u32)
 /// Shrinks to a size without aliasing: a Gaussian of `0.5·sqrt(scale² - 1)` pixels, then bilinear samples.
 pub fn shrink_to<P: Channels>(image: &Picture<P>, width: u32, height: u32) -> Picture<P> {
     let mut current = image.clone();
-    while current.width() >= 4 * width.max(1) && current.height() >= 4 * height.max(1) {
+    let is_even = |image: &Picture<P>| image.width().is_multiple_of(2) && image.height().is_multiple_of(2);
+    while current.width() >= 4 * width.max(1) && current.height() >= 4 * height.max(1) && is_even(&current) {
         current = half(&current);
     }
     let scale = (current.width() as f32 / width.max(1) as f32).max(current.height() as f32 / height.max(1) as f32);
@@ -110,6 +129,20 @@ mod tests {
         let mean = small.iter().sum::<f32>() / 1200.0;
         let spread = (small.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 1200.0).sqrt();
         assert!((mean - 0.5).abs() < 0.01 && spread < 0.05, "mean {mean}, spread {spread}");
+    }
+
+    #[test]
+    fn pictures_are_sampled_from_the_level_that_their_steps_ask_for() {
+        assert_eq!([0.0, 0.5, 1.5, 1.7, 3.1, 3.3, 1e9].map(sampled_level), [0, 0, 0, 1, 1, 2, 4]);
+    }
+
+    /// Whatever the size, a level's pixel `x` shows the place `(x + 0.5) / scale - 0.5`.
+    #[test]
+    fn levels_of_odd_sizes_lie_where_their_scale_says() {
+        let level = at_level(&ramp(43, 37), 2);
+        let place = |at: u32| (at as f32 + 0.5) / scale_of_level(2) - 0.5;
+        let wanted = place(6) + 10.0 * place(5);
+        assert!((level.get_pixel(6, 5)[0] - wanted).abs() < 1e-3, "{} for {wanted}", level.get_pixel(6, 5)[0]);
     }
 
     #[test]
