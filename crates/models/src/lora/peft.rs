@@ -1,7 +1,8 @@
 //! Adapters in PEFT's files: `adapter_config.json` and `adapter_model.safetensors`, with extra input channels beside them.
 
 use super::{Adapter, ExtraInput, LoraConfig, extra};
-use crate::sd::{LinearSlot, list_tensors, read_json};
+use crate::json::read_json;
+use crate::sd::{LinearSlot, list_tensors};
 use crate::{ModelError, TensorProblems};
 use burn::tensor::{Device, TensorData};
 use safetensors::tensor::{Dtype, TensorView, serialize};

@@ -1,6 +1,7 @@
 //! The checkpoint's own configuration files, as diffusers and transformers write them.
 
 use crate::ModelError;
+use crate::json::read_json;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -282,12 +283,6 @@ fn check_groups(channels: &[usize], groups: usize) -> Result<(), String> {
         Some(c) => Err(format!("norm_num_groups {groups} does not divide {c} channels")),
         None => Ok(()),
     }
-}
-
-/// Reads a JSON file.
-pub(crate) fn read_json(path: &Path) -> Result<Value, ModelError> {
-    let text = std::fs::read_to_string(path).map_err(|e| ModelError::file(path, e))?;
-    serde_json::from_str(&text).map_err(|e| ModelError::file(path, format!("not valid JSON ({e})")))
 }
 
 /// A configuration whose other settings are left at what we build.

@@ -59,9 +59,14 @@ pub(crate) fn select(there: &BTreeSet<String>) -> Result<Selection, String> {
 }
 
 fn tokenizer_files(there: &BTreeSet<String>) -> Result<Vec<String>, String> {
-    let all = ["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
-    let found: Vec<String> =
-        all.iter().map(|name| format!("tokenizer/{name}")).filter(|name| there.contains(name)).collect();
+    let needed = ["tokenizer.json", "vocab.json", "merges.txt"];
+    let others = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+    let found: Vec<String> = needed
+        .iter()
+        .chain(&others)
+        .map(|name| format!("tokenizer/{name}"))
+        .filter(|name| there.contains(name))
+        .collect();
     let has = |name: &str| found.iter().any(|f| f.ends_with(name));
     if has("tokenizer.json") || (has("vocab.json") && has("merges.txt")) {
         Ok(found)

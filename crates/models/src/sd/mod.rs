@@ -8,6 +8,7 @@ mod hub;
 mod layers;
 mod random;
 mod resnet;
+mod special_tokens;
 mod tensors;
 mod tokenizer;
 mod unet;
@@ -22,10 +23,10 @@ pub use tokenizer::ClipTokenizer;
 pub use unet::{Tape, UNet, UNetGradients};
 pub use vae::{AutoencoderKl, Moments};
 
-pub(crate) use config::read_json;
 pub(crate) use tensors::{Stored, list_tensors};
 
 use crate::ModelError;
+use crate::json::read_json;
 use crate::kernels::Precision;
 use crate::lora::Pass;
 use burn::tensor::module::max_pool2d;
