@@ -104,6 +104,9 @@ pub(crate) fn shards(root: &Path, weights: &str) -> Result<Vec<String>, ModelErr
     };
     let part = weights.split('/').next().unwrap_or_default();
     let names: BTreeSet<&str> = map.values().filter_map(|v| v.as_str()).collect();
+    if names.is_empty() {
+        return Err(ModelError::file(&path, "its weight_map is empty; expected the index of a sharded checkpoint"));
+    }
     if let Some(name) = names.iter().find(|name| name.contains(['/', '\\'])) {
         return Err(ModelError::file(&path, format!("names the shard {name}, which is not beside it")));
     }

@@ -95,6 +95,15 @@ fn a_missing_shard_is_named() {
 }
 
 #[test]
+fn an_index_of_nothing_is_refused() {
+    let place = copy("sd2");
+    let index = "unet/diffusion_pytorch_model.safetensors.index.json";
+    std::fs::write(place.path().join(index), r#"{"weight_map": {}}"#).unwrap();
+    let text = error(place.path()).to_string();
+    assert!(text.contains(index) && text.contains("its weight_map is empty"), "{text}");
+}
+
+#[test]
 fn a_missing_part_is_named() {
     for file in ["unet/config.json", "vae/diffusion_pytorch_model.bin", "tokenizer/merges.txt"] {
         let place = copy("sd15");
@@ -124,6 +133,28 @@ fn settings_of_other_families_are_refused() {
     assert!(text.contains("blocks of type AttnDownBlock2D"), "{text}");
     let text = change("\"norm_num_groups\": 8", "\"norm_num_groups\": 7");
     assert!(text.contains("norm_num_groups 7 does not divide 16 channels"), "{text}");
+}
+
+#[test]
+fn small_files_are_read_before_the_weights() {
+    let place = copy("sd15");
+    std::fs::write(place.path().join(UNET), "damaged").unwrap();
+    for file in ["scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json", "vae/config.json"] {
+        std::fs::write(place.path().join(file), "{").unwrap();
+        let text = error(place.path()).to_string();
+        assert!(text.contains(file) && text.contains("not valid JSON"), "{text}");
+    }
+}
+
+#[test]
+fn numbers_that_only_python_writes_are_read_as_null() {
+    let place = copy("sd15");
+    let path = place.path().join("scheduler/scheduler_config.json");
+    std::fs::write(&path, r#"{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity}"#)
+        .unwrap();
+    let model = StableDiffusion::load_folder(place.path(), &Device::flex()).unwrap();
+    assert_eq!(model.scheduler_config["lambda_min_clipped"], serde_json::Value::Null);
+    assert_eq!(model.scheduler_config["_class_name"], "DPMSolverMultistepScheduler");
 }
 
 #[test]

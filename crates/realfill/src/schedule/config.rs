@@ -2,6 +2,7 @@
 //! model was trained with and options of one sampler; the sampler is ours to choose, so only what matters for every
 //! sampler is read, and whatever would change the result without being supported is an error.
 
+use realfill_models::json::from_python;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -87,8 +88,7 @@ impl ScheduleConfig {
     /// field of diffusers that is not supported here.
     pub fn from_json(text: &str) -> Result<Self, ScheduleError> {
         // Python writes an absent lower bound as a number that JSON does not have.
-        let text = text.replace("-Infinity", "null");
-        let value: Value = serde_json::from_str(&text)?;
+        let value: Value = serde_json::from_str(&from_python(text))?;
         for (field, accepted) in FIXED_FIELDS {
             check_fixed(field, value.get(field), accepted)?;
         }

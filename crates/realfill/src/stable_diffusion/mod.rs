@@ -23,7 +23,7 @@ use burn::tensor::Device;
 use image::Rgb32FImage;
 use learning::TuningStep;
 use pool::Pool;
-use realfill_models::sd::StableDiffusion;
+use realfill_models::sd::{SdFolder, StableDiffusion};
 use realfill_models::{ModelError, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -72,20 +72,11 @@ impl StableDiffusionModel {
         precision: Precision,
         config: &TuneConfig,
     ) -> Result<Self, ModelError> {
-        let base = StableDiffusion::load_in(source, device, precision)?;
-        if !base.config.inpaints() {
-            let expected = 2 * base.config.vae.latent_channels + 1;
-            let reason = format!(
-                "in_channels is {}, but an inpainting checkpoint has {expected} (noisy latent, mask, masked image's \
-                 latent); give one made for inpainting",
-                base.config.unet.in_channels
-            );
-            return Err(ModelError::file(Path::new(source).join("unet/config.json"), reason));
-        }
-        let in_scheduler = |e| ModelError::file(Path::new(source).join("scheduler/scheduler_config.json"), e);
-        let schedule = ScheduleConfig::from_json(&base.scheduler_config.to_string()).map_err(in_scheduler)?;
+        let folder = SdFolder::of(source)?;
+        let schedule = schedule_of(source, &folder)?;
+        let base = folder.load(device, precision)?;
         Ok(Self {
-            schedule: NoiseSchedule::new(schedule).map_err(in_scheduler)?,
+            schedule,
             adapters: Adapters::fresh(&base, config),
             optimizer: None,
             pool: Pool::default(),
@@ -100,6 +91,25 @@ impl StableDiffusionModel {
         let latents = self.base.config.unet.sample_size.unwrap_or(SAMPLE_SIZE);
         (latents * self.base.config.vae.scale()) as u32
     }
+}
+
+/// The noise schedule of an inpainting checkpoint.
+///
+/// # Errors
+/// A checkpoint that is not for inpainting, or whose scheduler is not supported.
+pub fn schedule_of(source: &str, folder: &SdFolder) -> Result<NoiseSchedule, ModelError> {
+    let config = &folder.config;
+    if !config.inpaints() {
+        let reason = format!(
+            "in_channels is {}, but an inpainting checkpoint has {} (noisy latent, mask, masked image's latent); \
+             give one made for inpainting",
+            config.unet.in_channels,
+            2 * config.vae.latent_channels + 1
+        );
+        return Err(ModelError::file(Path::new(source).join("unet/config.json"), reason));
+    }
+    let schedule = ScheduleConfig::from_json(&folder.scheduler_config.to_string()).and_then(NoiseSchedule::new);
+    schedule.map_err(|e| ModelError::file(Path::new(source).join("scheduler/scheduler_config.json"), e))
 }
 
 /// The hub's id, or the folder's own name without the place it lies at.

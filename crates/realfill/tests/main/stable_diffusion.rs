@@ -250,6 +250,20 @@ fn sampling_can_be_stopped() {
 }
 
 #[test]
+fn a_checkpoint_is_refused_before_its_weights_are_read() {
+    let place = checkpoint(1);
+    for part in ["unet", "vae"] {
+        let weights = place.path().join(part).join("diffusion_pytorch_model.safetensors");
+        std::fs::write(weights, "damaged").expect("written");
+    }
+    let path = place.path().join("scheduler/scheduler_config.json");
+    std::fs::write(&path, r#"{"beta_schedule": "sigmoid", "lambda_min_clipped": -Infinity}"#).expect("written");
+    let source = place.path().to_str().expect("a plain path");
+    let error = StableDiffusionModel::load(source, &Device::flex(), &config()).err().expect("refused").to_string();
+    assert!(error.contains("scheduler_config.json") && error.contains("`sigmoid`"), "{error}");
+}
+
+#[test]
 fn an_unknown_noise_schedule_is_named() {
     let place = checkpoint(1);
     let path = place.path().join("scheduler/scheduler_config.json");
