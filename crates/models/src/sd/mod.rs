@@ -25,7 +25,7 @@ pub use tokenizer::ClipTokenizer;
 pub use unet::{Tape, UNet, UNetGradients};
 pub use vae::{AutoencoderKl, Moments};
 
-pub(crate) use tensors::{Stored, list_tensors};
+pub(crate) use tensors::{Stored, TensorTable, list_tensors, safetensors_metadata};
 
 use crate::ModelError;
 use crate::kernels::Precision;

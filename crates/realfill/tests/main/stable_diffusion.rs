@@ -13,6 +13,8 @@ use realfill::training::simulated_guide::SimulatedGuide;
 use realfill::tuning::{LearningRate, TuneConfig};
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use realfill_vision::{Guide, Mask, Photo, Plane, Scene};
+use safetensors::SafeTensors;
+use safetensors::tensor::serialize;
 use std::path::Path;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -194,6 +196,33 @@ fn an_adapter_without_our_files_is_taken_as_it_is() {
     let mut foreign = load();
     foreign.load_adapter(place.path()).expect("loads");
     assert_eq!(draw(&foreign, &[5], false), draw(&model, &[5], false));
+}
+
+#[test]
+fn an_adapter_of_diffusers_is_taken_up() {
+    let mut model = load();
+    tuned(&mut model, 0..2);
+    let place = tempfile::tempdir().expect("a temporary folder");
+    model.save_adapter(place.path(), &card(&model)).expect("saves");
+    let path = place.path().join("unet/adapter_model.safetensors");
+    let bytes = std::fs::read(path).expect("factors");
+    let tensors = SafeTensors::deserialize(&bytes).expect("tensors").tensors();
+    let renamed = tensors.into_iter().map(|(name, view)| (name.replacen("base_model.model", "unet", 1), view));
+    let one_file = tempfile::tempdir().expect("a temporary folder");
+    let path = one_file.path().join("pytorch_lora_weights.safetensors");
+    std::fs::write(path, serialize(renamed, None).expect("bytes")).expect("written");
+    let mut foreign = load();
+    assert_eq!(foreign.load_adapter(one_file.path()).expect("loads"), None);
+    assert_ne!(draw(&foreign, &[5], false), draw(&load(), &[5], false));
+}
+
+#[test]
+fn a_folder_without_an_adapter_says_what_it_holds() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(place.path().join("lora.safetensors"), "").expect("written");
+    let error = load().load_adapter(place.path()).expect_err("no adapter").to_string();
+    assert!(error.contains("holds lora.safetensors; expected unet/adapter_config.json"), "{error}");
+    assert!(error.contains("or pytorch_lora_weights.safetensors"), "{error}");
 }
 
 #[test]
