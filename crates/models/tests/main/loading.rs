@@ -65,6 +65,31 @@ fn extra_and_misshapen_tensors_are_named() {
 }
 
 #[test]
+fn the_rest_of_a_whole_clip_model_is_left_out() {
+    let place = copy("sd2");
+    let plain = StableDiffusion::load_folder(place.path(), &Device::flex()).unwrap();
+    let path = place.path().join("text_encoder/model.safetensors");
+    let add = |names: &[&str]| {
+        edit(path.clone(), |tensors| {
+            let some = tensors[0].1.clone();
+            tensors.extend(names.iter().map(|name| (name.to_string(), some.clone())));
+        });
+    };
+    let others = [
+        "text_projection.weight",
+        "logit_scale",
+        "vision_model.embeddings.class_embedding",
+        "visual_projection.weight",
+    ];
+    add(&others);
+    let whole = StableDiffusion::load_folder(place.path(), &Device::flex()).unwrap();
+    assert_eq!(whole.fingerprint(), plain.fingerprint());
+    add(&["encoder.layers.9.mlp.fc1.bias"]);
+    let text = error(place.path()).to_string();
+    assert!(text.ends_with("1 extra tensor: encoder.layers.9.mlp.fc1.bias"), "{text}");
+}
+
+#[test]
 fn a_truncated_file_is_named() {
     let place = copy("sd15");
     let path = place.path().join(UNET);
