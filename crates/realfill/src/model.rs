@@ -94,6 +94,14 @@ pub trait Model {
     /// Sampling steps by default.
     fn sampling_steps(&self) -> usize;
 
+    /// Whether it can be sampled so, to be asked before anything is learnt.
+    ///
+    /// # Errors
+    /// Settings that do not fit the model.
+    fn check_sampler(&self, _settings: &SamplerSettings) -> Result<(), SampleError> {
+        Ok(())
+    }
+
     /// What the learning rate is multiplied by on a scene with guides.
     fn guided_rate(&self) -> f64 {
         1.0

@@ -11,7 +11,7 @@ mod seeds;
 
 use crate::adapter::AdapterCard;
 use crate::model::{Influence, Model, StageError, View};
-use crate::samplers::SamplerSettings;
+use crate::samplers::{SampleError, SamplerSettings};
 use crate::schedule::{NoiseSchedule, ScheduleConfig};
 use crate::training::batch::Sample;
 use crate::training::checkpoint::Checkpoints;
@@ -23,7 +23,7 @@ use burn::tensor::Device;
 use image::Rgb32FImage;
 use learning::TuningStep;
 use pool::Pool;
-use realfill_models::sd::{SdFolder, StableDiffusion};
+use realfill_models::sd::{SdConfig, SdFolder, StableDiffusion};
 use realfill_models::{ModelError, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -73,6 +73,7 @@ impl StableDiffusionModel {
         config: &TuneConfig,
     ) -> Result<Self, ModelError> {
         let folder = SdFolder::of(source)?;
+        check_inpaints(source, &folder.config)?;
         let schedule = schedule_of(source, &folder)?;
         let base = folder.load(device, precision)?;
         Ok(Self {
@@ -93,21 +94,24 @@ impl StableDiffusionModel {
     }
 }
 
-/// The noise schedule of an inpainting checkpoint.
+fn check_inpaints(source: &str, config: &SdConfig) -> Result<(), ModelError> {
+    if config.inpaints() {
+        return Ok(());
+    }
+    let reason = format!(
+        "in_channels is {}, but an inpainting checkpoint has {} (noisy latent, mask, masked image's latent); give one made \
+         for inpainting",
+        config.unet.in_channels,
+        2 * config.vae.latent_channels + 1
+    );
+    Err(ModelError::file(Path::new(source).join("unet/config.json"), reason))
+}
+
+/// The noise schedule of a checkpoint; `source` is what errors name.
 ///
 /// # Errors
-/// A checkpoint that is not for inpainting, or whose scheduler is not supported.
+/// A scheduler that is not supported.
 pub fn schedule_of(source: &str, folder: &SdFolder) -> Result<NoiseSchedule, ModelError> {
-    let config = &folder.config;
-    if !config.inpaints() {
-        let reason = format!(
-            "in_channels is {}, but an inpainting checkpoint has {} (noisy latent, mask, masked image's latent); \
-             give one made for inpainting",
-            config.unet.in_channels,
-            2 * config.vae.latent_channels + 1
-        );
-        return Err(ModelError::file(Path::new(source).join("unet/config.json"), reason));
-    }
     let schedule = ScheduleConfig::from_json(&folder.scheduler_config.to_string()).and_then(NoiseSchedule::new);
     schedule.map_err(|e| ModelError::file(Path::new(source).join("scheduler/scheduler_config.json"), e))
 }
@@ -159,6 +163,11 @@ impl Model for StableDiffusionModel {
 
     fn sampling_steps(&self) -> usize {
         SamplerSettings::default().steps
+    }
+
+    fn check_sampler(&self, settings: &SamplerSettings) -> Result<(), SampleError> {
+        self.schedule.plan(settings.kind, settings.steps)?;
+        Ok(())
     }
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {

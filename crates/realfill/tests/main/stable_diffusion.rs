@@ -5,7 +5,7 @@ use image::{Luma, Rgb, Rgb32FImage};
 use realfill::adapter::AdapterCard;
 use realfill::fingerprint;
 use realfill::model::{Model, StageError, View};
-use realfill::samplers::{SampleError, SamplerSettings};
+use realfill::samplers::{SampleError, SamplerKind, SamplerSettings};
 use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::training::batch::Sample;
 use realfill::training::checkpoint::Checkpoints;
@@ -290,6 +290,21 @@ fn a_checkpoint_is_refused_before_its_weights_are_read() {
     let source = place.path().to_str().expect("a plain path");
     let error = StableDiffusionModel::load(source, &Device::flex(), &config()).err().expect("refused").to_string();
     assert!(error.contains("scheduler_config.json") && error.contains("`sigmoid`"), "{error}");
+}
+
+#[test]
+fn options_of_the_scheduler_are_asked_for_by_samplers_alone() {
+    let place = checkpoint(1);
+    let path = place.path().join("scheduler/scheduler_config.json");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let changed = text.replacen('{', r#"{"final_sigmas_type": "sigma_min","#, 1);
+    std::fs::write(&path, changed).expect("written");
+    let mut model = load_from(place.path());
+    tuned(&mut model, 0..1);
+    let error = model.check_sampler(&settings()).expect_err("refused").to_string();
+    assert!(error.contains("final_sigmas_type") && error.contains("(ddpm, ddim, euler-ancestral)"), "{error}");
+    assert!(model.check_sampler(&SamplerSettings { kind: SamplerKind::Ddim, ..settings() }).is_ok());
+    assert!(load().check_sampler(&settings()).is_ok());
 }
 
 #[test]
