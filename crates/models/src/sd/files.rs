@@ -77,6 +77,9 @@ fn tokenizer_files(there: &BTreeSet<String>) -> Result<Vec<String>, String> {
 
 /// The files of a folder that can belong to a checkpoint, relative to it.
 pub(crate) fn list_folder(root: &Path) -> Result<BTreeSet<String>, ModelError> {
+    if root.is_file() {
+        return Err(ModelError::file(root, "is a file; expected a folder in the diffusers layout"));
+    }
     if !root.is_dir() {
         return Err(ModelError::file(root, "no such folder"));
     }

@@ -6,7 +6,7 @@ use super::tensors::list_tensors;
 use super::unet::UNet;
 use super::vae::{self, AutoencoderKl};
 use super::weights::Checkpoint;
-use super::{ClipTokenizer, SdConfig, StableDiffusion, files, fingerprint, hub};
+use super::{ClipTokenizer, SdConfig, StableDiffusion, files, fingerprint, hub, refuse_single_file};
 use crate::ModelError;
 use crate::json::read_json;
 use crate::kernels::Precision;
@@ -43,6 +43,7 @@ impl SdFolder {
     /// # Errors
     /// As [`SdFolder::of`].
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        refuse_single_file(folder)?;
         let selection = files::select(&files::list_folder(folder)?)
             .map_err(|missing| ModelError::NotDiffusers { path: folder.to_owned(), missing })?;
         let (config, tokenizer, scheduler_config) = small_files(folder)?;

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use realfill_models::ModelError;
 use realfill_models::sd::StableDiffusion;
 use safetensors::SafeTensors;
-use safetensors::tensor::{TensorView, serialize};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::{Path, PathBuf};
 
 const UNET: &str = "unet/diffusion_pytorch_model.fp16.safetensors";
@@ -129,6 +129,26 @@ fn an_index_of_nothing_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_in_one_file_says_how_to_convert_it() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, tensor: &str| {
+        let path = place.path().join(name);
+        let view = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+        std::fs::write(&path, serialize([(tensor, view)], None).unwrap()).unwrap();
+        error(&path).to_string()
+    };
+    for tensor in ["model.diffusion_model.out.2.bias", "cond_stage_model.logit_scale", "first_stage_model.loss"] {
+        let text = write("sd.safetensors", tensor);
+        assert!(text.contains("sd.safetensors is a single-file checkpoint; convert it once with diffusers"), "{text}");
+        assert!(text.contains("sd.safetensors\").save_pretrained(\"folder\"), and give the folder"), "{text}");
+    }
+    let text = write("sd.ckpt", "x");
+    assert!(text.contains("sd.ckpt is a single-file checkpoint"), "{text}");
+    let text = write("other.safetensors", "conv.weight");
+    assert!(text.contains("other.safetensors: is a file; expected a folder"), "{text}");
+}
+
+#[test]
 fn a_missing_part_is_named() {
     for file in ["unet/config.json", "vae/diffusion_pytorch_model.bin", "tokenizer/merges.txt"] {
         let place = copy("sd15");
@@ -212,6 +232,7 @@ fn a_hub_id_is_read_from_the_cache_or_says_how_to_give_a_folder() {
     set("HF_HOME", home.path().to_str().unwrap());
     set("HF_ENDPOINT", "http://127.0.0.1:9");
     let text = StableDiffusion::load("owner/name", &Device::flex()).unwrap_err().to_string();
+    assert!(text.starts_with("there is no folder owner/name here, and "), "{text}");
     assert!(text.contains("owner/name is not in the cache and cannot be fetched from http://127.0.0.1:9"), "{text}");
     assert!(text.contains("give a folder in the diffusers layout instead"), "{text}");
 
