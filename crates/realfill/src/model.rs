@@ -137,6 +137,9 @@ pub trait Model {
     /// When the files are missing or do not fit, or the card is damaged or of another base.
     fn load_adapter(&mut self, folder: &Path) -> Result<Option<AdapterCard>, StageError>;
 
+    /// Draws to another sentence than the one learnt with; nothing where the model reads none.
+    fn set_prompt(&mut self, _prompt: &str) {}
+
     /// One completed picture of the view's size for each seed; a picture depends on its own seed only.
     ///
     /// `on_step` hears (step, steps) and returns whether to go on.

@@ -219,6 +219,10 @@ impl Model for StableDiffusionModel {
         Ok(card)
     }
 
+    fn set_prompt(&mut self, prompt: &str) {
+        self.prompt = prompt.to_owned();
+    }
+
     fn draw(
         &self,
         view: &View,

@@ -185,6 +185,20 @@ fn an_adapter_read_back_draws_the_same_picture() {
 }
 
 #[test]
+fn a_prompt_given_later_wins_over_the_adapters() {
+    let mut model = load();
+    tuned(&mut model, 0..2);
+    let place = tempfile::tempdir().expect("a temporary folder");
+    model.save_adapter(place.path(), &card(&model)).expect("saves");
+    model.set_prompt("another");
+    let mut back = load();
+    back.load_adapter(place.path()).expect("loads");
+    assert_ne!(draw(&back, &[5], false), draw(&model, &[5], false));
+    back.set_prompt("another");
+    assert_eq!(draw(&back, &[5], false), draw(&model, &[5], false));
+}
+
+#[test]
 fn an_adapter_without_our_files_is_taken_as_it_is() {
     let mut model = load();
     tuned(&mut model, 0..1);
