@@ -103,7 +103,7 @@ fn remark(text: &str, talk: Talk) {
 #[command(next_help_heading = "Model")]
 pub struct ModelArguments {
     /// `embedded` (built in), a file written by `realfill pretrain`, a Stable Diffusion inpainting folder in the
-    /// diffusers layout, or a hub id such as owner/name
+    /// diffusers layout (a .ckpt has to be converted once), or a hub id such as owner/name
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED)]
     pub model: String,
     /// What to run on: cpu, or vulkan, cuda, metal, rocm, wgpu where built in (see `realfill devices`)

@@ -37,7 +37,7 @@ pub struct Arguments {
     profile: ProfileArguments,
     #[command(flatten)]
     model: ModelArguments,
-    /// The adapter/ folder that `tune` or `fill` wrote [default: none, the model as it is]
+    /// The adapter/ folder that `tune` or `fill` wrote, or one of PEFT or diffusers [default: none, the model as it is]
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     adapter: Option<PathBuf>,
     /// Settings from a TOML file; flags win over it
