@@ -111,7 +111,7 @@ impl Adapter {
     }
 }
 
-/// The file of the factors; PEFT before 0.6 wrote them as a pickle.
+/// The file of the factors; older versions of PEFT (0.5) wrote them as a pickle.
 fn weights_in(folder: &Path) -> Result<PathBuf, ModelError> {
     let found = [WEIGHTS, PICKLED].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
     found.ok_or_else(|| ModelError::file(folder, format!("has no {WEIGHTS} and no {PICKLED}")))

@@ -74,7 +74,8 @@ impl SpecialTokens {
         if let Some(place) = special.iter().position(|&token| absent(token)) {
             return Err(format!("{} {} is not in the vocabulary", SPECIAL[place].0, special[place].content));
         }
-        let is_added = |token: &AddedToken| self.added.values().any(|added| added.content == token.content);
+        let added = tokenizer.get_added_tokens_decoder();
+        let is_added = |token: &AddedToken| added.values().any(|added| added.content == token.content);
         let rest: Vec<AddedToken> = special.into_iter().filter(|&token| !is_added(token)).cloned().collect();
         tokenizer.add_special_tokens(rest).map_err(|e| e.to_string())?;
         Ok(())

@@ -1,4 +1,4 @@
-"""Writes adapter_model.bin beside this file: sd15's adapter of the text encoder as PEFT before 0.6 writes adapters, with torch.save.
+"""Writes adapter_model.bin beside this file: sd15's adapter of the text encoder as older versions of PEFT (0.5) write adapters, with torch.save.
 
     python adapter_bin.py
 
