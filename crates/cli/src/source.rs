@@ -12,6 +12,7 @@ use realfill::pipeline::Event;
 use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::tuning::TuneConfig;
 use realfill_models::Precision;
+use realfill_models::sd::refuse_single_file;
 use realfill_vision::canvas::CanvasRequest;
 use realfill_vision::{MaskSource, Scene};
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ fn remark(text: &str, talk: Talk) {
 #[command(next_help_heading = "Model")]
 pub struct ModelArguments {
     /// `embedded` (built in), a file written by `realfill pretrain`, a Stable Diffusion inpainting folder in the
-    /// diffusers layout, or a hub id such as owner/name
+    /// diffusers layout (a .ckpt has to be converted once), or a hub id such as owner/name
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED)]
     pub model: String,
     /// What to run on: cpu, or vulkan, cuda, metal, rocm, wgpu where built in (see `realfill devices`)
@@ -158,10 +159,11 @@ fn load(
     if source == EMBEDDED {
         return Ok(Box::new(EmbeddedModel::built_in(device).or_bad_input()?));
     }
+    refuse_single_file(path).or_bad_input()?;
     if is_weights_file(path) {
         return Ok(Box::new(EmbeddedModel::open(path, device).or_bad_input()?));
     }
-    if !path.is_dir() && !looks_like_hub_id(source) {
+    if !path.exists() && !looks_like_hub_id(source) {
         return Err(anyhow!(
             "there is no model `{source}`; give `{EMBEDDED}`, a file written by `realfill pretrain`, a folder in the \
              diffusers layout, or a hub id such as owner/name"

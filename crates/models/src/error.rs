@@ -25,6 +25,16 @@ pub enum ModelError {
         /// What was looked for and not there.
         missing: String,
     },
+    /// A checkpoint in one file.
+    #[error(
+        "{} is a single-file checkpoint; convert it once with diffusers: \
+         StableDiffusionInpaintPipeline.from_single_file(\"{}\").save_pretrained(\"folder\"), and give the folder",
+        path.display(), path.display()
+    )]
+    SingleFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The tensors of a file are not those of the model that its configuration describes.
     #[error("{}: {problems}", path.display())]
     Tensors {
@@ -35,7 +45,7 @@ pub enum ModelError {
     },
     /// A model that has to be downloaded and cannot be.
     #[error(
-        "{repo} is not in the cache and cannot be fetched from {endpoint}: {reason}; \
+        "there is no folder {repo} here, and {repo} is not in the cache and cannot be fetched from {endpoint}: {reason}; \
          without network, give a folder in the diffusers layout instead of the hub's id"
     )]
     Hub {

@@ -3,6 +3,7 @@
 mod attention;
 pub mod embedded;
 mod error;
+pub mod json;
 mod kernels;
 pub mod lora;
 pub mod memory;

@@ -94,6 +94,14 @@ pub trait Model {
     /// Sampling steps by default.
     fn sampling_steps(&self) -> usize;
 
+    /// Whether it can be sampled so, to be asked before anything is learnt.
+    ///
+    /// # Errors
+    /// Settings that do not fit the model.
+    fn check_sampler(&self, _settings: &SamplerSettings) -> Result<(), SampleError> {
+        Ok(())
+    }
+
     /// What the learning rate is multiplied by on a scene with guides.
     fn guided_rate(&self) -> f64 {
         1.0
@@ -128,6 +136,9 @@ pub trait Model {
     /// # Errors
     /// When the files are missing or do not fit, or the card is damaged or of another base.
     fn load_adapter(&mut self, folder: &Path) -> Result<Option<AdapterCard>, StageError>;
+
+    /// Draws to another sentence than the one learnt with; nothing where the model reads none.
+    fn set_prompt(&mut self, _prompt: &str) {}
 
     /// One completed picture of the view's size for each seed; a picture depends on its own seed only.
     ///

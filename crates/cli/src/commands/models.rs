@@ -5,15 +5,19 @@ use crate::source::EMBEDDED;
 use crate::terminal::say;
 use burn::module::Module;
 use burn::tensor::Device;
-use realfill_models::ModelError;
+use realfill::samplers::{SamplerKind, SamplerSettings};
+use realfill::schedule::NoiseSchedule;
+use realfill::stable_diffusion::schedule_of;
 use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
-use realfill_models::sd::StableDiffusion;
+use realfill_models::sd::{SdFolder, refuse_single_file};
+use realfill_models::{ModelError, Precision};
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
   realfill models                      what is built in, and what is in the hub's cache
   realfill models inspect path/to/checkpoint
+  realfill models inspect owner/name
   realfill models inspect out/embedded.safetensors";
 
 /// Arguments of `models`.
@@ -26,18 +30,18 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Read every weight of a Stable Diffusion folder, or of a file that `pretrain` wrote, and tell what it is
+    /// Read all of a Stable Diffusion folder, or of a file that `pretrain` wrote, and tell what it is, or what is wrong
     Inspect {
-        /// The folder or file
-        path: PathBuf,
+        /// The folder, file, or hub id such as owner/name
+        model: PathBuf,
     },
 }
 
 /// Lists models, or inspects one.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
-        Some(Action::Inspect { path }) if path.is_file() => inspect_weights(path).or_bad_input(),
-        Some(Action::Inspect { path }) => inspect_folder(path).or_bad_input(),
+        Some(Action::Inspect { model }) if model.is_file() => inspect_weights(model).or_bad_input(),
+        Some(Action::Inspect { model }) => inspect_folder(model).or_bad_input(),
         None => {
             list();
             Ok(())
@@ -90,22 +94,35 @@ fn has_unet(folder: &Path) -> bool {
     snapshots.flatten().any(|snapshot| snapshot.path().join("unet/config.json").is_file())
 }
 
-fn inspect_folder(folder: &Path) -> Result<(), ModelError> {
-    let model = StableDiffusion::load_folder(folder, &Device::flex())?;
+/// A folder, or a hub's id where there is none of this name.
+fn inspect_folder(model: &Path) -> Result<(), ModelError> {
+    let (source, is_folder) = (model.to_string_lossy(), model.is_dir());
+    let folder = if is_folder { SdFolder::open(model)? } else { SdFolder::of(&source)? };
+    let schedule = schedule_of(&source, &folder)?;
+    let model = folder.load(&Device::flex(), Precision::F32)?;
     let (unet, text) = (&model.config.unet, &model.config.text_encoder);
     let side = unet.sample_size.unwrap_or(64) * model.config.vae.scale();
     let kind = if model.config.inpaints() { "inpainting" } else { "not an inpainting checkpoint" };
     let prediction = model.scheduler_config.get("prediction_type").and_then(|v| v.as_str()).unwrap_or("epsilon");
-    say(&format!("{}: Stable Diffusion, {kind}", folder.display()));
+    say(&format!("{source}: Stable Diffusion, {kind}"));
     say(&format!("  trained at       {side} px"));
     say(&format!("  predicts         {prediction}"));
+    say(&format!("  samplers         {}", samplers(&schedule)));
     say(&format!("  U-Net            {} inputs, {:?} channels", unet.in_channels, unet.block_out_channels));
     say(&format!("  text encoder     {} wide", text.hidden_size));
     say("  every tensor is there and has its shape");
     Ok(())
 }
 
+/// The samplers that can do what the checkpoint's scheduler asks for.
+fn samplers(schedule: &NoiseSchedule) -> String {
+    let steps = SamplerSettings::default().steps;
+    let able = SamplerKind::ALL.into_iter().filter(|&kind| schedule.plan(kind, steps).is_ok());
+    able.map(SamplerKind::name).collect::<Vec<_>>().join(", ")
+}
+
 fn inspect_weights(path: &Path) -> Result<(), ModelError> {
+    refuse_single_file(path)?;
     let network = PatchUNet::new(&EmbeddedConfig::default(), &Device::flex()).load(path)?;
     say(&format!("{}: the embedded model, {} parameters", path.display(), millions(network.num_params())));
     say("  every tensor is there and has its shape");

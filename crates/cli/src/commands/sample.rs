@@ -7,7 +7,7 @@ use crate::interrupt;
 use crate::output::OutputArguments;
 use crate::profile::ProfileArguments;
 use crate::progress::Progress;
-use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, resolve};
+use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags, resolve};
 use crate::source::{ModelArguments, SceneArguments};
 use crate::terminal::complain;
 use realfill::adapter::AdapterCard;
@@ -37,12 +37,15 @@ pub struct Arguments {
     profile: ProfileArguments,
     #[command(flatten)]
     model: ModelArguments,
-    /// The adapter/ folder that `tune` or `fill` wrote [default: none, the model as it is]
+    /// The adapter/ folder that `tune` or `fill` wrote, or one of PEFT or diffusers [default: none, the model as it is]
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     adapter: Option<PathBuf>,
     /// Settings from a TOML file; flags win over it
     #[arg(long, value_name = "FILE", help_heading = "Sampling")]
     config: Option<PathBuf>,
+    /// The sentence that stands for the scene (Stable Diffusion) [default: the one that the adapter was tuned with]
+    #[arg(long, value_name = "TEXT", help_heading = "Sampling")]
+    prompt: Option<String>,
     #[command(flatten)]
     guide: GuideFlags,
     #[command(flatten)]
@@ -55,11 +58,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
     let _profile = arguments.profile.begin()?;
+    let tune = TuneFlags { prompt: arguments.prompt.clone(), ..TuneFlags::default() };
     let flags = Flags {
         guide: Some(&arguments.guide),
         output: Some(&arguments.drawn),
         sampler: Some(&arguments.sampler),
-        tune: None,
+        tune: Some(&tune),
     };
     let mut config = resolve(None, arguments.config.as_ref(), &flags).or_bad_input()?;
     let identity = arguments.output.credentials.identity()?;
@@ -72,6 +76,10 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     };
     let influence = card.as_ref().and_then(|card| card.influence);
     config.tune = card.map_or(config.tune, |card| card.tune);
+    if let Some(prompt) = &arguments.prompt {
+        model.set_prompt(prompt);
+        config.tune.prompt.clone_from(prompt);
+    }
     arguments.output.prepare(&scene, arguments.scene.mask.as_deref(), 0)?;
 
     interrupt::listen();

@@ -225,12 +225,33 @@ fn weights_of_another_network_are_refused() {
 }
 
 #[test]
+fn a_checkpoint_in_one_file_says_how_to_convert_it() {
+    let folder = scene();
+    let header = r#"{"model.diffusion_model.out.2.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+    for name in ["sd.safetensors", "sd.ckpt"] {
+        let model = folder.path().join(name);
+        fs::write(&model, &bytes).unwrap();
+        let words = [name, "is a single-file checkpoint", "from_single_file", "give the folder"];
+        refuses(folder.path(), &["--model", &model.display().to_string()], &words);
+    }
+    let model = folder.path().join("sd.safetensors");
+    realfill().args(["models", "inspect"]).arg(model).assert().code(2).stderr(contains("is a single-file checkpoint"));
+    let other = folder.path().join("other.bin");
+    fs::write(&other, "words").unwrap();
+    refuses(folder.path(), &["--model", &other.display().to_string()], &["other.bin: is a file; expected a folder"]);
+}
+
+#[test]
 fn a_hub_id_without_network_says_how_to_give_a_folder() {
     let folder = scene();
     refuses(
         folder.path(),
         &["--model", "owner/inpainting"],
-        &["owner/inpainting is not in the cache", "give a folder in the diffusers layout"],
+        &[
+            "there is no folder owner/inpainting here, and owner/inpainting is not in the cache",
+            "give a folder in the diffusers layout",
+        ],
     );
 }
 

@@ -3,6 +3,7 @@
 use crate::material::{realfill, weights};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
+use realfill_models::sd::{Preset, write_random_checkpoint};
 use std::path::Path;
 
 #[test]
@@ -27,6 +28,31 @@ fn pretrained_weights_are_inspected_and_their_training_logged() {
     let state = weights().with_file_name("pretraining");
     assert!(state.join("checkpoints/step-00000001").is_dir() && state.join("averages").is_dir());
     assert!(!weights().with_file_name("checkpoints").exists(), "a job would take it for its own");
+}
+
+#[test]
+fn a_checkpoint_is_inspected_with_its_schedule() {
+    let cache = tempfile::tempdir().unwrap();
+    let repo = cache.path().join("hub/models--owner--name");
+    let folder = repo.join("snapshots/abc");
+    write_random_checkpoint(Preset::Tiny, &folder, 1).unwrap();
+    std::fs::create_dir_all(repo.join("refs")).unwrap();
+    std::fs::write(repo.join("refs/main"), "abc").unwrap();
+    let inspect = |model: &Path| {
+        let mut command = realfill();
+        command.args(["models", "inspect"]).arg(model).env("HF_HOME", cache.path());
+        command.assert()
+    };
+    let told = "samplers         ddpm, ddim, euler, euler-ancestral, dpmpp-2m, dpmpp-2m-sde, unipc";
+    for model in [folder.as_path(), Path::new("owner/name")] {
+        inspect(model).success().stdout(contains("Stable Diffusion, inpainting").and(contains(told)));
+    }
+    let scheduler = folder.join("scheduler/scheduler_config.json");
+    std::fs::write(&scheduler, r#"{"thresholding": true, "lambda_min_clipped": -Infinity}"#).unwrap();
+    inspect(&folder).success().stdout(contains("samplers         euler, euler-ancestral\n"));
+    std::fs::write(&scheduler, r#"{"beta_schedule": "sigmoid"}"#).unwrap();
+    inspect(&folder).code(2).stderr(contains("scheduler_config.json").and(contains("`sigmoid`")));
+    inspect(Path::new("owner/other")).code(2).stderr(contains("there is no folder owner/other here"));
 }
 
 #[test]

@@ -243,6 +243,28 @@ fn a_stable_diffusion_checkpoint_is_tuned_and_sampled() {
 }
 
 #[test]
+fn a_prompt_is_sampled_to() {
+    let folder = scene();
+    let model = folder.path().join("model");
+    write_random_checkpoint(Preset::Tiny, &model, 1).unwrap();
+    let sample = |output: &str, options: &[&str]| {
+        let mut command = realfill();
+        command.arg("sample").arg(folder.path().join("scene")).arg("--output").arg(folder.path().join(output));
+        command.arg("--model").arg(&model);
+        let short = ["--view-px", "64", "--steps", "2", "--candidates", "1", "--guide", "off"];
+        command.args(short).args(options).assert().success();
+        let report = fs::read(folder.path().join(output).join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        (report["config"]["tune"]["prompt"].clone(), pixels(&folder.path().join(output).join("completed.png")))
+    };
+    let (usual, first) = sample("out", &[]);
+    let (given, second) = sample("again", &["--prompt", "a house, seen from the street"]);
+    assert_ne!(usual, given);
+    assert_eq!(given, "a house, seen from the street");
+    assert_ne!(first, second);
+}
+
+#[test]
 fn an_adapter_of_another_base_is_refused() {
     let folder = scene();
     let adapter = folder.path().join("adapter");

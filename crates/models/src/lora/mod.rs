@@ -3,9 +3,11 @@
 //! An [`Adapter`] lives beside the frozen model and never touches it: layers look up their factors by name during a
 //! forward [`Pass`]. So the base is shared, holds no gradients, and an adapter is switched off by not passing it.
 
+mod diffusers;
 mod dropout;
 mod extra;
 mod peft;
+mod peft_config;
 
 pub use dropout::{DropRates, LoraDropout};
 pub use extra::ExtraInput;

@@ -1,16 +1,20 @@
-//! Adapters in PEFT's files: `adapter_config.json` and `adapter_model.safetensors`, with extra input channels beside them.
+//! Adapters in PEFT's files: `adapter_config.json` and `adapter_model.safetensors` (or `.bin`), with extra input channels
+//! beside them.
 
-use super::{Adapter, ExtraInput, LoraConfig, extra};
-use crate::sd::{LinearSlot, list_tensors, read_json};
+use super::peft_config::{PeftConfig, bare};
+use super::{Adapter, ExtraInput, extra};
+use crate::json::read_json;
+use crate::sd::{LinearSlot, TensorTable, list_tensors};
 use crate::{ModelError, TensorProblems};
 use burn::tensor::{Device, TensorData};
 use safetensors::tensor::{Dtype, TensorView, serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+const PICKLED: &str = "adapter_model.bin";
 const EXTRA: &str = "extra_input.safetensors";
 
 /// The name of a factor in the file.
@@ -23,21 +27,6 @@ fn parse_key(key: &str) -> Option<(&str, usize)> {
     let name = key.strip_prefix("base_model.model.")?;
     let a = name.strip_suffix(".lora_A.weight").map(|layer| (layer, 0));
     a.or_else(|| name.strip_suffix(".lora_B.weight").map(|layer| (layer, 1)))
-}
-
-/// Settings that change what an adapter computes, and the value that we compute.
-fn plain() -> [(&'static str, Value); 9] {
-    [
-        ("peft_type", json!("LORA")),
-        ("bias", json!("none")),
-        ("lora_bias", json!(false)),
-        ("use_dora", json!(false)),
-        ("use_rslora", json!(false)),
-        ("fan_in_fan_out", json!(false)),
-        ("alpha_pattern", json!({})),
-        ("modules_to_save", Value::Null),
-        ("trainable_token_indices", Value::Null),
-    ]
 }
 
 impl Adapter {
@@ -54,6 +43,7 @@ impl Adapter {
             write_tensors(&folder.join(EXTRA), &extra)?;
         }
         let config = &self.config;
+        let [ranks, alphas] = self.patterns();
         let written = json!({
             "peft_type": "LORA",
             "base_model_name_or_path": null,
@@ -61,10 +51,12 @@ impl Adapter {
             "fan_in_fan_out": false,
             "inference_mode": true,
             "init_lora_weights": true,
+            "alpha_pattern": alphas,
             "lora_alpha": config.alpha,
             "lora_dropout": config.dropout,
             "modules_to_save": null,
             "r": config.rank,
+            "rank_pattern": ranks,
             "target_modules": config.targets,
             "task_type": null,
             "use_dora": false,
@@ -74,18 +66,43 @@ impl Adapter {
         write_whole(&folder.join(CONFIG), text.as_bytes())
     }
 
+    /// Ranks and alphas of the layers that have others than the configuration.
+    fn patterns(&self) -> [Map<String, Value>; 2] {
+        let (mut ranks, mut alphas) = (Map::new(), Map::new());
+        for (name, &index) in self.names.iter() {
+            let layer = &self.layers[index];
+            let rank = layer.a.val().dims()[0];
+            let alpha = layer.scale * rank as f64;
+            if rank != self.config.rank {
+                ranks.insert(name.clone(), json!(rank));
+            }
+            if (alpha - self.config.alpha).abs() > 1e-9 * self.config.alpha.abs() {
+                alphas.insert(name.clone(), json!(alpha));
+            }
+        }
+        [ranks, alphas]
+    }
+
+    /// With the scales of a configuration.
+    pub(super) fn with_config(config: &PeftConfig, factors: Factors, device: &Device) -> Self {
+        let named = factors.into_iter().map(|(name, pair)| {
+            let scale = config.scale(&name);
+            (name, pair, scale)
+        });
+        Self::from_factors(config.plain(), named, device)
+    }
+
     /// Reads an adapter that PEFT (or [`Adapter::save_peft`]) has written, for the model with these slots.
     ///
     /// # Errors
     /// Files that cannot be read; settings that change what is computed, such as DoRA; factors of unknown layers, of
     /// another shape, or without their partner, all named.
     pub fn load_peft(folder: &Path, slots: &[LinearSlot], device: &Device) -> Result<Self, ModelError> {
-        let config = read_config(&folder.join(CONFIG))?;
-        let path = folder.join(WEIGHTS);
-        let factors = read_factors(&path, slots, &config)?;
-        let scale = config.alpha / config.rank as f64;
-        let named = factors.into_iter().map(|(name, pair)| (name, pair, scale));
-        let mut adapter = Self::from_factors(config, named, device);
+        let path = folder.join(CONFIG);
+        let config = PeftConfig::from_json(&read_json(&path)?).map_err(|reason| ModelError::file(&path, reason))?;
+        let path = weights_in(folder)?;
+        let factors = read_factors(&path, list_tensors(&path)?, slots, &config, parse_key)?;
+        let mut adapter = Self::with_config(&config, factors, device);
         let extra = folder.join(EXTRA);
         if extra.is_file() {
             adapter.extra_input = Some(read_extra(&extra, device)?);
@@ -94,48 +111,34 @@ impl Adapter {
     }
 }
 
-fn read_config(path: &Path) -> Result<LoraConfig, ModelError> {
-    let value = read_json(path)?;
-    for (name, computed) in plain() {
-        match value.get(name) {
-            Some(found) if *found != computed && !found.is_null() => {
-                return Err(ModelError::file(path, format!("{name} is {found}; only {computed} is supported")));
-            }
-            _ => {}
-        }
-    }
-    let number = |name: &str| {
-        let found = value.get(name).and_then(Value::as_f64);
-        found.ok_or_else(|| ModelError::file(path, format!("no number {name}; expected a LoRA configuration of PEFT")))
-    };
-    let rank = number("r")? as usize;
-    if rank == 0 {
-        return Err(ModelError::file(path, "r is 0; expected a positive rank"));
-    }
-    let targets = match value.get("target_modules") {
-        Some(Value::String(pattern)) => vec![pattern.clone()],
-        Some(Value::Array(names)) => names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    };
-    let dropout = value.get("lora_dropout").and_then(Value::as_f64).unwrap_or(0.0);
-    Ok(LoraConfig { rank, alpha: number("lora_alpha")?, targets, dropout })
+/// The file of the factors; older versions of PEFT (0.5) wrote them as a pickle.
+fn weights_in(folder: &Path) -> Result<PathBuf, ModelError> {
+    let found = [WEIGHTS, PICKLED].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| ModelError::file(folder, format!("has no {WEIGHTS} and no {PICKLED}")))
 }
 
-type Factors = BTreeMap<String, [TensorData; 2]>;
+/// A and B of each layer.
+pub(super) type Factors = BTreeMap<String, [TensorData; 2]>;
 
-fn read_factors(path: &Path, slots: &[LinearSlot], config: &LoraConfig) -> Result<Factors, ModelError> {
-    // CLIP's layers carry `text_model.` in transformers before 5, and in the checkpoints from then.
-    let bare = |name: &str| name.strip_prefix("text_model.").unwrap_or(name).to_owned();
-    let known: BTreeMap<String, &LinearSlot> = slots.iter().map(|slot| (bare(&slot.name), slot)).collect();
+/// The factors among `tensors`, which are those of the file at `path`; `parse` finds layer and factor (0 for A) in a name.
+pub(super) fn read_factors(
+    path: &Path,
+    tensors: TensorTable,
+    slots: &[LinearSlot],
+    config: &PeftConfig,
+    parse: impl Fn(&str) -> Option<(&str, usize)>,
+) -> Result<Factors, ModelError> {
+    let known: BTreeMap<&str, &LinearSlot> = slots.iter().map(|slot| (bare(&slot.name), slot)).collect();
     let mut found: BTreeMap<String, [Option<TensorData>; 2]> = BTreeMap::new();
     let mut problems = TensorProblems::default();
-    for (key, stored) in list_tensors(path)? {
-        let Some((slot, factor)) = parse_key(&key).and_then(|(layer, factor)| Some((known.get(&bare(layer))?, factor)))
+    for (key, stored) in tensors {
+        let Some((slot, factor)) = parse(&key).and_then(|(layer, factor)| Some((known.get(bare(layer))?, factor)))
         else {
             problems.extra.push(key);
             continue;
         };
-        let expected = [[config.rank, slot.input], [slot.output, config.rank]][factor];
+        let rank = config.rank(&slot.name);
+        let expected = [[rank, slot.input], [slot.output, rank]][factor];
         if stored.shape != expected {
             problems.misshapen.push(format!("{key} is {:?} instead of {expected:?}", stored.shape));
             continue;

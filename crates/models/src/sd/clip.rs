@@ -98,8 +98,12 @@ impl Layer {
 /// What transformers before 5 put before the names.
 pub(crate) const PREFIX: &str = "text_model.";
 
+/// Tensors of a whole CLIP model that no last hidden state of a text depends on.
+const OTHERS: [&str; 4] = ["text_projection.", "logit_scale", "vision_model.", "visual_projection."];
+
 /// The names of transformers 5, for those of the checkpoints saved before; the position ids are a buffer, not a weight.
 pub(crate) fn rename(name: &str) -> Option<String> {
     let bare = name.strip_prefix(PREFIX).unwrap_or(name);
-    (bare != "embeddings.position_ids").then(|| bare.to_owned())
+    let is_used = bare != "embeddings.position_ids" && !OTHERS.iter().any(|other| name.starts_with(*other));
+    is_used.then(|| bare.to_owned())
 }

@@ -1,8 +1,9 @@
 //! The checkpoint's own configuration files, as diffusers and transformers write them.
 
 use crate::ModelError;
-use serde::Deserialize;
+use crate::json::read_json;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -72,9 +73,12 @@ pub struct UNetConfig {
     /// Shift in the exponent of the timestep's frequencies.
     #[serde(default)]
     pub freq_shift: f64,
-    /// Latent pixels a side that the model was trained at.
-    #[serde(default)]
+    /// Latent pixels a side that the model was trained at; the larger side where the file gives two.
+    #[serde(default, deserialize_with = "larger_side")]
     pub sample_size: Option<usize>,
+    /// The diffusers that wrote the file.
+    #[serde(default, rename = "_diffusers_version")]
+    pub diffusers_version: Option<String>,
 }
 
 /// Settings of `UNet2DConditionModel` that Stable Diffusion 1.5 and 2 leave alone, and the value that we build.
@@ -200,7 +204,14 @@ impl UNetConfig {
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let config: Self = read_config(path, &plain_unet())?;
         config.check().map_err(|reason| ModelError::file(path, reason))?;
-        Ok(config)
+        Ok(config.with_true_size())
+    }
+
+    /// Before 0.9, diffusers wrote 32 for models that were trained at 64; its pipelines correct it as we do.
+    fn with_true_size(self) -> Self {
+        let is_old = self.diffusers_version.as_deref().is_some_and(is_before_0_9);
+        let sample_size = self.sample_size.map(|size| if is_old { size.max(64) } else { size });
+        Self { sample_size, ..self }
     }
 
     /// Levels of resolution.
@@ -277,17 +288,26 @@ impl ClipConfig {
     }
 }
 
+/// Whether a version, such as `0.6.0.dev0`, is one before 0.9.
+fn is_before_0_9(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(0)), Some(Ok(0..9))))
+}
+
+/// A number for both sides, or height and width.
+fn larger_side<'de, D: Deserializer<'de>>(file: D) -> Result<Option<usize>, D::Error> {
+    Ok(match Option::<PerLevel>::deserialize(file)? {
+        Some(PerLevel::One(side)) => Some(side),
+        Some(PerLevel::Each(sides)) => sides.into_iter().max(),
+        None => None,
+    })
+}
+
 fn check_groups(channels: &[usize], groups: usize) -> Result<(), String> {
     match channels.iter().find(|&&c| groups == 0 || c == 0 || c % groups != 0) {
         Some(c) => Err(format!("norm_num_groups {groups} does not divide {c} channels")),
         None => Ok(()),
     }
-}
-
-/// Reads a JSON file.
-pub(crate) fn read_json(path: &Path) -> Result<Value, ModelError> {
-    let text = std::fs::read_to_string(path).map_err(|e| ModelError::file(path, e))?;
-    serde_json::from_str(&text).map_err(|e| ModelError::file(path, format!("not valid JSON ({e})")))
 }
 
 /// A configuration whose other settings are left at what we build.
@@ -302,4 +322,36 @@ fn read_config<T: DeserializeOwned>(path: &Path, plain: &[(&str, Value)]) -> Res
         }
     }
     serde_json::from_value(value).map_err(|e| ModelError::file(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The side that a configuration with these values is read with.
+    fn sample_size(version: Value, size: Value) -> Option<usize> {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/sd15/unet/config.json");
+        let mut config = read_json(&golden).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("config.json");
+        (config["_diffusers_version"], config["sample_size"]) = (version, size);
+        std::fs::write(&path, config.to_string()).unwrap();
+        UNetConfig::read(&path).unwrap().sample_size
+    }
+
+    #[test]
+    fn the_size_that_old_diffusers_wrote_is_corrected() {
+        for (version, expected) in [("0.6.0.dev0", 64), ("0.8.1", 64), ("0.9.0", 32), ("0.42.1", 32), ("1.0", 32)] {
+            assert_eq!(sample_size(json!(version), json!(32)), Some(expected), "{version}");
+        }
+        assert_eq!(sample_size(json!("0.6.0.dev0"), json!(96)), Some(96));
+        assert_eq!(sample_size(Value::Null, json!(32)), Some(32));
+        assert_eq!(sample_size(json!("0.6.0"), Value::Null), None);
+    }
+
+    #[test]
+    fn a_size_may_have_two_sides() {
+        assert_eq!(sample_size(json!("0.42.1"), json!([48, 64])), Some(64));
+        assert_eq!(sample_size(json!("0.6.0"), json!([32, 32])), Some(64));
+    }
 }

@@ -59,9 +59,14 @@ pub(crate) fn select(there: &BTreeSet<String>) -> Result<Selection, String> {
 }
 
 fn tokenizer_files(there: &BTreeSet<String>) -> Result<Vec<String>, String> {
-    let all = ["tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
-    let found: Vec<String> =
-        all.iter().map(|name| format!("tokenizer/{name}")).filter(|name| there.contains(name)).collect();
+    let needed = ["tokenizer.json", "vocab.json", "merges.txt"];
+    let others = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+    let found: Vec<String> = needed
+        .iter()
+        .chain(&others)
+        .map(|name| format!("tokenizer/{name}"))
+        .filter(|name| there.contains(name))
+        .collect();
     let has = |name: &str| found.iter().any(|f| f.ends_with(name));
     if has("tokenizer.json") || (has("vocab.json") && has("merges.txt")) {
         Ok(found)
@@ -72,6 +77,9 @@ fn tokenizer_files(there: &BTreeSet<String>) -> Result<Vec<String>, String> {
 
 /// The files of a folder that can belong to a checkpoint, relative to it.
 pub(crate) fn list_folder(root: &Path) -> Result<BTreeSet<String>, ModelError> {
+    if root.is_file() {
+        return Err(ModelError::file(root, "is a file; expected a folder in the diffusers layout"));
+    }
     if !root.is_dir() {
         return Err(ModelError::file(root, "no such folder"));
     }
@@ -99,6 +107,9 @@ pub(crate) fn shards(root: &Path, weights: &str) -> Result<Vec<String>, ModelErr
     };
     let part = weights.split('/').next().unwrap_or_default();
     let names: BTreeSet<&str> = map.values().filter_map(|v| v.as_str()).collect();
+    if names.is_empty() {
+        return Err(ModelError::file(&path, "its weight_map is empty; expected the index of a sharded checkpoint"));
+    }
     if let Some(name) = names.iter().find(|name| name.contains(['/', '\\'])) {
         return Err(ModelError::file(&path, format!("names the shard {name}, which is not beside it")));
     }

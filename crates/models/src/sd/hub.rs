@@ -1,6 +1,7 @@
 //! Checkpoints from the Hugging Face hub, in the cache that the other tools share.
 
 use super::files::{Selection, list_folder, select, shards};
+use super::folder::small_files;
 use crate::ModelError;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo};
@@ -58,17 +59,20 @@ fn cached(repo: &str) -> Option<PathBuf> {
     selection.weights.iter().all(complete).then_some(root)
 }
 
+/// Fetches everything, the small files first: what they show to be of no use is not followed by gigabytes.
 fn download(
     remote: &ApiRepo,
     selection: &Selection,
     failed: impl Fn(hf_hub::api::sync::ApiError) -> ModelError,
 ) -> Result<PathBuf, ModelError> {
     let mut root = PathBuf::new();
-    for name in selection.others.iter().chain(&selection.weights) {
+    for name in &selection.others {
         let path = remote.get(name).map_err(&failed)?;
         root = path.ancestors().nth(2).unwrap_or(Path::new("")).to_owned();
     }
+    small_files(&root)?;
     for weights in &selection.weights {
+        remote.get(weights).map_err(&failed)?;
         for shard in shards(&root, weights)? {
             remote.get(&shard).map_err(&failed)?;
         }

@@ -4,10 +4,13 @@ mod clip;
 mod config;
 mod files;
 mod fingerprint;
+mod folder;
 mod hub;
 mod layers;
 mod random;
 mod resnet;
+mod single_file;
+mod special_tokens;
 mod tensors;
 mod tokenizer;
 mod unet;
@@ -16,14 +19,15 @@ mod weights;
 
 pub use clip::ClipTextModel;
 pub use config::{ClipConfig, PerLevel, UNetConfig, VaeConfig};
+pub use folder::SdFolder;
 pub use layers::LinearSlot;
 pub use random::{Preset, write_random_checkpoint};
+pub use single_file::refuse_single_file;
 pub use tokenizer::ClipTokenizer;
 pub use unet::{Tape, UNet, UNetGradients};
 pub use vae::{AutoencoderKl, Moments};
 
-pub(crate) use config::read_json;
-pub(crate) use tensors::{Stored, list_tensors};
+pub(crate) use tensors::{Stored, TensorTable, list_tensors, safetensors_metadata};
 
 use crate::ModelError;
 use crate::kernels::Precision;
@@ -32,7 +36,6 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::path::Path;
-use weights::Checkpoint;
 
 /// The configurations that a checkpoint came with.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,10 +107,7 @@ impl StableDiffusion {
     /// # Errors
     /// As [`StableDiffusion::load`].
     pub fn load_in(source: &str, device: &Device, precision: Precision) -> Result<Self, ModelError> {
-        if hub::is_hub_id(source) {
-            return Self::read(&hub::fetch(source)?, device, precision);
-        }
-        Self::read(Path::new(source), device, precision)
+        SdFolder::of(source)?.load(device, precision)
     }
 
     /// Loads a diffusers folder.
@@ -115,25 +115,7 @@ impl StableDiffusion {
     /// # Errors
     /// As [`StableDiffusion::load`].
     pub fn load_folder(folder: &Path, device: &Device) -> Result<Self, ModelError> {
-        Self::read(folder, device, Precision::F32)
-    }
-
-    fn read(folder: &Path, device: &Device, precision: Precision) -> Result<Self, ModelError> {
-        let selection = files::select(&files::list_folder(folder)?)
-            .map_err(|missing| ModelError::NotDiffusers { path: folder.to_owned(), missing })?;
-        let config = SdConfig::read(folder)?;
-        let [unet, vae, text_encoder] = &selection.weights;
-        let device = device.clone().without_autodiff();
-        Ok(Self {
-            text_encoder: load_text_encoder(&config.text_encoder, folder, text_encoder, &device)?,
-            unet: load_unet(&config.unet, folder, unet, &device, precision)?,
-            vae: load_vae(&config.vae, folder, vae, &device, precision)?,
-            tokenizer: ClipTokenizer::read(&folder.join("tokenizer"), &config.text_encoder)?,
-            scheduler_config: read_json(&folder.join("scheduler/scheduler_config.json"))?,
-            config,
-            fingerprint: fingerprint::fingerprint(folder, &selection.weights)?,
-            device,
-        })
+        SdFolder::open(folder)?.load(device, Precision::F32)
     }
 
     /// A hash of the weights, the same for all variants of a checkpoint's files.
@@ -212,45 +194,4 @@ impl StableDiffusion {
 /// A pixel mask `[batch, 1, height, width]` (1 = fill) in cells: a cell is masked when any of its `scale` x `scale` pixels is.
 pub fn mask_to_latents(mask: Tensor<4>, scale: usize) -> Tensor<4> {
     max_pool2d(mask, MaxPoolOptions::new([scale, scale]).with_stride([scale, scale]))
-}
-
-fn load_unet(
-    config: &UNetConfig,
-    folder: &Path,
-    weights: &str,
-    device: &Device,
-    precision: Precision,
-) -> Result<UNet, ModelError> {
-    let files = files::weight_paths(folder, weights)?;
-    let checkpoint = Checkpoint::open(&files, &folder.join(weights), |name| Some(name.to_owned()), device, precision)?;
-    let model = UNet::new(config, checkpoint.root(""));
-    checkpoint.finish(model)
-}
-
-fn load_vae(
-    config: &VaeConfig,
-    folder: &Path,
-    weights: &str,
-    device: &Device,
-    precision: Precision,
-) -> Result<AutoencoderKl, ModelError> {
-    let files = files::weight_paths(folder, weights)?;
-    let checkpoint = Checkpoint::open(&files, &folder.join(weights), vae::rename, device, precision)?;
-    let model = AutoencoderKl::new(config, checkpoint.root(""));
-    checkpoint.finish(model)
-}
-
-fn load_text_encoder(
-    config: &ClipConfig,
-    folder: &Path,
-    weights: &str,
-    device: &Device,
-) -> Result<ClipTextModel, ModelError> {
-    let files = files::weight_paths(folder, weights)?;
-    let checkpoint = Checkpoint::open(&files, &folder.join(weights), clip::rename, device, Precision::F32)?;
-    // Adapters of these checkpoints name the layers as the checkpoint does.
-    let prefixed = list_tensors(&files[0])?.keys().any(|name| name.starts_with(clip::PREFIX));
-    let title = if prefixed { clip::PREFIX } else { "" };
-    let model = ClipTextModel::new(config, checkpoint.root(title));
-    checkpoint.finish(model)
 }

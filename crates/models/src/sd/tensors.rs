@@ -53,6 +53,28 @@ struct Entry {
 }
 
 fn list_safetensors(path: &Path) -> Result<TensorTable, ModelError> {
+    let Header { entries, data_start, size } = read_header(path)?;
+    let named = entries.into_iter().filter(|(name, _)| name != METADATA);
+    named.map(|(name, entry)| place_entry(path, name, entry, data_start, size)).collect()
+}
+
+/// A text that a SafeTensors file has beside its tensors.
+pub(crate) fn safetensors_metadata(path: &Path, name: &str) -> Result<Option<String>, ModelError> {
+    let entries = read_header(path)?.entries;
+    let text = entries.get(METADATA).and_then(|texts| texts.get(name)?.as_str());
+    Ok(text.map(str::to_owned))
+}
+
+/// The entry of a header that is no tensor.
+const METADATA: &str = "__metadata__";
+
+struct Header {
+    entries: BTreeMap<String, serde_json::Value>,
+    data_start: u64,
+    size: u64,
+}
+
+fn read_header(path: &Path) -> Result<Header, ModelError> {
     let bad = |reason: String| ModelError::file(path, format!("not a readable SafeTensors file ({reason})"));
     let mut file = File::open(path).map_err(|e| bad(e.to_string()))?;
     let size = file.metadata().map_err(|e| bad(e.to_string()))?.len();
@@ -63,10 +85,8 @@ fn list_safetensors(path: &Path) -> Result<TensorTable, ModelError> {
     let data_start = data_start.ok_or_else(|| bad(format!("a header of {header_len} bytes in a file of {size}")))?;
     let mut header = vec![0; header_len as usize];
     file.read_exact(&mut header).map_err(|e| bad(e.to_string()))?;
-    let entries: BTreeMap<String, serde_json::Value> =
-        serde_json::from_slice(&header).map_err(|e| bad(format!("header: {e}")))?;
-    let named = entries.into_iter().filter(|(name, _)| name != "__metadata__");
-    named.map(|(name, entry)| place_entry(path, name, entry, data_start, size)).collect()
+    let entries = serde_json::from_slice(&header).map_err(|e| bad(format!("header: {e}")))?;
+    Ok(Header { entries, data_start, size })
 }
 
 fn place_entry(

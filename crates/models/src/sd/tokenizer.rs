@@ -1,7 +1,9 @@
 //! CLIP's tokenizer: byte-level BPE on lower-case words, padded to the encoder's length.
 
-use super::config::{ClipConfig, read_json};
+use super::config::ClipConfig;
+use super::special_tokens::SpecialTokens;
 use crate::ModelError;
+use crate::json::read_json_if_any;
 use serde_json::Value;
 use std::path::Path;
 use tokenizers::models::bpe::BPE;
@@ -26,30 +28,25 @@ pub struct ClipTokenizer {
 }
 
 impl ClipTokenizer {
-    /// Reads a tokenizer folder: `tokenizer.json`, or `vocab.json` with `merges.txt`; `tokenizer_config.json` says what
-    /// prompts are padded with, and to what length, at most the encoder's.
+    /// Reads a tokenizer folder: `tokenizer.json`, or `vocab.json` with `merges.txt`. Where they are there,
+    /// `tokenizer_config.json` says how long prompts are, at most the encoder's length, and it, `special_tokens_map.json` and
+    /// `added_tokens.json` which tokens stand around them.
     ///
     /// # Errors
     /// Unreadable files, special tokens that the vocabulary lacks, or tokens that the encoder does not know.
     pub fn read(folder: &Path, encoder: &ClipConfig) -> Result<Self, ModelError> {
+        let config = read_json_if_any(&folder.join("tokenizer_config.json"))?;
+        let special = SpecialTokens::read(folder, &config)?;
         let whole = folder.join("tokenizer.json");
-        let tokenizer = if whole.is_file() {
-            let mut tokenizer = Tokenizer::from_file(&whole).map_err(|e| ModelError::file(&whole, e))?;
-            tokenizer.with_padding(None);
-            tokenizer.with_truncation(None).map_err(|e| ModelError::file(&whole, e))?;
-            tokenizer
-        } else {
-            from_vocabulary(folder)?
-        };
-        let config_path = folder.join("tokenizer_config.json");
-        let config = if config_path.is_file() { read_json(&config_path)? } else { Value::Null };
-        let special = |field: &str| {
-            let token = token_text(config.get(field)).unwrap_or("<|endoftext|>").to_owned();
-            tokenizer
-                .token_to_id(&token)
-                .ok_or_else(|| ModelError::file(&config_path, format!("{field} {token} is not in the vocabulary")))
-        };
-        let (end, pad) = (special("eos_token")?, special("pad_token")?);
+        let mut tokenizer = if whole.is_file() { from_whole(&whole)? } else { from_vocabulary(folder, &special)? };
+        special.add_to(&mut tokenizer).map_err(|reason| ModelError::file(folder, reason))?;
+        let id = |token: &AddedToken| tokenizer.token_to_id(&token.content).unwrap_or_default();
+        let [start, end, pad] = [&special.start, &special.end, &special.pad].map(id);
+        if !whole.is_file() {
+            let (start, end) = ((special.start.content, start), (special.end.content, end));
+            let frame = RobertaProcessing::new(end, start).trim_offsets(false).add_prefix_space(false);
+            tokenizer.with_post_processor(Some(frame));
+        }
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or_default() as usize;
         if largest >= encoder.vocab_size {
             let reason = format!("has the token id {largest}, but the text encoder knows only {}", encoder.vocab_size);
@@ -82,17 +79,18 @@ impl ClipTokenizer {
     }
 }
 
-/// A special token, written as text or as an object with `content`.
-fn token_text(value: Option<&Value>) -> Option<&str> {
-    let value = value?;
-    value.as_str().or_else(|| value.get("content").and_then(Value::as_str))
+fn from_whole(path: &Path) -> Result<Tokenizer, ModelError> {
+    let mut tokenizer = Tokenizer::from_file(path).map_err(|e| ModelError::file(path, e))?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(|e| ModelError::file(path, e))?;
+    Ok(tokenizer)
 }
 
-fn from_vocabulary(folder: &Path) -> Result<Tokenizer, ModelError> {
+fn from_vocabulary(folder: &Path, special: &SpecialTokens) -> Result<Tokenizer, ModelError> {
     let bad = |e: tokenizers::Error| ModelError::file(folder.join("vocab.json"), format!("{e} (with merges.txt)"));
     let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
     let bpe = BPE::from_file(&vocab.to_string_lossy(), &merges.to_string_lossy())
-        .unk_token("<|endoftext|>".to_owned())
+        .unk_token(special.unknown.content.clone())
         .end_of_word_suffix("</w>".to_owned())
         .build()
         .map_err(bad)?;
@@ -104,10 +102,5 @@ fn from_vocabulary(folder: &Path) -> Result<Tokenizer, ModelError> {
     let words = Split::new(words, SplitDelimiterBehavior::Removed, true).map_err(bad)?;
     let bytes = ByteLevel::new(false, true, true);
     tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![words.into(), bytes.into()])));
-    let marks = ["<|startoftext|>", "<|endoftext|>"];
-    tokenizer.add_special_tokens(marks.map(|mark| AddedToken::from(mark, true))).map_err(bad)?;
-    let [start, end] = marks.map(|mark| (mark.to_owned(), tokenizer.token_to_id(mark).unwrap_or_default()));
-    let frame = RobertaProcessing::new(end, start).trim_offsets(false).add_prefix_space(false);
-    tokenizer.with_post_processor(Some(frame));
     Ok(tokenizer)
 }

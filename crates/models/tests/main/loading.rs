@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use realfill_models::ModelError;
 use realfill_models::sd::StableDiffusion;
 use safetensors::SafeTensors;
-use safetensors::tensor::{TensorView, serialize};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::{Path, PathBuf};
 
 const UNET: &str = "unet/diffusion_pytorch_model.fp16.safetensors";
@@ -65,6 +65,31 @@ fn extra_and_misshapen_tensors_are_named() {
 }
 
 #[test]
+fn the_rest_of_a_whole_clip_model_is_left_out() {
+    let place = copy("sd2");
+    let plain = StableDiffusion::load_folder(place.path(), &Device::flex()).unwrap();
+    let path = place.path().join("text_encoder/model.safetensors");
+    let add = |names: &[&str]| {
+        edit(path.clone(), |tensors| {
+            let some = tensors[0].1.clone();
+            tensors.extend(names.iter().map(|name| (name.to_string(), some.clone())));
+        });
+    };
+    let others = [
+        "text_projection.weight",
+        "logit_scale",
+        "vision_model.embeddings.class_embedding",
+        "visual_projection.weight",
+    ];
+    add(&others);
+    let whole = StableDiffusion::load_folder(place.path(), &Device::flex()).unwrap();
+    assert_eq!(whole.fingerprint(), plain.fingerprint());
+    add(&["encoder.layers.9.mlp.fc1.bias"]);
+    let text = error(place.path()).to_string();
+    assert!(text.ends_with("1 extra tensor: encoder.layers.9.mlp.fc1.bias"), "{text}");
+}
+
+#[test]
 fn a_truncated_file_is_named() {
     let place = copy("sd15");
     let path = place.path().join(UNET);
@@ -92,6 +117,35 @@ fn a_missing_shard_is_named() {
     std::fs::remove_file(place.path().join("unet/diffusion_pytorch_model-00002-of-00007.safetensors")).unwrap();
     let text = error(place.path()).to_string();
     assert!(text.contains("00002-of-00007.safetensors: not a readable SafeTensors file"), "{text}");
+}
+
+#[test]
+fn an_index_of_nothing_is_refused() {
+    let place = copy("sd2");
+    let index = "unet/diffusion_pytorch_model.safetensors.index.json";
+    std::fs::write(place.path().join(index), r#"{"weight_map": {}}"#).unwrap();
+    let text = error(place.path()).to_string();
+    assert!(text.contains(index) && text.contains("its weight_map is empty"), "{text}");
+}
+
+#[test]
+fn a_checkpoint_in_one_file_says_how_to_convert_it() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, tensor: &str| {
+        let path = place.path().join(name);
+        let view = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+        std::fs::write(&path, serialize([(tensor, view)], None).unwrap()).unwrap();
+        error(&path).to_string()
+    };
+    for tensor in ["model.diffusion_model.out.2.bias", "cond_stage_model.logit_scale", "first_stage_model.loss"] {
+        let text = write("sd.safetensors", tensor);
+        assert!(text.contains("sd.safetensors is a single-file checkpoint; convert it once with diffusers"), "{text}");
+        assert!(text.contains("sd.safetensors\").save_pretrained(\"folder\"), and give the folder"), "{text}");
+    }
+    let text = write("sd.ckpt", "x");
+    assert!(text.contains("sd.ckpt is a single-file checkpoint"), "{text}");
+    let text = write("other.safetensors", "conv.weight");
+    assert!(text.contains("other.safetensors: is a file; expected a folder"), "{text}");
 }
 
 #[test]
@@ -127,6 +181,28 @@ fn settings_of_other_families_are_refused() {
 }
 
 #[test]
+fn small_files_are_read_before_the_weights() {
+    let place = copy("sd15");
+    std::fs::write(place.path().join(UNET), "damaged").unwrap();
+    for file in ["scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json", "vae/config.json"] {
+        std::fs::write(place.path().join(file), "{").unwrap();
+        let text = error(place.path()).to_string();
+        assert!(text.contains(file) && text.contains("not valid JSON"), "{text}");
+    }
+}
+
+#[test]
+fn numbers_that_only_python_writes_are_read_as_null() {
+    let place = copy("sd15");
+    let path = place.path().join("scheduler/scheduler_config.json");
+    std::fs::write(&path, r#"{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity}"#)
+        .unwrap();
+    let model = StableDiffusion::load_folder(place.path(), &Device::flex()).unwrap();
+    assert_eq!(model.scheduler_config["lambda_min_clipped"], serde_json::Value::Null);
+    assert_eq!(model.scheduler_config["_class_name"], "DPMSolverMultistepScheduler");
+}
+
+#[test]
 fn parts_that_do_not_belong_together_are_refused() {
     let change = |file: &str, from: &str, to: &str| {
         let place = copy("sd15");
@@ -156,6 +232,7 @@ fn a_hub_id_is_read_from_the_cache_or_says_how_to_give_a_folder() {
     set("HF_HOME", home.path().to_str().unwrap());
     set("HF_ENDPOINT", "http://127.0.0.1:9");
     let text = StableDiffusion::load("owner/name", &Device::flex()).unwrap_err().to_string();
+    assert!(text.starts_with("there is no folder owner/name here, and "), "{text}");
     assert!(text.contains("owner/name is not in the cache and cannot be fetched from http://127.0.0.1:9"), "{text}");
     assert!(text.contains("give a folder in the diffusers layout instead"), "{text}");
 

@@ -4,3 +4,4 @@ mod golden;
 mod loading;
 mod parity;
 mod peft;
+mod tokenizer;

@@ -6,6 +6,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use realfill_models::lora::{Adapter, DropRates, LoraConfig, LoraDropout, Pass, TEXT_ENCODER_TARGETS, UNET_TARGETS};
 use realfill_models::sd::{LinearSlot, StableDiffusion};
+use safetensors::SafeTensors;
+use safetensors::tensor::serialize;
+use serde_json::{Value, json};
+use std::path::Path;
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec().unwrap()
@@ -133,6 +137,119 @@ fn extra_input_channels_are_saved_beside_the_factors() {
     let weight = |a: &Adapter| values(a.extra_input().unwrap().weight.val());
     assert_eq!(weight(&back), weight(&adapter));
     assert_eq!(back.extra_input().unwrap().channels(), 4);
+}
+
+/// A copy of an adapter of the goldens whose configuration has other values.
+fn changed(part: &str, changes: &Value) -> tempfile::TempDir {
+    let golden = folder("sd15").join("adapter").join(part);
+    let mut config: Value =
+        serde_json::from_slice(&std::fs::read(golden.join("adapter_config.json")).unwrap()).unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        config[name] = value.clone();
+    }
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("adapter_config.json"), config.to_string()).unwrap();
+    let weights = "adapter_model.safetensors";
+    std::fs::copy(golden.join(weights), place.path().join(weights)).unwrap();
+    place
+}
+
+/// Names and values of all factors.
+fn factors(adapter: &Adapter) -> Vec<(String, Vec<f32>)> {
+    adapter.parameters().into_iter().map(|(name, data)| (name, data.try_to_vec().unwrap())).collect()
+}
+
+/// Rank and scale of every layer.
+fn scales(adapter: &Adapter) -> Vec<(usize, f64)> {
+    let layers = adapter.layer_names().map(|name| adapter.layer(name).unwrap());
+    layers.map(|layer| (layer.a.val().dims()[0], layer.scale)).collect()
+}
+
+#[test]
+fn an_adapter_pickled_by_older_versions_is_read() {
+    let slots = Case::new("sd15").model.text_encoder.slots();
+    let golden = folder("sd15").join("adapter/text_encoder");
+    let expected = Adapter::load_peft(&golden, &slots, &Device::flex()).unwrap();
+    let place = changed("text_encoder", &json!({}));
+    std::fs::remove_file(place.path().join("adapter_model.safetensors")).unwrap();
+    let error = Adapter::load_peft(place.path(), &slots, &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("has no adapter_model.safetensors and no adapter_model.bin"), "{error}");
+    let pickled = folder("adapter_model.bin");
+    std::fs::copy(pickled, place.path().join("adapter_model.bin")).unwrap();
+    let found = Adapter::load_peft(place.path(), &slots, &Device::flex()).unwrap();
+    assert_eq!(factors(&found), factors(&expected));
+}
+
+#[test]
+fn a_rank_stabilised_adapter_is_read_and_saved_as_a_plain_one() {
+    let slots = Case::new("sd15").model.unet.slots();
+    let place = changed("unet", &json!({ "use_rslora": true, "lora_alpha": 6 }));
+    let adapter = Adapter::load_peft(place.path(), &slots, &Device::flex()).unwrap();
+    let scale = 6.0 / (adapter.config().rank as f64).sqrt();
+    let close = |adapter: &Adapter| scales(adapter).iter().all(|(_, found)| (found - scale).abs() < 1e-9);
+    assert!(close(&adapter), "{:?}", scales(&adapter));
+    let again = tempfile::tempdir().unwrap();
+    adapter.save_peft(again.path()).unwrap();
+    assert!(close(&Adapter::load_peft(again.path(), &slots, &Device::flex()).unwrap()));
+}
+
+#[test]
+fn layers_with_a_rank_and_an_alpha_of_their_own_stay_so() {
+    let slots = Case::new("sd15").model.unet.slots();
+    let adapter = |rank, target| Adapter::new(&LoraConfig::new(rank, &[target]), &slots, 3, &Device::flex());
+    let place = tempfile::tempdir().unwrap();
+    adapter(2, "to_q").save_peft(place.path()).unwrap();
+    let path = place.path().join("adapter_config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    (config["r"], config["rank_pattern"]) = (json!(5), json!({ "to_q": 2 }));
+    config["alpha_pattern"] = json!({ "attn2.to_q": 12 });
+    std::fs::write(&path, config.to_string()).unwrap();
+    let read = Adapter::load_peft(place.path(), &slots, &Device::flex()).unwrap();
+    let found = scales(&read);
+    assert!(found.contains(&(2, 2.0)) && found.contains(&(2, 6.0)), "{found:?}");
+    let again = tempfile::tempdir().unwrap();
+    read.save_peft(again.path()).unwrap();
+    let back = Adapter::load_peft(again.path(), &slots, &Device::flex()).unwrap();
+    assert_eq!((scales(&back), factors(&back)), (found, factors(&read)));
+}
+
+/// Writes the goldens' adapters into one file as diffusers does, under names that `rename` makes of `unet.<layer>.lora_A.weight`.
+fn in_one_file(path: &Path, metadata: Option<&str>, rename: impl Fn(&str) -> String) {
+    let mut all = Vec::new();
+    for part in ["unet", "text_encoder"] {
+        let golden = folder("sd15").join("adapter").join(part).join("adapter_model.safetensors");
+        all.push((part, std::fs::read(golden).unwrap()));
+    }
+    let mut views = Vec::new();
+    for (part, bytes) in &all {
+        for (name, view) in SafeTensors::deserialize(bytes).unwrap().tensors() {
+            views.push((rename(&name.replacen("base_model.model", part, 1)), view));
+        }
+    }
+    let metadata = metadata.map(|text| [("lora_adapter_metadata".to_owned(), text.to_owned())].into());
+    std::fs::write(path, serialize(views, metadata).unwrap()).unwrap();
+}
+
+#[test]
+fn the_file_of_diffusers_has_the_adapters_of_both_networks() {
+    let case = Case::new("sd15");
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("pytorch_lora_weights.safetensors");
+    let older = |name: &str| name.replace("lora_A", "lora.down").replace("lora_B", "lora.up");
+    let metadata = r#"{"unet.r": 4, "unet.lora_alpha": 12, "text_encoder.r": 4, "text_encoder.lora_alpha": 12}"#;
+    for (is_old, metadata, scale) in [(false, None, 1.0), (true, None, 1.0), (false, Some(metadata), 3.0)] {
+        in_one_file(&path, metadata, |name| if is_old { older(name) } else { name.to_owned() });
+        for (part, slots) in [("unet", case.model.unet.slots()), ("text_encoder", case.model.text_encoder.slots())] {
+            let golden = folder("sd15").join("adapter").join(part);
+            let expected = Adapter::load_peft(&golden, &slots, &Device::flex()).unwrap();
+            let found = Adapter::load_diffusers(&path, part, &slots, &Device::flex()).unwrap().unwrap();
+            assert_eq!(factors(&found), factors(&expected));
+            assert!(scales(&found).iter().all(|&found| found == (4, scale)), "{:?}", scales(&found));
+        }
+    }
+    in_one_file(&path, None, |name| name.replace("unet.", "lora_unet_"));
+    let error = Adapter::load_diffusers(&path, "unet", &case.model.unet.slots(), &Device::flex()).unwrap_err();
+    assert!(error.to_string().contains("expected unet.<layer>.lora_A.weight"), "{error}");
 }
 
 #[test]

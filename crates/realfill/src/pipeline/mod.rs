@@ -137,6 +137,7 @@ pub fn fill(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
+    model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = begun(scene, model, config, folder, on_event)?;
     let guides = run.guides()?;
     let influence = learnt(&mut run, model)?;
@@ -171,6 +172,7 @@ pub fn sample_scene(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
+    model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = prepared(scene, model, config, folder, on_event);
     let guides = run.guides()?;
     run.sample(guides, model, influence.or(model.influence()))

@@ -1,9 +1,10 @@
 //! The file `scheduler_config.json` of a checkpoint in the diffusers layout. It describes both the schedule that the
-//! model was trained with and options of one sampler; the sampler is ours to choose, so only what matters for every
-//! sampler is read, and whatever would change the result without being supported is an error.
+//! model was trained with and options of one sampler; the sampler is ours to choose, so the latter are kept as they are and
+//! looked at when a run is planned.
 
+use realfill_models::json::from_python;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{BetaSchedule, ScheduleError, TimestepSpacing};
 use crate::denoiser::PredictionType;
@@ -41,6 +42,9 @@ pub struct ScheduleConfig {
     pub clip_sample_range: f64,
     /// Least `lambda` at which DPM-Solver++ starts, against the steep end of the cosine curve; default none.
     pub lambda_min_clipped: Option<f64>,
+    /// All else in the file: what only some samplers have, such as `use_karras_sigmas`; default nothing.
+    #[serde(flatten)]
+    pub options: Map<String, Value>,
 }
 
 impl Default for ScheduleConfig {
@@ -60,39 +64,30 @@ impl Default for ScheduleConfig {
             clip_sample: None,
             clip_sample_range: 1.0,
             lambda_min_clipped: None,
+            options: Map::new(),
         }
     }
 }
-
-/// Fields that change the result, and the values (as JSON) under which they do not.
-const FIXED_FIELDS: [(&str, &[&str]); 11] = [
-    ("thresholding", &["false"]),
-    ("use_karras_sigmas", &["false", "null"]),
-    ("use_exponential_sigmas", &["false", "null"]),
-    ("use_beta_sigmas", &["false", "null"]),
-    ("use_lu_lambdas", &["false", "null"]),
-    ("use_flow_sigmas", &["false", "null"]),
-    ("use_dynamic_shifting", &["false", "null"]),
-    ("final_sigmas_type", &["\"zero\""]),
-    ("interpolation_type", &["\"linear\""]),
-    ("timestep_type", &["\"discrete\""]),
-    ("variance_type", &["\"fixed_small\"", "\"fixed_small_log\"", "null"]),
-];
 
 impl ScheduleConfig {
     /// Reads the text of a `scheduler_config.json`.
     ///
     /// # Errors
-    /// [`ScheduleError::Parse`] names an unknown value and the accepted ones; [`ScheduleError::Unsupported`] names a
-    /// field of diffusers that is not supported here.
+    /// [`ScheduleError::Parse`] names an unknown value and the accepted ones.
     pub fn from_json(text: &str) -> Result<Self, ScheduleError> {
         // Python writes an absent lower bound as a number that JSON does not have.
-        let text = text.replace("-Infinity", "null");
-        let value: Value = serde_json::from_str(&text)?;
-        for (field, accepted) in FIXED_FIELDS {
-            check_fixed(field, value.get(field), accepted)?;
-        }
+        let value: Value = serde_json::from_str(&from_python(text))?;
         Ok(serde_json::from_value(value)?)
+    }
+
+    /// A number among the options.
+    pub(super) fn number(&self, option: &str) -> Option<f64> {
+        self.options.get(option).and_then(Value::as_f64)
+    }
+
+    /// Whether the samplers that can are to space their levels as Karras et al. do.
+    pub(super) fn uses_karras_sigmas(&self) -> bool {
+        self.options.get("use_karras_sigmas").and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// The magnitude that DDPM and DDIM clip the predicted image to, if they do.
@@ -117,15 +112,6 @@ impl ScheduleConfig {
             Some(timestep) => Err(ScheduleError::Beta { timestep, beta: betas[timestep] }),
             None => Ok(betas),
         }
-    }
-}
-
-fn check_fixed(field: &'static str, found: Option<&Value>, accepted: &[&str]) -> Result<(), ScheduleError> {
-    match found.map(Value::to_string) {
-        Some(found) if !accepted.contains(&found.as_str()) => {
-            Err(ScheduleError::Unsupported { field, found, accepted: accepted.join(" or ") })
-        }
-        _ => Ok(()),
     }
 }
 
@@ -164,11 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_options_are_refused_by_name() {
-        let message = error(r#"{"use_karras_sigmas": true}"#);
-        assert!(message.contains("use_karras_sigmas") && message.contains("true"), "{message}");
-        let message = error(r#"{"final_sigmas_type": "sigma_min"}"#);
-        assert!(message.contains("\"sigma_min\"") && message.contains("\"zero\""), "{message}");
+    fn options_of_samplers_are_kept() {
+        let text =
+            r#"{"use_karras_sigmas": true, "final_sigmas_type": "sigma_min", "sigma_max": 12, "beta_end": 0.012}"#;
+        let config = ScheduleConfig::from_json(text).expect("nothing that concerns all samplers");
+        assert!(config.uses_karras_sigmas() && config.beta_end == 0.012);
+        assert_eq!((config.number("sigma_max"), config.number("sigma_min")), (Some(12.0), None));
+        assert_eq!(config.options["final_sigmas_type"], "sigma_min");
     }
 
     #[test]
@@ -187,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_file_written_here_reads_back() {
-        let config = ScheduleConfig { lambda_min_clipped: Some(-5.1), ..ScheduleConfig::default() };
+        let options = Map::from_iter([("thresholding".to_owned(), Value::Bool(true))]);
+        let config = ScheduleConfig { lambda_min_clipped: Some(-5.1), options, ..ScheduleConfig::default() };
         let text = serde_json::to_string(&config).expect("serialises");
         assert_eq!(ScheduleConfig::from_json(&text).expect("reads"), config);
     }

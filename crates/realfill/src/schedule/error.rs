@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::samplers::SamplerKind;
+
 /// A schedule that cannot be read, or that a run does not fit.
 #[derive(Debug, Error)]
 pub enum ScheduleError {
@@ -26,15 +28,22 @@ pub enum ScheduleError {
     /// Not JSON, or a value that is not known.
     #[error("the scheduler configuration is not one that can be used: {0}")]
     Parse(#[from] serde_json::Error),
-    /// An option of diffusers that would change the result and is not there.
-    #[error("the scheduler configuration has {field} = {found}, which is not supported; set it to {accepted}")]
+    /// An option of diffusers that would change the sampler's result and is not there.
+    #[error(
+        "the scheduler configuration has {field} = {found}, which the sampler {sampler} does not have here; choose another \
+         sampler ({others}), or set it to {accepted}"
+    )]
     Unsupported {
+        /// The sampler that was to run.
+        sampler: SamplerKind,
         /// The field.
         field: &'static str,
         /// Its value, as JSON.
         found: String,
         /// Values that are supported, as JSON.
         accepted: String,
+        /// The samplers that the file says nothing unsupported for.
+        others: String,
     },
     /// The betas do not belong to the timesteps.
     #[error(

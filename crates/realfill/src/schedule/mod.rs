@@ -4,7 +4,9 @@
 mod betas;
 mod config;
 mod error;
+mod karras;
 mod level;
+mod options;
 mod plan;
 mod spacing;
 
@@ -47,7 +49,7 @@ impl NoiseSchedule {
     /// Reads a `scheduler_config.json`.
     ///
     /// # Errors
-    /// The file cannot be read, holds unknown values, or options that are not supported; the message names them.
+    /// The file cannot be read, or holds unknown values; the message names them.
     pub fn from_file(path: &Path) -> Result<Self, ScheduleError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ScheduleError::Read { path: path.to_owned(), source })?;
@@ -110,7 +112,8 @@ impl NoiseSchedule {
     /// The levels that a run of `steps` steps visits.
     ///
     /// # Errors
-    /// The steps do not fit on the training timesteps; the message says how many do.
+    /// The steps do not fit on the training timesteps, and the message says how many do; or the file has an option that the
+    /// sampler lacks.
     pub fn plan(&self, kind: SamplerKind, steps: usize) -> Result<Plan, ScheduleError> {
         Plan::new(self, kind, steps)
     }
@@ -168,6 +171,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn options_concern_the_samplers_that_diffusers_has_them_for() {
+        for (option, refused) in [
+            (r#""thresholding": true"#, "ddpm ddim dpmpp-2m dpmpp-2m-sde unipc"),
+            (r#""use_lu_lambdas": true"#, "dpmpp-2m dpmpp-2m-sde"),
+            (r#""use_exponential_sigmas": true"#, "euler dpmpp-2m dpmpp-2m-sde unipc"),
+            (r#""final_sigmas_type": "sigma_min""#, "euler dpmpp-2m dpmpp-2m-sde unipc"),
+            (r#""timestep_type": "continuous""#, "euler"),
+            (r#""variance_type": "fixed_large""#, "ddpm"),
+            (r#""variance_type": "learned_range""#, "ddpm dpmpp-2m dpmpp-2m-sde"),
+            (r#""use_beta_sigmas": null, "use_karras_sigmas": true, "_diffusers_version": "0.42.1""#, ""),
+        ] {
+            let schedule = schedule(&format!("{{{option}}}"));
+            let found = SamplerKind::ALL.into_iter().filter(|&kind| schedule.plan(kind, 10).is_err());
+            assert_eq!(found.map(SamplerKind::name).collect::<Vec<_>>().join(" "), refused, "{option}");
+        }
+    }
+
+    #[test]
+    fn a_sampler_that_lacks_an_option_names_others() {
+        let schedule = schedule(r#"{"final_sigmas_type": "sigma_min", "thresholding": true}"#);
+        let message = schedule.plan(SamplerKind::Euler, 10).expect_err("refused").to_string();
+        let expected = "has final_sigmas_type = \"sigma_min\", which the sampler euler does not have here; choose another \
+                        sampler (euler-ancestral), or set it to \"zero\"";
+        assert!(message.contains(expected), "{message}");
     }
 
     #[test]

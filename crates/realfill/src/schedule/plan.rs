@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::spacing::Places;
-use super::{NoiseLevel, NoiseSchedule, ScheduleError, TimestepSpacing};
+use super::{NoiseLevel, NoiseSchedule, ScheduleError, TimestepSpacing, karras, options};
 use crate::denoiser::mix;
 use crate::samplers::SamplerKind;
 
@@ -19,6 +19,7 @@ impl Plan {
     /// goes to the next timestep of the run where diffusers goes `num_train_timesteps / steps` down, which is another
     /// one when the spacing is not leading or the division has a rest.
     pub(super) fn new(schedule: &NoiseSchedule, kind: SamplerKind, steps: usize) -> Result<Self, ScheduleError> {
+        options::check(schedule.config(), kind)?;
         let spacing = spacing(schedule, kind);
         let timesteps = timesteps(schedule, kind, spacing, steps);
         if !fits(&timesteps, schedule.train_timesteps()) {
@@ -27,6 +28,9 @@ impl Plan {
             return Err(ScheduleError::Steps { steps, train: schedule.train_timesteps(), most });
         }
         let mut levels: Vec<NoiseLevel> = timesteps.iter().map(|&t| level(schedule, kind, t)).collect();
+        if schedule.config().uses_karras_sigmas() && (kind == SamplerKind::Euler || is_multistep(kind)) {
+            levels = karras::levels(schedule, kind, &levels);
+        }
         levels.push(last_level(schedule, kind));
         Ok(Self { initial_scale: initial_scale(kind, spacing, &levels[0]), levels })
     }

@@ -12,6 +12,9 @@ const UNET: &str = "unet";
 const TEXT_ENCODER: &str = "text_encoder";
 const PEFT_CONFIG: &str = "adapter_config.json";
 
+/// Files that diffusers keeps the adapters of both networks in.
+const DIFFUSERS: [&str; 2] = ["pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"];
+
 /// The adapters of both networks.
 #[derive(Module, Debug)]
 pub(super) struct Adapters {
@@ -55,23 +58,46 @@ impl Adapters {
         self.text.save_peft(&folder.join(TEXT_ENCODER))
     }
 
-    /// Reads adapters of ours or of PEFT's, for the device they are trained on. A text encoder's may be missing.
+    /// Reads adapters of ours, of PEFT's or of diffusers', for the device they are trained on. A text encoder's may be missing.
     ///
     /// # Errors
     /// When there is none for the U-Net, or they do not fit the base.
     pub fn load(self, folder: &Path, base: &StableDiffusion) -> Result<Self, ModelError> {
         let device = training_device(base);
-        if !folder.join(UNET).join(PEFT_CONFIG).is_file() {
-            let reason = format!("has no {UNET}/{PEFT_CONFIG}; expected an adapter in PEFT's format");
-            return Err(ModelError::file(folder, reason));
-        }
-        let unet = Adapter::load_peft(&folder.join(UNET), &base.unet.slots(), &device)?;
-        let text_folder = folder.join(TEXT_ENCODER);
-        let text = match text_folder.join(PEFT_CONFIG).is_file() {
-            true => Adapter::load_peft(&text_folder, &base.text_encoder.slots(), &device)?,
-            false => self.text,
-        };
+        let unet = read(folder, UNET, &base.unet.slots(), &device)?.ok_or_else(|| {
+            let reason = format!(
+                "holds {}; expected {UNET}/{PEFT_CONFIG} (an adapter in PEFT's format), or {} with the U-Net's layers",
+                names_in(folder),
+                DIFFUSERS[0]
+            );
+            ModelError::file(folder, reason)
+        })?;
+        let text = read(folder, TEXT_ENCODER, &base.text_encoder.slots(), &device)?.unwrap_or(self.text);
         Ok(Self { unet: with_guide_channels(unet, folder, base)?, text })
+    }
+}
+
+/// The adapter of one network, where there is one.
+fn read(folder: &Path, part: &str, slots: &[LinearSlot], device: &Device) -> Result<Option<Adapter>, ModelError> {
+    if folder.join(part).join(PEFT_CONFIG).is_file() {
+        return Adapter::load_peft(&folder.join(part), slots, device).map(Some);
+    }
+    match DIFFUSERS.map(|name| folder.join(name)).into_iter().find(|path| path.is_file()) {
+        Some(path) => Adapter::load_diffusers(&path, part, slots, device),
+        None => Ok(None),
+    }
+}
+
+/// The first names in a folder, for people.
+fn names_in(folder: &Path) -> String {
+    const SHOWN: usize = 5;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    match names.len() {
+        0 => "nothing".to_owned(),
+        count if count > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+        _ => names.join(", "),
     }
 }
 

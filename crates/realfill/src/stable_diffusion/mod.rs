@@ -11,7 +11,7 @@ mod seeds;
 
 use crate::adapter::AdapterCard;
 use crate::model::{Influence, Model, StageError, View};
-use crate::samplers::SamplerSettings;
+use crate::samplers::{SampleError, SamplerSettings};
 use crate::schedule::{NoiseSchedule, ScheduleConfig};
 use crate::training::batch::Sample;
 use crate::training::checkpoint::Checkpoints;
@@ -23,7 +23,7 @@ use burn::tensor::Device;
 use image::Rgb32FImage;
 use learning::TuningStep;
 use pool::Pool;
-use realfill_models::sd::StableDiffusion;
+use realfill_models::sd::{SdConfig, SdFolder, StableDiffusion};
 use realfill_models::{ModelError, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -72,20 +72,12 @@ impl StableDiffusionModel {
         precision: Precision,
         config: &TuneConfig,
     ) -> Result<Self, ModelError> {
-        let base = StableDiffusion::load_in(source, device, precision)?;
-        if !base.config.inpaints() {
-            let expected = 2 * base.config.vae.latent_channels + 1;
-            let reason = format!(
-                "in_channels is {}, but an inpainting checkpoint has {expected} (noisy latent, mask, masked image's \
-                 latent); give one made for inpainting",
-                base.config.unet.in_channels
-            );
-            return Err(ModelError::file(Path::new(source).join("unet/config.json"), reason));
-        }
-        let in_scheduler = |e| ModelError::file(Path::new(source).join("scheduler/scheduler_config.json"), e);
-        let schedule = ScheduleConfig::from_json(&base.scheduler_config.to_string()).map_err(in_scheduler)?;
+        let folder = SdFolder::of(source)?;
+        check_inpaints(source, &folder.config)?;
+        let schedule = schedule_of(source, &folder)?;
+        let base = folder.load(device, precision)?;
         Ok(Self {
-            schedule: NoiseSchedule::new(schedule).map_err(in_scheduler)?,
+            schedule,
             adapters: Adapters::fresh(&base, config),
             optimizer: None,
             pool: Pool::default(),
@@ -100,6 +92,28 @@ impl StableDiffusionModel {
         let latents = self.base.config.unet.sample_size.unwrap_or(SAMPLE_SIZE);
         (latents * self.base.config.vae.scale()) as u32
     }
+}
+
+fn check_inpaints(source: &str, config: &SdConfig) -> Result<(), ModelError> {
+    if config.inpaints() {
+        return Ok(());
+    }
+    let reason = format!(
+        "in_channels is {}, but an inpainting checkpoint has {} (noisy latent, mask, masked image's latent); give one made \
+         for inpainting",
+        config.unet.in_channels,
+        2 * config.vae.latent_channels + 1
+    );
+    Err(ModelError::file(Path::new(source).join("unet/config.json"), reason))
+}
+
+/// The noise schedule of a checkpoint; `source` is what errors name.
+///
+/// # Errors
+/// A scheduler that is not supported.
+pub fn schedule_of(source: &str, folder: &SdFolder) -> Result<NoiseSchedule, ModelError> {
+    let schedule = ScheduleConfig::from_json(&folder.scheduler_config.to_string()).and_then(NoiseSchedule::new);
+    schedule.map_err(|e| ModelError::file(Path::new(source).join("scheduler/scheduler_config.json"), e))
 }
 
 /// The hub's id, or the folder's own name without the place it lies at.
@@ -151,6 +165,11 @@ impl Model for StableDiffusionModel {
         SamplerSettings::default().steps
     }
 
+    fn check_sampler(&self, settings: &SamplerSettings) -> Result<(), SampleError> {
+        self.schedule.plan(settings.kind, settings.steps)?;
+        Ok(())
+    }
+
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
         self.prompt.clone_from(&config.prompt);
         let samples = self.pool.encoded(&self.base, samples, step);
@@ -198,6 +217,10 @@ impl Model for StableDiffusionModel {
             self.prompt.clone_from(&card.tune.prompt);
         }
         Ok(card)
+    }
+
+    fn set_prompt(&mut self, prompt: &str) {
+        self.prompt = prompt.to_owned();
     }
 
     fn draw(

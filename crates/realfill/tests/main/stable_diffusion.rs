@@ -5,7 +5,7 @@ use image::{Luma, Rgb, Rgb32FImage};
 use realfill::adapter::AdapterCard;
 use realfill::fingerprint;
 use realfill::model::{Model, StageError, View};
-use realfill::samplers::{SampleError, SamplerSettings};
+use realfill::samplers::{SampleError, SamplerKind, SamplerSettings};
 use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::training::batch::Sample;
 use realfill::training::checkpoint::Checkpoints;
@@ -13,6 +13,8 @@ use realfill::training::simulated_guide::SimulatedGuide;
 use realfill::tuning::{LearningRate, TuneConfig};
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use realfill_vision::{Guide, Mask, Photo, Plane, Scene};
+use safetensors::SafeTensors;
+use safetensors::tensor::serialize;
 use std::path::Path;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -183,6 +185,20 @@ fn an_adapter_read_back_draws_the_same_picture() {
 }
 
 #[test]
+fn a_prompt_given_later_wins_over_the_adapters() {
+    let mut model = load();
+    tuned(&mut model, 0..2);
+    let place = tempfile::tempdir().expect("a temporary folder");
+    model.save_adapter(place.path(), &card(&model)).expect("saves");
+    model.set_prompt("another");
+    let mut back = load();
+    back.load_adapter(place.path()).expect("loads");
+    assert_ne!(draw(&back, &[5], false), draw(&model, &[5], false));
+    back.set_prompt("another");
+    assert_eq!(draw(&back, &[5], false), draw(&model, &[5], false));
+}
+
+#[test]
 fn an_adapter_without_our_files_is_taken_as_it_is() {
     let mut model = load();
     tuned(&mut model, 0..1);
@@ -194,6 +210,33 @@ fn an_adapter_without_our_files_is_taken_as_it_is() {
     let mut foreign = load();
     foreign.load_adapter(place.path()).expect("loads");
     assert_eq!(draw(&foreign, &[5], false), draw(&model, &[5], false));
+}
+
+#[test]
+fn an_adapter_of_diffusers_is_taken_up() {
+    let mut model = load();
+    tuned(&mut model, 0..2);
+    let place = tempfile::tempdir().expect("a temporary folder");
+    model.save_adapter(place.path(), &card(&model)).expect("saves");
+    let path = place.path().join("unet/adapter_model.safetensors");
+    let bytes = std::fs::read(path).expect("factors");
+    let tensors = SafeTensors::deserialize(&bytes).expect("tensors").tensors();
+    let renamed = tensors.into_iter().map(|(name, view)| (name.replacen("base_model.model", "unet", 1), view));
+    let one_file = tempfile::tempdir().expect("a temporary folder");
+    let path = one_file.path().join("pytorch_lora_weights.safetensors");
+    std::fs::write(path, serialize(renamed, None).expect("bytes")).expect("written");
+    let mut foreign = load();
+    assert_eq!(foreign.load_adapter(one_file.path()).expect("loads"), None);
+    assert_ne!(draw(&foreign, &[5], false), draw(&load(), &[5], false));
+}
+
+#[test]
+fn a_folder_without_an_adapter_says_what_it_holds() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(place.path().join("lora.safetensors"), "").expect("written");
+    let error = load().load_adapter(place.path()).expect_err("no adapter").to_string();
+    assert!(error.contains("holds lora.safetensors; expected unet/adapter_config.json"), "{error}");
+    assert!(error.contains("or pytorch_lora_weights.safetensors"), "{error}");
 }
 
 #[test]
@@ -247,6 +290,35 @@ fn sampling_can_be_stopped() {
     let error = load().draw(&view(false), &[1, 2], &settings(), &mut listen).expect_err("stopped");
     assert!(matches!(error, StageError::Sample(SampleError::Stopped { .. })), "{error}");
     assert_eq!(heard, [(1, 4), (2, 4), (3, 4)]);
+}
+
+#[test]
+fn a_checkpoint_is_refused_before_its_weights_are_read() {
+    let place = checkpoint(1);
+    for part in ["unet", "vae"] {
+        let weights = place.path().join(part).join("diffusion_pytorch_model.safetensors");
+        std::fs::write(weights, "damaged").expect("written");
+    }
+    let path = place.path().join("scheduler/scheduler_config.json");
+    std::fs::write(&path, r#"{"beta_schedule": "sigmoid", "lambda_min_clipped": -Infinity}"#).expect("written");
+    let source = place.path().to_str().expect("a plain path");
+    let error = StableDiffusionModel::load(source, &Device::flex(), &config()).err().expect("refused").to_string();
+    assert!(error.contains("scheduler_config.json") && error.contains("`sigmoid`"), "{error}");
+}
+
+#[test]
+fn options_of_the_scheduler_are_asked_for_by_samplers_alone() {
+    let place = checkpoint(1);
+    let path = place.path().join("scheduler/scheduler_config.json");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let changed = text.replacen('{', r#"{"final_sigmas_type": "sigma_min","#, 1);
+    std::fs::write(&path, changed).expect("written");
+    let mut model = load_from(place.path());
+    tuned(&mut model, 0..1);
+    let error = model.check_sampler(&settings()).expect_err("refused").to_string();
+    assert!(error.contains("final_sigmas_type") && error.contains("(ddpm, ddim, euler-ancestral)"), "{error}");
+    assert!(model.check_sampler(&SamplerSettings { kind: SamplerKind::Ddim, ..settings() }).is_ok());
+    assert!(load().check_sampler(&settings()).is_ok());
 }
 
 #[test]
