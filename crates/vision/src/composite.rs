@@ -64,7 +64,7 @@ pub fn composite_tiles(
         let colours = feathered(&known, &piece, &render(rect, &known), feather_px);
         fill_in(&mut pixels, mask, tile, (rect.x, rect.y), &colours);
     }
-    Photo { pixels, ..photo.clone() }
+    photo.with_pixels(pixels)
 }
 
 fn tiles((w, h): (u32, u32)) -> impl Iterator<Item = Rect> {

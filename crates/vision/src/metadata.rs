@@ -35,27 +35,44 @@ const THUMBNAIL_PX: u32 = 160;
 
 const THUMBNAIL_QUALITY: u8 = 80;
 
+/// What a file says about its photo, as a [`Photo`] has it.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) icc: Option<Vec<u8>>,
+    pub(crate) exif: Option<Vec<u8>>,
+    pub(crate) xmp: Option<Vec<u8>>,
+    pub(crate) iptc: Option<Vec<u8>>,
+}
+
+impl About {
+    /// What the photo's own file said.
+    pub(crate) fn of(photo: &Photo) -> Self {
+        Self { icc: photo.icc.clone(), exif: photo.exif.clone(), xmp: photo.xmp.clone(), iptc: photo.iptc.clone() }
+    }
+}
+
 impl Photo {
-    /// The photo as its file is to describe it: upright, at its size, the small picture made anew, and marked as a
+    /// What the photo's file is to say: that it is upright, its size, the small picture made anew, and marked as a
     /// composite with generated parts (IPTC's digital source type).
-    pub(crate) fn described(&self, strip: Strip, notes: &mut Vec<String>) -> Self {
-        let kept = |block: &Option<Vec<u8>>| block.clone().filter(|_| strip != Strip::All);
-        let exif = kept(&self.exif).and_then(|block| {
+    pub(crate) fn described(&self, strip: Strip, notes: &mut Vec<String>) -> About {
+        let kept = |block: Option<Vec<u8>>| block.filter(|_| strip != Strip::All);
+        let said = About::of(self);
+        let exif = kept(said.exif).and_then(|block| {
             let edited = self.edited_exif(block, strip);
             if edited.is_none() {
                 notes.push("the EXIF block is damaged and left out".into());
             }
             edited
         });
-        let xmp = xmp::marked(kept(&self.xmp).as_deref(), strip == Strip::Gps).unwrap_or_else(|| {
+        let xmp = xmp::marked(kept(said.xmp).as_deref(), strip == Strip::Gps).unwrap_or_else(|| {
             notes.push("the XMP packet is damaged and left out".into());
             xmp::new()
         });
-        let iptc = kept(&self.iptc).map(|block| match strip {
+        let iptc = kept(said.iptc).map(|block| match strip {
             Strip::Gps => without_place(&without_thumbnails(&block)),
             _ => without_thumbnails(&block),
         });
-        Self { exif, xmp: Some(xmp), iptc, ..self.clone() }
+        About { icc: said.icc, exif, xmp: Some(xmp), iptc }
     }
 
     fn edited_exif(&self, block: Vec<u8>, strip: Strip) -> Option<Vec<u8>> {

@@ -147,6 +147,21 @@ impl Photo {
         }
     }
 
+    /// The photo with other pixels; its own are not copied.
+    pub(crate) fn with_pixels(&self, pixels: DynamicImage) -> Self {
+        Self {
+            pixels,
+            path: self.path.clone(),
+            format: self.format,
+            icc: self.icc.clone(),
+            exif: self.exif.clone(),
+            xmp: self.xmp.clone(),
+            iptc: self.iptc.clone(),
+            origin: self.origin.clone(),
+            doubts: self.doubts.clone(),
+        }
+    }
+
     /// Tells that the photo's upper left corner has moved from 0, 0 to `by`.
     pub(crate) fn moved(mut self, by: (i64, i64)) -> Self {
         if let Some(origin) = &mut self.origin {

@@ -1,9 +1,8 @@
 //! A JPEG's application segments beside those of its tables and scans: what is kept of the source's, and what the photo
 //! says about itself now.
 
-use crate::Photo;
 use crate::jpeg::Segment;
-use crate::metadata::Strip;
+use crate::metadata::{About, Strip};
 
 const JFIF: u8 = 0xE0;
 const APP1: u8 = 0xE1;
@@ -28,13 +27,13 @@ const MOST_PARTS: usize = 255;
 /// A JFIF header up to its thumbnail's size.
 const JFIF_HEAD: usize = 12;
 
-/// The segments of the photo as a JPEG, those of its source where they still hold first. With [`Strip::All`], nothing of the
+/// The segments of a JPEG that say what `about` does, those of its source where they still hold first. With [`Strip::All`], nothing of the
 /// source's goes along but what decoding needs; with [`Strip::Gps`], no XMP that did not fit into one segment, since it is not
 /// read and may name the place.
 ///
 /// Left out: small pictures of what was there before (JFIF, JFXX), and pictures behind the picture (MPF), which show
 /// it too and whose places would be wrong, and content credentials, which are of the file as it was. What is too long for a segment is left out and told in `notes`.
-pub(super) fn segments(photo: &Photo, source: &[Segment], strip: Strip, notes: &mut Vec<String>) -> Vec<Segment> {
+pub(super) fn segments(about: &About, source: &[Segment], strip: Strip, notes: &mut Vec<String>) -> Vec<Segment> {
     let (mut first, mut last, mut is_cut) = (Vec::new(), Vec::new(), false);
     let credentials: Vec<_> = source.iter().filter(|segment| begins_credentials(segment)).map(box_number).collect();
     for segment in source {
@@ -65,11 +64,11 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: Strip, notes: &
         Some(data) => first.push(Segment { marker: APP1, data: [name, data].concat() }),
         None => {}
     };
-    add(EXIF_NAME, &photo.exif, "the EXIF block");
-    add(XMP_NAME, &photo.xmp, "the XMP packet");
-    let photoshop = photo.iptc.iter().flat_map(|block| block.chunks(MOST - PHOTOSHOP_NAME.len()));
+    add(EXIF_NAME, &about.exif, "the EXIF block");
+    add(XMP_NAME, &about.xmp, "the XMP packet");
+    let photoshop = about.iptc.iter().flat_map(|block| block.chunks(MOST - PHOTOSHOP_NAME.len()));
     first.extend(photoshop.map(|part| Segment { marker: PHOTOSHOP, data: [PHOTOSHOP_NAME, part].concat() }));
-    match photo.icc.as_deref().map(profile) {
+    match about.icc.as_deref().map(profile) {
         Some(segments) if segments.len() > MOST_PARTS => {
             notes.push("the colour profile is too long for a JPEG and left out".into());
         }
