@@ -9,7 +9,7 @@ mod tiff;
 mod transfer;
 mod xmp;
 
-pub(crate) use exif::doubts;
+pub(crate) use exif::{doubts, without_small_picture};
 pub(crate) use text::{from_png_text, png_text, without_place, without_thumbnails};
 pub(crate) use transfer::{describe, described_by, photoshop_in, xmp_in};
 
@@ -17,6 +17,7 @@ use crate::Photo;
 use exif::Exif;
 use image::codecs::jpeg::JpegEncoder;
 use std::io::Cursor;
+use xmp::Without;
 
 /// What of the metadata is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,8 @@ impl Photo {
             }
             edited
         });
-        let xmp = xmp::marked(kept(said.xmp).as_deref(), strip == Strip::Gps).unwrap_or_else(|| {
+        let without = Without { place: strip == Strip::Gps, regions: self.is_reframed };
+        let xmp = xmp::marked(kept(said.xmp).as_deref(), without).unwrap_or_else(|| {
             notes.push("the XMP packet is damaged and left out".into());
             xmp::new()
         });

@@ -44,6 +44,8 @@ pub struct Photo {
     pub iptc: Option<Vec<u8>>,
     /// The file itself, where parts of it can be kept when the photo is written again.
     pub origin: Option<Origin>,
+    /// Whether its pixels lie elsewhere than in its file: it was turned upright, laid onto a canvas, or cut.
+    pub is_reframed: bool,
     /// What the file says that cannot be so, a sentence each that names the file and what is used instead.
     pub doubts: Vec<String>,
 }
@@ -143,6 +145,7 @@ impl Photo {
             xmp: None,
             iptc: None,
             origin: None,
+            is_reframed: false,
             doubts: Vec::new(),
         }
     }
@@ -158,12 +161,14 @@ impl Photo {
             xmp: self.xmp.clone(),
             iptc: self.iptc.clone(),
             origin: self.origin.clone(),
+            is_reframed: self.is_reframed,
             doubts: self.doubts.clone(),
         }
     }
 
-    /// Tells that the photo's upper left corner has moved from 0, 0 to `by`.
+    /// Tells that the photo has another frame, and that its upper left corner has moved from 0, 0 to `by`.
     pub(crate) fn moved(mut self, by: (i64, i64)) -> Self {
+        self.is_reframed = true;
         if let Some(origin) = &mut self.origin {
             origin.at = (origin.at.0 + by.0, origin.at.1 + by.1);
         }

@@ -2,6 +2,7 @@
 
 mod completed;
 mod encode;
+mod left_behind;
 mod segments;
 #[cfg(test)]
 mod tests;

@@ -135,6 +135,13 @@ impl Exif {
     }
 }
 
+/// The block without its small picture; `None` when it is damaged.
+pub(crate) fn without_small_picture(block: &[u8]) -> Option<Vec<u8>> {
+    let mut exif = Exif::read(block.to_vec())?;
+    exif.replace_thumbnail(&[]);
+    Some(exif.into_bytes())
+}
+
 /// What the block says that cannot be so: an orientation that does not exist, a size that the pixels (as stored) have not.
 pub(crate) fn doubts(block: &[u8], (width, height): (u32, u32)) -> Vec<String> {
     let Some(exif) = Exif::read(block.to_vec()) else { return vec!["its EXIF block is damaged".into()] };

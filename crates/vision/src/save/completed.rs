@@ -1,6 +1,7 @@
 //! Writing a completed photo so that what was not filled in stays as it was in the file.
 
 use super::encode::encode;
+use super::left_behind::tell_left_behind;
 use super::segments::segments;
 use super::{SaveError, extension_of, write_whole};
 use crate::jpeg::{self, Jpeg, JpegError, Placed, splice};
@@ -45,6 +46,9 @@ impl Photo {
         let mut notes = Vec::new();
         let about = self.described(wanted.strip, &mut notes);
         let (format, bytes) = self.completed(&about, mask, wanted, &mut notes);
+        if let Some(origin) = &self.origin {
+            tell_left_behind(&origin.bytes, wanted.strip, &mut notes);
+        }
         let path = stem.with_extension(extension_of(format));
         let bytes = bytes.map_err(|reason| SaveError::Encode { path: path.clone(), format, reason })?;
         write_whole(&path, |file| file.write_all(&bytes))?;
