@@ -3,6 +3,8 @@
 
 mod exif;
 #[cfg(test)]
+pub(crate) mod test_blocks;
+#[cfg(test)]
 mod tests;
 mod text;
 mod tiff;

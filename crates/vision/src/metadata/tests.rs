@@ -1,3 +1,4 @@
+use super::test_blocks::{VALUE_AT, with_value};
 use super::*;
 use crate::Mask;
 use crate::save::{Saved, Wanted};
@@ -203,6 +204,34 @@ fn damaged_metadata_is_left_out_with_a_note_and_never_a_panic() {
 
 fn photo_exif() -> Vec<u8> {
     camera().exif.unwrap()
+}
+
+/// A photo with this EXIF block and nothing else.
+fn with_exif(block: Vec<u8>) -> Photo {
+    Photo { exif: Some(block), ..Photo::from_pixels(RgbImage::from_pixel(64, 48, Rgb([90, 20, 200]))) }
+}
+
+#[test]
+fn values_of_zeros_below_the_first_directory_stay_beside_a_new_thumbnail() {
+    for pointer in [0x8769, 0x8825] {
+        let photo = with_exif(with_value(pointer, 0x9286, &[0; 300]));
+        let block = photo.described(Strip::Nothing, &mut Vec::new()).exif.unwrap();
+        assert_eq!(block[VALUE_AT..][..300], [0; 300], "{pointer:x}");
+        assert!(thumbnail(&block).pixels().all(|p| p[0] < 110 && p[2] > 180), "{pointer:x}");
+    }
+}
+
+#[test]
+fn an_exif_block_too_long_with_its_new_thumbnail_stays_without_it() {
+    let folder = TestFolder::new();
+    let note: Vec<u8> = (0..65_532 - 6 - VALUE_AT).map(|i| (i % 251) as u8 + 1).collect();
+    let photo = with_exif(with_value(0x8769, 0x927C, &note));
+    let saved = saved(&photo, &folder, wanted(ImageFormat::Jpeg, Strip::Nothing));
+    assert!(saved.notes.iter().any(|note| note.contains("with its small picture")), "{:?}", saved.notes);
+    let block = Photo::open(&saved.path).unwrap().exif.expect("the block is lost");
+    assert_eq!(block[VALUE_AT..], note);
+    assert!(!Exif::read(block.clone()).unwrap().has_thumbnail());
+    assert!(!block.windows(20).any(|window| window == [0xAB; 20]), "the old thumbnail is still there");
 }
 
 #[test]
