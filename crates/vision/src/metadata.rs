@@ -11,11 +11,11 @@ mod tiff;
 mod transfer;
 mod xmp;
 
-pub(crate) use exif::{doubts, without_small_picture};
+pub(crate) use exif::{doubts, says_adobe_rgb, without_small_picture};
 pub(crate) use text::{from_png_text, png_text, without_place, without_thumbnails};
 pub(crate) use transfer::{describe, described_by, photoshop_in, xmp_in};
 
-use crate::Photo;
+use crate::{Photo, colour};
 use exif::Exif;
 use image::codecs::jpeg::JpegEncoder;
 use std::io::Cursor;
@@ -42,6 +42,8 @@ const THUMBNAIL_QUALITY: u8 = 80;
 #[derive(Clone, Debug)]
 pub(crate) struct About {
     pub(crate) icc: Option<Vec<u8>>,
+    /// The profile that the EXIF block alone names. Readers look there in JPEGs only.
+    pub(crate) named_icc: Option<Vec<u8>>,
     pub(crate) exif: Option<Vec<u8>>,
     pub(crate) xmp: Option<Vec<u8>>,
     pub(crate) iptc: Option<Vec<u8>>,
@@ -50,7 +52,13 @@ pub(crate) struct About {
 impl About {
     /// What the photo's own file said.
     pub(crate) fn of(photo: &Photo) -> Self {
-        Self { icc: photo.icc.clone(), exif: photo.exif.clone(), xmp: photo.xmp.clone(), iptc: photo.iptc.clone() }
+        Self {
+            icc: photo.icc.clone(),
+            named_icc: colour::named_by_exif(photo),
+            exif: photo.exif.clone(),
+            xmp: photo.xmp.clone(),
+            iptc: photo.iptc.clone(),
+        }
     }
 }
 
@@ -76,7 +84,9 @@ impl Photo {
             Strip::Gps => without_place(&without_thumbnails(&block)),
             _ => without_thumbnails(&block),
         });
-        About { icc: said.icc, exif, xmp: Some(xmp), iptc }
+        // Without the EXIF block, nothing else would name the colours.
+        let icc = said.icc.or_else(|| said.named_icc.clone().filter(|_| strip == Strip::All));
+        About { icc, named_icc: said.named_icc, exif, xmp: Some(xmp), iptc }
     }
 
     fn edited_exif(&self, block: Vec<u8>, strip: Strip) -> Option<Vec<u8>> {

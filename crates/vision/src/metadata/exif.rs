@@ -13,6 +13,7 @@ const STRIP_LENGTHS: u16 = 0x117;
 const EXIF_DIRECTORY: u16 = 0x8769;
 const GPS_DIRECTORY: u16 = 0x8825;
 const INTEROPERABILITY_DIRECTORY: u16 = 0xA005;
+const INTEROPERABILITY_INDEX: u16 = 1;
 const PIXEL_WIDTH: u16 = 0xA002;
 const PIXEL_HEIGHT: u16 = 0xA003;
 
@@ -149,6 +150,14 @@ impl Exif {
         self.raw.bytes.extend(jpeg);
         at
     }
+}
+
+/// Whether the colours are Adobe RGB by the mark that cameras give their files in place of a profile (DCF 2.0, option files; Exif
+/// 2.32, 4.6.7).
+pub(crate) fn says_adobe_rgb(block: &[u8]) -> bool {
+    let Some(exif) = Exif::read(block.to_vec()) else { return false };
+    let index = exif.interoperability().and_then(|it| exif.raw.value_range(it.find(INTEROPERABILITY_INDEX)?));
+    index.is_some_and(|range| exif.raw.bytes[range].starts_with(b"R03"))
 }
 
 /// The block without its small picture; `None` when it is damaged.

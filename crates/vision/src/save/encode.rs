@@ -28,7 +28,8 @@ pub(super) fn encode(
 ) -> ImageResult<Vec<u8>> {
     let fitted = fitting(pixels, format);
     let pixels: &DynamicImage = &fitted;
-    let icc = about.icc.clone().filter(|icc| describes(icc, pixels));
+    let named = about.named_icc.as_ref().filter(|_| format != ImageFormat::Jpeg);
+    let icc = about.icc.as_ref().or(named).filter(|icc| describes(icc, pixels)).cloned();
     let mut bytes = Vec::new();
     match format {
         ImageFormat::Jpeg => {
@@ -57,7 +58,7 @@ pub(super) fn encode(
 fn tell_left_out(about: &About, format: ImageFormat, notes: &mut Vec<String>) {
     let bmp = format == ImageFormat::Bmp;
     let parts = [
-        ("profile", bmp && about.icc.is_some()),
+        ("profile", bmp && about.icc.as_ref().or(about.named_icc.as_ref()).is_some()),
         ("EXIF", bmp && about.exif.is_some()),
         ("XMP", bmp && about.xmp.is_some()),
         ("IPTC", about.iptc.is_some()),
