@@ -54,8 +54,8 @@ pub fn in_colours_of(reference: Photo, target: &Photo) -> Photo {
             let mut pixels = reference.pixels.to_rgb16();
             convert(&transform, &mut pixels);
             let icc = target.icc.clone().or_else(|| named_by_exif(target));
-            // Its EXIF block may name the colours that it had.
-            Photo { pixels: pixels.into(), icc, exif: None, ..reference }
+            // Its EXIF block and a PNG's chunks may name the colours that it had.
+            Photo { pixels: pixels.into(), icc, exif: None, png_chunks: None, ..reference }
         }
         _ => reference,
     }

@@ -1,6 +1,7 @@
 //! What a completed photo's file says: what the photo said about itself, with the traces of the old picture gone and
 //! how it was made added.
 
+mod chunks;
 mod exif;
 #[cfg(test)]
 pub(crate) mod test_blocks;
@@ -11,8 +12,9 @@ mod tiff;
 mod transfer;
 mod xmp;
 
+pub(crate) use chunks::{INSTEAD_OF_PROFILE, shown_by, without as without_chunks};
 pub(crate) use exif::{doubts, says_adobe_rgb, without_small_picture};
-pub(crate) use text::{from_png_text, png_text, without_place, without_thumbnails};
+pub(crate) use text::{from_png_text, png_with, without_place, without_thumbnails};
 pub(crate) use transfer::{describe, described_by, photoshop_in, xmp_in};
 
 use crate::{Photo, colour};
@@ -47,6 +49,7 @@ pub(crate) struct About {
     pub(crate) exif: Option<Vec<u8>>,
     pub(crate) xmp: Option<Vec<u8>>,
     pub(crate) iptc: Option<Vec<u8>>,
+    pub(crate) png_chunks: Option<Vec<u8>>,
 }
 
 impl About {
@@ -58,6 +61,7 @@ impl About {
             exif: photo.exif.clone(),
             xmp: photo.xmp.clone(),
             iptc: photo.iptc.clone(),
+            png_chunks: photo.png_chunks.clone(),
         }
     }
 }
@@ -86,7 +90,11 @@ impl Photo {
         });
         // Without the EXIF block, nothing else would name the colours.
         let icc = said.icc.or_else(|| said.named_icc.clone().filter(|_| strip == Strip::All));
-        About { icc, named_icc: said.named_icc, exif, xmp: Some(xmp), iptc }
+        let png_chunks = said.png_chunks.map(|chunks| match strip {
+            Strip::All => without_chunks(&chunks, &chunks::IN_PRINT),
+            _ => chunks,
+        });
+        About { icc, named_icc: said.named_icc, exif, xmp: Some(xmp), iptc, png_chunks }
     }
 
     fn edited_exif(&self, block: Vec<u8>, strip: Strip) -> Option<Vec<u8>> {

@@ -42,6 +42,8 @@ pub struct Photo {
     pub xmp: Option<Vec<u8>>,
     /// Photoshop's image resources, which hold the IPTC record.
     pub iptc: Option<Vec<u8>>,
+    /// Chunks of a PNG that say how its values are to be shown and how large it is in print, whole, one after the other.
+    pub png_chunks: Option<Vec<u8>>,
     /// The file itself, where parts of it can be kept when the photo is written again.
     pub origin: Option<Origin>,
     /// Whether its pixels lie elsewhere than in its file: it was turned upright, laid onto a canvas, or cut.
@@ -144,6 +146,7 @@ impl Photo {
             exif: None,
             xmp: None,
             iptc: None,
+            png_chunks: None,
             origin: None,
             is_reframed: false,
             doubts: Vec::new(),
@@ -160,6 +163,7 @@ impl Photo {
             exif: self.exif.clone(),
             xmp: self.xmp.clone(),
             iptc: self.iptc.clone(),
+            png_chunks: self.png_chunks.clone(),
             origin: self.origin.clone(),
             is_reframed: self.is_reframed,
             doubts: self.doubts.clone(),

@@ -235,6 +235,23 @@ fn an_exif_block_too_long_with_its_new_thumbnail_stays_without_it() {
 }
 
 #[test]
+fn a_tiffs_iptc_record_stands_by_itself_too_and_is_read_from_either_place() {
+    let folder = TestFolder::new();
+    let record = dataset(105, "A tower");
+    let photo = Photo { iptc: Some(resource(1028, &record)), ..with_exif(photo_exif()) };
+    let mut file = std::fs::read(saved(&photo, &folder, wanted(ImageFormat::Tiff, Strip::Nothing)).path).unwrap();
+    assert_eq!(file.windows(record.len()).filter(|window| *window == record).count(), 2);
+    assert_eq!(photoshop_in(&file), photo.iptc);
+    // The tag of Photoshop's resources, type and all, becomes another one.
+    let entry = file.windows(4).rposition(|bytes| bytes == [0x49, 0x86, 7, 0]).expect("Photoshop's resources");
+    file[entry] += 1;
+    assert_eq!(photoshop_in(&file), photo.iptc);
+    let number = file.windows(4).rposition(|bytes| bytes == [0xBB, 0x83, 7, 0]).expect("the record");
+    file[number] += 1;
+    assert_eq!(photoshop_in(&file), None);
+}
+
+#[test]
 fn photoshops_small_pictures_go() {
     let (record, small) = (resource(1028, b"record"), resource(1036, b"small"));
     assert_eq!(without_thumbnails(&[&small[..], &record, &small].concat()), record);

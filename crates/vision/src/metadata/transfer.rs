@@ -1,6 +1,7 @@
 //! Moving what describes a photo between EXIF blocks and TIFF files: directories are written anew, little-endian, with the
 //! values they point to.
 
+use super::text::{record_in, with_record};
 use super::tiff::{Entry, Raw, SIZES};
 
 /// A tagged value without a place: what moves between files.
@@ -37,6 +38,7 @@ const DESCRIBING: [u16; 22] = [
 const RESOLUTION: [u16; 3] = [0x11A, 0x11B, 0x128];
 
 const XMP: u16 = 700;
+const IPTC: u16 = 0x83BB;
 const PHOTOSHOP: u16 = 0x8649;
 
 /// The first directory's fields, with those of `directories` below it.
@@ -117,19 +119,20 @@ pub(crate) fn described_by(file: &[u8]) -> Option<Vec<u8>> {
 
 /// The XMP packet in a TIFF file. `image` 0.25 lets it be no larger than the pixels.
 pub(crate) fn xmp_in(file: &[u8]) -> Option<Vec<u8>> {
-    value_in(file, XMP)
+    let [xmp] = values_in(file, [XMP])?;
+    xmp
 }
 
-/// Photoshop's image resources in a TIFF file.
+/// Photoshop's image resources in a TIFF file; among them the IPTC record where it stands beside them.
 pub(crate) fn photoshop_in(file: &[u8]) -> Option<Vec<u8>> {
-    value_in(file, PHOTOSHOP)
+    let [photoshop, record] = values_in(file, [PHOTOSHOP, IPTC])?;
+    with_record(photoshop, record)
 }
 
-fn value_in(file: &[u8], tag: u16) -> Option<Vec<u8>> {
+fn values_in<const N: usize>(file: &[u8], tags: [u16; N]) -> Option<[Option<Vec<u8>>; N]> {
     let raw = Raw::read(file.to_vec())?;
     let first = raw.directory(raw.first()?)?;
-    let range = raw.value_range(first.find(tag)?)?;
-    Some(raw.bytes[range].to_vec())
+    Some(tags.map(|tag| Some(raw.bytes[raw.value_range(first.find(tag)?)?].to_vec())))
 }
 
 /// Adds to a TIFF file what an EXIF block, an XMP packet and Photoshop's resources say. A file that is not a classic
@@ -150,7 +153,9 @@ fn describe_little(file: &[u8], exif: Option<&[u8]>, xmp: Option<&[u8]>, photosh
         count: value.len() as u32,
         value: Value::Plain(value.to_vec()),
     };
-    let packets = [(XMP, xmp), (PHOTOSHOP, photoshop)].into_iter();
+    // Some programs look for the IPTC record by itself.
+    let record = photoshop.and_then(record_in).filter(|record| !record.is_empty());
+    let packets = [(XMP, xmp), (PHOTOSHOP, photoshop), (IPTC, record)].into_iter();
     let packets = packets.filter_map(|(tag, value)| Some(plain(tag, if tag == XMP { 1 } else { 7 }, value?)));
     for field in said.into_iter().filter(|field| DESCRIBING.contains(&field.tag)).chain(packets) {
         own.retain(|other| other.tag != field.tag);

@@ -82,11 +82,12 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
         Kind::Known(format) => (Some(format), format == ImageFormat::Jpeg),
         Kind::JpegXl => (None, false),
     };
+    let png_chunks = if format == Some(ImageFormat::Png) { metadata::shown_by(bytes) } else { None };
     let origin = is_jpeg.then(|| Origin { bytes: bytes.into(), orientation, at: (0, 0) });
     let (exif, path) = (exif.map(upright_exif), path.to_owned());
     let doubts = doubts.into_iter().map(|doubt| format!("{}: {doubt}", path.display())).collect();
     let is_reframed = orientation != Orientation::NoTransforms;
-    Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, origin, is_reframed, doubts })
+    Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, png_chunks, origin, is_reframed, doubts })
 }
 
 fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, PhotoError> {

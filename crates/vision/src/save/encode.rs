@@ -46,8 +46,10 @@ pub(super) fn encode(
             return Ok(metadata::describe(bytes, exif, xmp, about.iptc.as_deref()));
         }
         _ => {
+            let beside: &[&[u8; 4]] = if icc.is_some() { &metadata::INSTEAD_OF_PROFILE } else { &[] };
+            let chunks = metadata::without_chunks(about.png_chunks.as_deref().unwrap_or_default(), beside);
             write(PngEncoder::new(&mut bytes), icc, about.exif.clone(), pixels)?;
-            return Ok(metadata::png_text(&bytes, about.xmp.as_deref(), about.iptc.as_deref()));
+            return Ok(metadata::png_with(&bytes, &chunks, about.xmp.as_deref(), about.iptc.as_deref()));
         }
     }
     tell_left_out(about, format, notes);
