@@ -64,15 +64,24 @@ impl About {
             png_chunks: photo.png_chunks.clone(),
         }
     }
+
+    /// Nothing but how the pixels are to be shown. Without the EXIF block, only a profile can name its colours.
+    fn stripped(self) -> Self {
+        let icc = self.icc.or(self.named_icc);
+        let png_chunks = self.png_chunks.map(|bytes| without_chunks(&bytes, &chunks::IN_PRINT));
+        Self { icc, named_icc: None, exif: None, xmp: None, iptc: None, png_chunks }
+    }
 }
 
 impl Photo {
     /// What the photo's file is to say: that it is upright, its size, the small picture made anew, and marked as a
     /// composite with generated parts (IPTC's digital source type).
     pub(crate) fn described(&self, strip: Strip, notes: &mut Vec<String>) -> About {
-        let kept = |block: Option<Vec<u8>>| block.filter(|_| strip != Strip::All);
-        let said = About::of(self);
-        let exif = kept(said.exif).and_then(|block| {
+        let said = match strip {
+            Strip::All => About::of(self).stripped(),
+            _ => About::of(self),
+        };
+        let exif = said.exif.and_then(|block| {
             let edited = self.edited_exif(block, strip);
             if edited.is_none() {
                 notes.push("the EXIF block is damaged and left out".into());
@@ -80,21 +89,15 @@ impl Photo {
             edited
         });
         let without = Without { place: strip == Strip::Gps, regions: self.is_reframed };
-        let xmp = xmp::marked(kept(said.xmp).as_deref(), without).unwrap_or_else(|| {
+        let xmp = xmp::marked(said.xmp.as_deref(), without).unwrap_or_else(|| {
             notes.push("the XMP packet is damaged and left out".into());
             xmp::new()
         });
-        let iptc = kept(said.iptc).map(|block| match strip {
+        let iptc = said.iptc.map(|block| match strip {
             Strip::Gps => without_place(&without_thumbnails(&block)),
             _ => without_thumbnails(&block),
         });
-        // Without the EXIF block, nothing else would name the colours.
-        let icc = said.icc.or_else(|| said.named_icc.clone().filter(|_| strip == Strip::All));
-        let png_chunks = said.png_chunks.map(|chunks| match strip {
-            Strip::All => without_chunks(&chunks, &chunks::IN_PRINT),
-            _ => chunks,
-        });
-        About { icc, named_icc: said.named_icc, exif, xmp: Some(xmp), iptc, png_chunks }
+        About { exif, xmp: Some(xmp), iptc, ..said }
     }
 
     fn edited_exif(&self, block: Vec<u8>, strip: Strip) -> Option<Vec<u8>> {

@@ -3,6 +3,7 @@ use super::*;
 use crate::Mask;
 use crate::save::{Saved, Wanted};
 use crate::test_folder::TestFolder;
+use image::math::Rect;
 use image::{ImageFormat, Rgb, RgbImage};
 use std::path::Path;
 use std::process::Command;
@@ -249,6 +250,21 @@ fn a_tiffs_iptc_record_stands_by_itself_too_and_is_read_from_either_place() {
     let number = file.windows(4).rposition(|bytes| bytes == [0xBB, 0x83, 7, 0]).expect("the record");
     file[number] += 1;
     assert_eq!(photoshop_in(&file), None);
+}
+
+#[test]
+fn regions_go_where_the_photo_has_another_frame() {
+    let regions = "<rdf:Description rdf:about='' xmlns:r='http://www.metadataworkinggroup.com/schemas/regions/'>\
+        <r:Regions>a face</r:Regions></rdf:Description></rdf:RDF>";
+    let xmp = String::from_utf8(camera().xmp.unwrap()).unwrap().replace("</rdf:RDF>", regions);
+    let has_face = |photo: &Photo| {
+        let xmp = photo.described(Strip::Nothing, &mut Vec::new()).xmp.unwrap();
+        String::from_utf8(xmp).unwrap().contains("a face")
+    };
+    let still = Photo { xmp: Some(xmp.into_bytes()), ..with_exif(photo_exif()) };
+    let turned = Photo { is_reframed: camera().is_reframed, ..still.clone() };
+    let cut = still.clone().cut_to(Rect { x: 8, y: 0, width: 32, height: 32 });
+    assert!(has_face(&still) && !has_face(&turned) && !has_face(&cut));
 }
 
 #[test]

@@ -138,15 +138,25 @@ fn values_in<const N: usize>(file: &[u8], tags: [u16; N]) -> Option<[Option<Vec<
 /// Adds to a TIFF file what an EXIF block, an XMP packet and Photoshop's resources say. A file that is not a classic
 /// little-endian one, or too long for its places, stays as it is.
 pub(crate) fn describe(file: Vec<u8>, exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<u8> {
-    describe_little(&file, exif, xmp, photoshop).unwrap_or(file)
+    if !file.starts_with(b"II*\0") || u32::try_from(file.len() + (64 << 20)).is_err() {
+        return file;
+    }
+    let mut raw = Raw { bytes: file, little: true };
+    let Some(mut own) = fields(&raw, &[]) else { return raw.bytes };
+    for field in describing(exif, xmp, photoshop) {
+        own.retain(|other| other.tag != field.tag);
+        own.push(field);
+    }
+    let at = append(&mut raw.bytes, own);
+    raw.bytes[4..8].copy_from_slice(&at.to_le_bytes());
+    raw.bytes
 }
 
-fn describe_little(file: &[u8], exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Option<Vec<u8>> {
-    let raw =
-        Raw::read(file.to_vec()).filter(|raw| raw.little && u32::try_from(raw.bytes.len() + (64 << 20)).is_ok())?;
-    let mut own = fields(&raw, &[])?;
+/// What an EXIF block, an XMP packet and Photoshop's resources say, as a TIFF's first directory has it.
+fn describing(exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<Field> {
     let block = exif.and_then(|block| Raw::read(block.to_vec()));
-    let said = block.and_then(|block| fields(&block, &IN_FIRST)).unwrap_or_default();
+    let mut said = block.and_then(|block| fields(&block, &IN_FIRST)).unwrap_or_default();
+    said.retain(|field| DESCRIBING.contains(&field.tag));
     let plain = |tag: u16, kind: u16, value: &[u8]| Field {
         tag,
         kind,
@@ -155,14 +165,7 @@ fn describe_little(file: &[u8], exif: Option<&[u8]>, xmp: Option<&[u8]>, photosh
     };
     // Some programs look for the IPTC record by itself.
     let record = photoshop.and_then(record_in).filter(|record| !record.is_empty());
-    let packets = [(XMP, xmp), (PHOTOSHOP, photoshop), (IPTC, record)].into_iter();
-    let packets = packets.filter_map(|(tag, value)| Some(plain(tag, if tag == XMP { 1 } else { 7 }, value?)));
-    for field in said.into_iter().filter(|field| DESCRIBING.contains(&field.tag)).chain(packets) {
-        own.retain(|other| other.tag != field.tag);
-        own.push(field);
-    }
-    let mut bytes = raw.bytes;
-    let at = append(&mut bytes, own);
-    bytes[4..8].copy_from_slice(&at.to_le_bytes());
-    Some(bytes)
+    let packets = [(XMP, 1, xmp), (PHOTOSHOP, 7, photoshop), (IPTC, 7, record)];
+    said.extend(packets.into_iter().filter_map(|(tag, kind, value)| Some(plain(tag, kind, value?))));
+    said
 }
