@@ -267,8 +267,7 @@ mod tests {
     #[test]
     fn a_wide_feather_is_quick_and_its_tiles_meet() {
         let size = (TILE + 300, 260);
-        let mask =
-            Mask::from_fn(size.0, size.1, |x, y| (30..230).contains(&y) && (TILE - 150..TILE + 150).contains(&x));
+        let mask = Mask::from_fn(size.0, size.1, |x, y| (60..200).contains(&y) && (TILE - 60..TILE + 60).contains(&x));
         let photo = Photo::from_pixels(Rgb32FImage::from_fn(size.0, size.1, |x, y| {
             Rgb([(x % 97) as f32 / 97.0, y as f32 / 260.0, 0.5])
         }));
