@@ -1,8 +1,8 @@
 //! Colour profiles. Everything is worked out in the target's own colours, so that those outside sRGB survive; references
-//! with another profile are converted to it first. A photo without profile is sRGB. To complete a black and white photo, references
-//! lose their colour.
+//! with another profile are converted to it first. A photo without profile is sRGB, or Adobe RGB where its EXIF block says so.
+//! To complete a black and white photo, references lose their colour.
 
-use crate::{Mask, Photo};
+use crate::{Mask, Photo, metadata};
 use image::{GenericImageView, ImageBuffer, Rgb};
 use moxcms::{
     ColorProfile, DataColorSpace, Layout, RenderingIntent, ToneReprCurve, TransformExecutor, TransformOptions,
@@ -21,6 +21,10 @@ const PIECE: usize = 1 << 14;
 /// A curve that is black or white over more than this share of its length tells too few shades apart. Looking up its inverse
 /// also takes `moxcms` seconds. A plain exponent reaches it at 8.
 const FLAT: f32 = 0.25;
+
+/// The date in profiles made here, year, month, day, hour, minute and second of two bytes each, and where a profile has it (ICC.1:2022, 7.2).
+const MADE: [u8; 12] = [0x07, 0xE9, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0];
+const MADE_AT: usize = 24;
 
 /// What is wrong with a profile; `None` when its colours can be converted.
 pub(crate) fn defect(icc: &[u8]) -> Option<String> {
@@ -41,14 +45,17 @@ pub(crate) fn is_srgb(icc: &[u8]) -> bool {
 /// A reference in the target's colours. Grey ones, and those whose profile says the same, stay as they are; others get
 /// 16 bits a channel. Colours that the target's profile cannot hold move to the nearest it can.
 pub fn in_colours_of(reference: Photo, target: &Photo) -> Photo {
-    if !reference.pixels.color().has_color() || reference.icc == target.icc {
+    let is_same = reference.icc == target.icc && is_adobe_rgb(&reference) == is_adobe_rgb(target);
+    if !reference.pixels.color().has_color() || is_same {
         return reference;
     }
     match profile(&reference).zip(profile(target)).and_then(|(from, to)| transform(&from, &to).ok()) {
         Some(transform) if !changes_nothing(&transform) => {
             let mut pixels = reference.pixels.to_rgb16();
             convert(&transform, &mut pixels);
-            Photo { pixels: pixels.into(), icc: target.icc.clone(), ..reference }
+            let icc = target.icc.clone().or_else(|| named_by_exif(target));
+            // Its EXIF block and a PNG's chunks may name the colours that it had.
+            Photo { pixels: pixels.into(), icc, exif: None, png_chunks: None, ..reference }
         }
         _ => reference,
     }
@@ -81,8 +88,29 @@ pub fn without_colour(photo: Photo) -> Photo {
     Photo { pixels: photo.pixels.grayscale(), ..photo }
 }
 
-/// The photo's RGB profile; sRGB when it has none (or only grey values).
+/// Whether the photo is in Adobe RGB without a profile, as cameras write it.
+fn is_adobe_rgb(photo: &Photo) -> bool {
+    let is_marked = photo.icc.is_none() && photo.exif.as_deref().is_some_and(metadata::says_adobe_rgb);
+    is_marked && photo.pixels.color().has_color()
+}
+
+/// The profile that a photo without one has by its EXIF block.
+pub(crate) fn named_by_exif(photo: &Photo) -> Option<Vec<u8>> {
+    is_adobe_rgb(photo).then(ColorProfile::new_adobe_rgb).as_ref().and_then(encoded)
+}
+
+/// A profile's bytes, the same whenever they are made: by itself it says that it was made now.
+pub(crate) fn encoded(profile: &ColorProfile) -> Option<Vec<u8>> {
+    let mut bytes = profile.encode().ok()?;
+    bytes.get_mut(MADE_AT..MADE_AT + MADE.len())?.copy_from_slice(&MADE);
+    Some(bytes)
+}
+
+/// The photo's RGB profile; sRGB when it has none (or only grey values), and its EXIF block names no other.
 fn profile(photo: &Photo) -> Option<ColorProfile> {
+    if is_adobe_rgb(photo) {
+        return Some(ColorProfile::new_adobe_rgb());
+    }
     let profile = photo.icc.as_deref().map(read).transpose().ok()?;
     Some(profile.filter(|profile| profile.color_space == DataColorSpace::Rgb).unwrap_or_else(ColorProfile::new_srgb))
 }
@@ -136,8 +164,12 @@ fn convert(transform: &Transform, pixels: &mut ImageBuffer<Rgb<u16>, Vec<u16>>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::Strip;
+    use crate::metadata::test_blocks::with_interoperability;
+    use crate::save::Wanted;
+    use crate::test_folder::TestFolder;
     use crate::{Mask, Scene};
-    use image::{GrayImage, Luma, RgbImage};
+    use image::{GrayImage, ImageFormat, Luma, RgbImage};
 
     fn photo(colour: [u8; 3], profile: Option<ColorProfile>) -> Photo {
         let icc = profile.map(|profile| profile.encode().unwrap());
@@ -162,6 +194,47 @@ mod tests {
         assert!(near(&edge, [1.0, 0.0, 0.0]) && edge.icc.is_none());
         let grey = in_colours_of(photo([120, 120, 120], p3()), &photo([0; 3], None));
         assert!(near(&grey, [120.0 / 255.0; 3]));
+    }
+
+    fn marked(colour: [u8; 3], index: &[u8; 3]) -> Photo {
+        Photo { exif: Some(with_interoperability(index)), ..photo(colour, None) }
+    }
+
+    #[test]
+    fn adobe_rgb_that_exif_alone_names_is_told_from_srgb() {
+        // A green of sRGB, in Adobe RGB (Adobe RGB (1998), 4.3).
+        let (srgb, adobe) = ([60, 180, 90], [112, 179, 96]);
+        let near = |photo: &Photo, wanted: [u8; 3]| near(photo, wanted.map(|value| f32::from(value) / 255.0));
+        let found = in_colours_of(photo(srgb, None), &marked([0; 3], b"R03"));
+        assert!(near(&found, adobe), "{:?}", found.to_rgb32f().get_pixel(0, 0));
+        let found = in_colours_of(marked(adobe, b"R03"), &photo([0; 3], None));
+        assert!(near(&found, srgb), "{:?}", found.to_rgb32f().get_pixel(0, 0));
+        let twice = in_colours_of(found.clone(), &photo([0; 3], None));
+        assert_eq!(twice.pixels, found.pixels);
+        for (reference, target) in [(b"R03", b"R03"), (b"R98", b"R98")] {
+            let same = in_colours_of(marked(adobe, reference), &marked([0; 3], target));
+            assert_eq!(same.pixels, photo(adobe, None).pixels);
+        }
+        let same = in_colours_of(marked(adobe, b"R98"), &photo([0; 3], None));
+        assert_eq!(same.pixels, photo(adobe, None).pixels);
+    }
+
+    #[test]
+    fn adobe_rgb_that_exif_alone_names_gets_a_profile_where_exif_is_not_looked_at() {
+        let folder = TestFolder::new();
+        let nothing = Mask::from_fn(5, 4, |_, _| false);
+        let written = |format, strip| {
+            let wanted = Wanted { format: Some(format), strip };
+            let saved = marked([9, 80, 7], b"R03").save_completed(&nothing, &folder.join("completed"), wanted).unwrap();
+            Photo::open(saved.path).unwrap()
+        };
+        let jpeg = written(ImageFormat::Jpeg, Strip::Nothing);
+        assert!(jpeg.icc.is_none() && is_adobe_rgb(&jpeg));
+        let others = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff];
+        let bare = written(ImageFormat::Jpeg, Strip::All);
+        for photo in others.map(|format| written(format, Strip::Nothing)).into_iter().chain([bare]) {
+            assert_eq!(photo.icc, encoded(&ColorProfile::new_adobe_rgb()), "{:?}", photo.format);
+        }
     }
 
     /// Columns from dark to bright, times a colour.

@@ -1,9 +1,12 @@
 //! Putting a filled picture into the photo at the photo's own depth, without touching what is known.
 
-use crate::{Mask, Photo, Plane};
+mod feather;
+mod misses;
+
+use crate::{Mask, Photo};
+use feather::feathered;
 use image::math::Rect;
 use image::{DynamicImage, ImageBuffer, Pixel, Rgb, Rgb32FImage, imageops};
-use rayon::prelude::*;
 
 /// Photos are worked on in squares of this side, so that no float copy of a large one is made.
 const TILE: u32 = 1024;
@@ -56,15 +59,15 @@ pub fn composite_tiles(
     let size = (photo.width(), photo.height());
     assert_eq!((mask.width(), mask.height()), size, "mask and photo differ in size");
     let mut pixels = photo.pixels.clone();
-    let reach = if feather_px > 0.0 { feather_px.ceil() as u32 + 1 } else { 0 };
+    let margin = feather::margin(feather_px);
     for tile in tiles(size).filter(|tile| touches(mask, *tile)) {
-        let rect = grown(tile, reach, size);
+        let rect = grown(tile, margin, size);
         let piece = mask.cut_to(rect);
         let known = photo.pixels.crop_imm(rect.x, rect.y, rect.width, rect.height).to_rgb32f();
         let colours = feathered(&known, &piece, &render(rect, &known), feather_px);
         fill_in(&mut pixels, mask, tile, (rect.x, rect.y), &colours);
     }
-    Photo { pixels, ..photo.clone() }
+    photo.with_pixels(pixels)
 }
 
 fn tiles((w, h): (u32, u32)) -> impl Iterator<Item = Rect> {
@@ -74,60 +77,6 @@ fn tiles((w, h): (u32, u32)) -> impl Iterator<Item = Rect> {
 
 fn touches(mask: &Mask, tile: Rect) -> bool {
     (tile.y..tile.y + tile.height).any(|y| (tile.x..tile.x + tile.width).any(|x| mask.is_hole(x, y)))
-}
-
-/// The filled colours, shifted towards the known ones near the hole's edge.
-fn feathered(known: &Rgb32FImage, mask: &Mask, filled: &Rgb32FImage, feather_px: f32) -> Rgb32FImage {
-    let mut colours = filled.clone();
-    if feather_px <= 0.0 {
-        return colours;
-    }
-    let depth = mask.distance_into_hole();
-    let width = mask.width() as usize;
-    colours.par_chunks_exact_mut(3 * width).enumerate().for_each(|(y, row)| {
-        for (x, colour) in row.chunks_exact_mut(3).enumerate() {
-            let share = edge_share(depth.get_pixel(x as u32, y as u32).0[0], feather_px);
-            if share > 0.0 {
-                let miss = nearby_miss(known, filled, &depth, (x as u32, y as u32), feather_px);
-                colour.iter_mut().zip(miss).for_each(|(value, miss)| *value += share * miss);
-            }
-        }
-    });
-    colours
-}
-
-/// How much of the shift a pixel takes: nearly all at the edge, nothing outside the hole or deeper than the feather.
-fn edge_share(depth: f32, feather_px: f32) -> f32 {
-    if depth <= 0.0 || depth > feather_px {
-        return 0.0;
-    }
-    let t = 1.0 - depth / (feather_px + 1.0);
-    t * t * (3.0 - 2.0 * t)
-}
-
-/// Mean of known minus filled over the known pixels around, weighted by the inverse square of their distance (Shepard
-/// 1968). The window always holds the nearest known pixel, which is at most `feather_px` away.
-fn nearby_miss(
-    known: &Rgb32FImage,
-    filled: &Rgb32FImage,
-    depth: &Plane,
-    (x, y): (u32, u32),
-    feather_px: f32,
-) -> [f32; 3] {
-    let reach = feather_px.ceil() as u32 + 1;
-    let (mut sum, mut weights) = ([0.0; 3], 0.0);
-    for near_y in y.saturating_sub(reach)..=(y + reach).min(known.height() - 1) {
-        for near_x in x.saturating_sub(reach)..=(x + reach).min(known.width() - 1) {
-            if depth.get_pixel(near_x, near_y).0[0] == 0.0 {
-                let (dx, dy) = (near_x as f32 - x as f32, near_y as f32 - y as f32);
-                let weight = 1.0 / (dx * dx + dy * dy);
-                let (k, f) = (known.get_pixel(near_x, near_y).0, filled.get_pixel(near_x, near_y).0);
-                (0..3).for_each(|c| sum[c] += weight * (k[c] - f[c]));
-                weights += weight;
-            }
-        }
-    }
-    if weights == 0.0 { sum } else { sum.map(|value| value / weights) }
 }
 
 /// Replaces the hole's pixels of a tile, at the same depth and colour type; `colours` begin at `from`.
@@ -313,6 +262,24 @@ mod tests {
         let whole = feathered(&photo.to_rgb32f(), &mask, &filled, 6.0);
         let hole = found.enumerate_pixels().filter(|(x, y, _)| mask.is_hole(*x, *y));
         hole.for_each(|(x, y, p)| assert_eq!(p, whole.get_pixel(x, y), "at {x}, {y}"));
+    }
+
+    #[test]
+    fn a_wide_feather_is_quick_and_its_tiles_meet() {
+        let size = (TILE + 300, 260);
+        let mask = Mask::from_fn(size.0, size.1, |x, y| (60..200).contains(&y) && (TILE - 60..TILE + 60).contains(&x));
+        let photo = Photo::from_pixels(Rgb32FImage::from_fn(size.0, size.1, |x, y| {
+            Rgb([(x % 97) as f32 / 97.0, y as f32 / 260.0, 0.5])
+        }));
+        let filled = Rgb32FImage::from_pixel(size.0, size.1, Rgb([0.3, 0.4, 0.2]));
+        for feather_px in [40.0, 1000.0] {
+            let found = composite(&photo, &mask, &filled, feather_px).to_rgb32f();
+            let whole = feathered(&photo.to_rgb32f(), &mask, &filled, feather_px);
+            for (x, y, found) in found.enumerate_pixels().filter(|(x, y, _)| mask.is_hole(*x, *y)) {
+                let near = found.0.iter().zip(whole.get_pixel(x, y).0).all(|(a, b)| (a - b).abs() < 1e-4);
+                assert!(near, "at {x}, {y} of {feather_px} px");
+            }
+        }
     }
 
     #[test]

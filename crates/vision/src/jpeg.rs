@@ -7,6 +7,7 @@ mod blocks;
 mod dct;
 mod decode;
 mod encode;
+mod end;
 mod huffman;
 mod markers;
 mod splice;
@@ -16,6 +17,7 @@ mod turn;
 
 pub(crate) use decode::{decode, segments};
 pub(crate) use encode::{encode, with_segments};
+pub(crate) use end::behind;
 pub(crate) use splice::{Placed, splice};
 pub(crate) use turn::turn;
 

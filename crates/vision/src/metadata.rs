@@ -1,7 +1,10 @@
 //! What a completed photo's file says: what the photo said about itself, with the traces of the old picture gone and
 //! how it was made added.
 
+mod chunks;
 mod exif;
+#[cfg(test)]
+pub(crate) mod test_blocks;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -9,14 +12,16 @@ mod tiff;
 mod transfer;
 mod xmp;
 
-pub(crate) use exif::doubts;
-pub(crate) use text::{from_png_text, png_text, without_place, without_thumbnails};
+pub(crate) use chunks::{INSTEAD_OF_PROFILE, shown_by, without as without_chunks};
+pub(crate) use exif::{doubts, says_adobe_rgb, without_small_picture};
+pub(crate) use text::{from_png_text, png_with, without_place, without_thumbnails};
 pub(crate) use transfer::{describe, described_by, photoshop_in, xmp_in};
 
-use crate::Photo;
+use crate::{Photo, colour};
 use exif::Exif;
 use image::codecs::jpeg::JpegEncoder;
 use std::io::Cursor;
+use xmp::Without;
 
 /// What of the metadata is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,27 +40,64 @@ const THUMBNAIL_PX: u32 = 160;
 
 const THUMBNAIL_QUALITY: u8 = 80;
 
+/// What a file says about its photo, as a [`Photo`] has it.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) icc: Option<Vec<u8>>,
+    /// The profile that the EXIF block alone names. Readers look there in JPEGs only.
+    pub(crate) named_icc: Option<Vec<u8>>,
+    pub(crate) exif: Option<Vec<u8>>,
+    pub(crate) xmp: Option<Vec<u8>>,
+    pub(crate) iptc: Option<Vec<u8>>,
+    pub(crate) png_chunks: Option<Vec<u8>>,
+}
+
+impl About {
+    /// What the photo's own file said.
+    pub(crate) fn of(photo: &Photo) -> Self {
+        Self {
+            icc: photo.icc.clone(),
+            named_icc: colour::named_by_exif(photo),
+            exif: photo.exif.clone(),
+            xmp: photo.xmp.clone(),
+            iptc: photo.iptc.clone(),
+            png_chunks: photo.png_chunks.clone(),
+        }
+    }
+
+    /// Nothing but how the pixels are to be shown. Without the EXIF block, only a profile can name its colours.
+    fn stripped(self) -> Self {
+        let icc = self.icc.or(self.named_icc);
+        let png_chunks = self.png_chunks.map(|bytes| without_chunks(&bytes, &chunks::IN_PRINT));
+        Self { icc, named_icc: None, exif: None, xmp: None, iptc: None, png_chunks }
+    }
+}
+
 impl Photo {
-    /// The photo as its file is to describe it: upright, at its size, the small picture made anew, and marked as a
+    /// What the photo's file is to say: that it is upright, its size, the small picture made anew, and marked as a
     /// composite with generated parts (IPTC's digital source type).
-    pub(crate) fn described(&self, strip: Strip, notes: &mut Vec<String>) -> Self {
-        let kept = |block: &Option<Vec<u8>>| block.clone().filter(|_| strip != Strip::All);
-        let exif = kept(&self.exif).and_then(|block| {
+    pub(crate) fn described(&self, strip: Strip, notes: &mut Vec<String>) -> About {
+        let said = match strip {
+            Strip::All => About::of(self).stripped(),
+            _ => About::of(self),
+        };
+        let exif = said.exif.and_then(|block| {
             let edited = self.edited_exif(block, strip);
             if edited.is_none() {
                 notes.push("the EXIF block is damaged and left out".into());
             }
             edited
         });
-        let xmp = xmp::marked(kept(&self.xmp).as_deref(), strip == Strip::Gps).unwrap_or_else(|| {
+        let without = Without { place: strip == Strip::Gps, regions: self.is_reframed };
+        let xmp = xmp::marked(said.xmp.as_deref(), without).unwrap_or_else(|| {
             notes.push("the XMP packet is damaged and left out".into());
             xmp::new()
         });
-        let iptc = kept(&self.iptc).map(|block| match strip {
+        let iptc = said.iptc.map(|block| match strip {
             Strip::Gps => without_place(&without_thumbnails(&block)),
             _ => without_thumbnails(&block),
         });
-        Self { exif, xmp: Some(xmp), iptc, ..self.clone() }
+        About { exif, xmp: Some(xmp), iptc, ..said }
     }
 
     fn edited_exif(&self, block: Vec<u8>, strip: Strip) -> Option<Vec<u8>> {

@@ -42,8 +42,12 @@ pub struct Photo {
     pub xmp: Option<Vec<u8>>,
     /// Photoshop's image resources, which hold the IPTC record.
     pub iptc: Option<Vec<u8>>,
+    /// Chunks of a PNG that say how its values are to be shown and how large it is in print, whole, one after the other.
+    pub png_chunks: Option<Vec<u8>>,
     /// The file itself, where parts of it can be kept when the photo is written again.
     pub origin: Option<Origin>,
+    /// Whether its pixels lie elsewhere than in its file: it was turned upright, laid onto a canvas, or cut.
+    pub is_reframed: bool,
     /// What the file says that cannot be so, a sentence each that names the file and what is used instead.
     pub doubts: Vec<String>,
 }
@@ -142,13 +146,33 @@ impl Photo {
             exif: None,
             xmp: None,
             iptc: None,
+            png_chunks: None,
             origin: None,
+            is_reframed: false,
             doubts: Vec::new(),
         }
     }
 
-    /// Tells that the photo's upper left corner has moved from 0, 0 to `by`.
+    /// The photo with other pixels; its own are not copied.
+    pub(crate) fn with_pixels(&self, pixels: DynamicImage) -> Self {
+        Self {
+            pixels,
+            path: self.path.clone(),
+            format: self.format,
+            icc: self.icc.clone(),
+            exif: self.exif.clone(),
+            xmp: self.xmp.clone(),
+            iptc: self.iptc.clone(),
+            png_chunks: self.png_chunks.clone(),
+            origin: self.origin.clone(),
+            is_reframed: self.is_reframed,
+            doubts: self.doubts.clone(),
+        }
+    }
+
+    /// Tells that the photo has another frame, and that its upper left corner has moved from 0, 0 to `by`.
     pub(crate) fn moved(mut self, by: (i64, i64)) -> Self {
+        self.is_reframed = true;
         if let Some(origin) = &mut self.origin {
             origin.at = (origin.at.0 + by.0, origin.at.1 + by.1);
         }

@@ -2,6 +2,7 @@
 
 mod completed;
 mod encode;
+mod left_behind;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ pub use encode::losses;
 pub(crate) use segments::photoshop;
 
 use crate::Photo;
+use crate::metadata::About;
 use crate::photo::WRITTEN_FORMATS as FORMATS;
 use image::ImageFormat;
 use std::fs::{self, File, OpenOptions};
@@ -88,7 +90,7 @@ impl Photo {
     pub fn encoded(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, SaveError> {
         let path = path.as_ref();
         let format = self.format_for(path)?;
-        encode::encode(self, format, &mut Vec::new()).map_err(|error| {
+        encode::encode(&self.pixels, &About::of(self), format, &mut Vec::new()).map_err(|error| {
             let reason = error.to_string();
             SaveError::Encode { path: path.to_owned(), format, reason }
         })

@@ -2,6 +2,7 @@
 
 use super::AvifError;
 use super::av1::{Picture, Plane};
+use crate::colour;
 use moxcms::{CicpColorPrimaries, CicpProfile, ColorProfile, MatrixCoefficients, TransferCharacteristics};
 use rayon::prelude::*;
 
@@ -121,10 +122,6 @@ fn neighbours(at: usize, length: usize, halved: bool) -> (usize, usize, f32) {
     (near, far, 0.25)
 }
 
-/// The date in profiles made here, year, month, day, hour, minute and second of two bytes each, and where a profile has it (ICC.1:2022, 7.2).
-const MADE: [u8; 12] = [0x07, 0xE9, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0];
-const MADE_AT: usize = 24;
-
 /// The profile that a code stands for; `None` for sRGB, for what is not said, and for what has no profile.
 pub(super) fn profile((primaries, transfer): (u16, u16)) -> Option<Vec<u8>> {
     let unspecified = primaries == 2 || transfer == 2;
@@ -137,10 +134,7 @@ pub(super) fn profile((primaries, transfer): (u16, u16)) -> Option<Vec<u8>> {
         matrix_coefficients: MatrixCoefficients::Identity,
         full_range: true,
     };
-    let mut profile = ColorProfile::new_from_cicp(code).encode().ok()?;
-    // It says that it was made now, and a file read twice would have two.
-    profile.get_mut(MADE_AT..MADE_AT + MADE.len())?.copy_from_slice(&MADE);
-    Some(profile)
+    colour::encoded(&ColorProfile::new_from_cicp(code))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ const STRIPS_AT: u16 = 0x111;
 const STRIP_LENGTHS: u16 = 0x117;
 const EXIF_DIRECTORY: u16 = 0x8769;
 const GPS_DIRECTORY: u16 = 0x8825;
+const INTEROPERABILITY_DIRECTORY: u16 = 0xA005;
+const INTEROPERABILITY_INDEX: u16 = 1;
 const PIXEL_WIDTH: u16 = 0xA002;
 const PIXEL_HEIGHT: u16 = 0xA003;
 
@@ -34,8 +36,23 @@ impl Exif {
     }
 
     fn directory_at(&self, tag: u16) -> Option<Directory> {
-        let entry = self.first.find(tag)?;
-        self.raw.directory(self.raw.number(entry)? as usize)
+        self.below(&self.first, tag)
+    }
+
+    /// The directory that an entry of another one leads to.
+    fn below(&self, directory: &Directory, tag: u16) -> Option<Directory> {
+        self.raw.directory(self.raw.number(directory.find(tag)?)? as usize)
+    }
+
+    fn interoperability(&self) -> Option<Directory> {
+        self.below(&self.directory_at(EXIF_DIRECTORY)?, INTEROPERABILITY_DIRECTORY)
+    }
+
+    /// Where all that the directories say ends, but for the thumbnail's.
+    fn end_of_directories(&self) -> usize {
+        let below = [self.directory_at(EXIF_DIRECTORY), self.directory_at(GPS_DIRECTORY), self.interoperability()];
+        let ends = below.iter().flatten().map(|directory| self.raw.end_with_values(directory));
+        ends.fold(self.raw.end_with_values(&self.first), usize::max)
     }
 
     /// Says that the pixels are upright, and how many there are.
@@ -89,7 +106,7 @@ impl Exif {
             }
         }
         self.wipe(&second);
-        self.raw.drop_zeros_after(&self.first);
+        self.raw.drop_zeros_after(self.end_of_directories(), second.at);
         let next = if jpeg.is_empty() { 0 } else { self.append_thumbnail(jpeg) };
         self.raw.set_next_of(&self.first, next);
     }
@@ -133,6 +150,21 @@ impl Exif {
         self.raw.bytes.extend(jpeg);
         at
     }
+}
+
+/// Whether the colours are Adobe RGB by the mark that cameras give their files in place of a profile (DCF 2.0, option files; Exif
+/// 2.32, 4.6.7).
+pub(crate) fn says_adobe_rgb(block: &[u8]) -> bool {
+    let Some(exif) = Exif::read(block.to_vec()) else { return false };
+    let index = exif.interoperability().and_then(|it| exif.raw.value_range(it.find(INTEROPERABILITY_INDEX)?));
+    index.is_some_and(|range| exif.raw.bytes[range].starts_with(b"R03"))
+}
+
+/// The block without its small picture; `None` when it is damaged.
+pub(crate) fn without_small_picture(block: &[u8]) -> Option<Vec<u8>> {
+    let mut exif = Exif::read(block.to_vec())?;
+    exif.replace_thumbnail(&[]);
+    Some(exif.into_bytes())
 }
 
 /// What the block says that cannot be so: an orientation that does not exist, a size that the pixels (as stored) have not.

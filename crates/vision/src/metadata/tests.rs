@@ -1,7 +1,9 @@
+use super::test_blocks::{VALUE_AT, with_value};
 use super::*;
 use crate::Mask;
 use crate::save::{Saved, Wanted};
 use crate::test_folder::TestFolder;
+use image::math::Rect;
 use image::{ImageFormat, Rgb, RgbImage};
 use std::path::Path;
 use std::process::Command;
@@ -108,9 +110,12 @@ fn named_places_go_from_every_block() {
     let file = |strip| std::fs::read(saved(&in_lund(), &folder, wanted(ImageFormat::Jpeg, strip)).path).unwrap();
     let count = |file: &[u8], text: &str| file.windows(text.len()).filter(|window| *window == text.as_bytes()).count();
     let [all, no_place, none] = [Strip::Nothing, Strip::Gps, Strip::All].map(file);
-    assert_eq!(count(&all, "Lund"), 3);
-    let notes = saved(&in_lund(), &folder, wanted(ImageFormat::Jpeg, Strip::Gps)).notes;
-    assert!(notes.iter().any(|note| note.contains("may name the place")), "{notes:?}");
+    assert_eq!(count(&all, "Lund"), 2);
+    for text in ["HasExtendedXMP", "http://ns.adobe.com/xmp/extension/"] {
+        assert_eq!(count(&all, text), 0, "{text}");
+    }
+    let notes = saved(&in_lund(), &folder, wanted(ImageFormat::Jpeg, Strip::Nothing)).notes;
+    assert!(notes.iter().any(|note| note.contains("may hold the old picture")), "{notes:?}");
     for text in ["Lund", "HasExtendedXMP", "http://ns.adobe.com/xmp/extension/"] {
         assert_eq!((count(&no_place, text), count(&none, text)), (0, 0), "{text}");
     }
@@ -184,11 +189,12 @@ fn damaged_metadata_is_left_out_with_a_note_and_never_a_panic() {
             described_by(&damaged);
         }
     }
+    let without = Without { place: true, regions: true };
     for at in 0..xmp.len() {
         let mut damaged = xmp.clone();
         damaged[at] = b'<';
-        let _ = xmp::marked(Some(&damaged), true);
-        let _ = xmp::marked(Some(&xmp[..at]), true);
+        let _ = xmp::marked(Some(&damaged), without);
+        let _ = xmp::marked(Some(&xmp[..at]), without);
     }
     (0..iptc.len()).for_each(|at| {
         let mut damaged = iptc.clone();
@@ -199,6 +205,66 @@ fn damaged_metadata_is_left_out_with_a_note_and_never_a_panic() {
 
 fn photo_exif() -> Vec<u8> {
     camera().exif.unwrap()
+}
+
+/// A photo with this EXIF block and nothing else.
+fn with_exif(block: Vec<u8>) -> Photo {
+    Photo { exif: Some(block), ..Photo::from_pixels(RgbImage::from_pixel(64, 48, Rgb([90, 20, 200]))) }
+}
+
+#[test]
+fn values_of_zeros_below_the_first_directory_stay_beside_a_new_thumbnail() {
+    for pointer in [0x8769, 0x8825] {
+        let photo = with_exif(with_value(pointer, 0x9286, &[0; 300]));
+        let block = photo.described(Strip::Nothing, &mut Vec::new()).exif.unwrap();
+        assert_eq!(block[VALUE_AT..][..300], [0; 300], "{pointer:x}");
+        assert!(thumbnail(&block).pixels().all(|p| p[0] < 110 && p[2] > 180), "{pointer:x}");
+    }
+}
+
+#[test]
+fn an_exif_block_too_long_with_its_new_thumbnail_stays_without_it() {
+    let folder = TestFolder::new();
+    let note: Vec<u8> = (0..65_532 - 6 - VALUE_AT).map(|i| (i % 251) as u8 + 1).collect();
+    let photo = with_exif(with_value(0x8769, 0x927C, &note));
+    let saved = saved(&photo, &folder, wanted(ImageFormat::Jpeg, Strip::Nothing));
+    assert!(saved.notes.iter().any(|note| note.contains("with its small picture")), "{:?}", saved.notes);
+    let block = Photo::open(&saved.path).unwrap().exif.expect("the block is lost");
+    assert_eq!(block[VALUE_AT..], note);
+    assert!(!Exif::read(block.clone()).unwrap().has_thumbnail());
+    assert!(!block.windows(20).any(|window| window == [0xAB; 20]), "the old thumbnail is still there");
+}
+
+#[test]
+fn a_tiffs_iptc_record_stands_by_itself_too_and_is_read_from_either_place() {
+    let folder = TestFolder::new();
+    let record = dataset(105, "A tower");
+    let photo = Photo { iptc: Some(resource(1028, &record)), ..with_exif(photo_exif()) };
+    let mut file = std::fs::read(saved(&photo, &folder, wanted(ImageFormat::Tiff, Strip::Nothing)).path).unwrap();
+    assert_eq!(file.windows(record.len()).filter(|window| *window == record).count(), 2);
+    assert_eq!(photoshop_in(&file), photo.iptc);
+    // The tag of Photoshop's resources, type and all, becomes another one.
+    let entry = file.windows(4).rposition(|bytes| bytes == [0x49, 0x86, 7, 0]).expect("Photoshop's resources");
+    file[entry] += 1;
+    assert_eq!(photoshop_in(&file), photo.iptc);
+    let number = file.windows(4).rposition(|bytes| bytes == [0xBB, 0x83, 7, 0]).expect("the record");
+    file[number] += 1;
+    assert_eq!(photoshop_in(&file), None);
+}
+
+#[test]
+fn regions_go_where_the_photo_has_another_frame() {
+    let regions = "<rdf:Description rdf:about='' xmlns:r='http://www.metadataworkinggroup.com/schemas/regions/'>\
+        <r:Regions>a face</r:Regions></rdf:Description></rdf:RDF>";
+    let xmp = String::from_utf8(camera().xmp.unwrap()).unwrap().replace("</rdf:RDF>", regions);
+    let has_face = |photo: &Photo| {
+        let xmp = photo.described(Strip::Nothing, &mut Vec::new()).xmp.unwrap();
+        String::from_utf8(xmp).unwrap().contains("a face")
+    };
+    let still = Photo { xmp: Some(xmp.into_bytes()), ..with_exif(photo_exif()) };
+    let turned = Photo { is_reframed: camera().is_reframed, ..still.clone() };
+    let cut = still.clone().cut_to(Rect { x: 8, y: 0, width: 32, height: 32 });
+    assert!(has_face(&still) && !has_face(&turned) && !has_face(&cut));
 }
 
 #[test]

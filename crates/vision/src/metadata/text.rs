@@ -35,6 +35,23 @@ pub(crate) fn without_place(block: &[u8]) -> Vec<u8> {
     edited.collect::<Vec<_>>().concat()
 }
 
+/// The IPTC record in a block.
+pub(super) fn record_in(block: &[u8]) -> Option<&[u8]> {
+    let record = resources(block).find(|resource| resource.id == RECORD)?;
+    Some(&record.whole[record.data])
+}
+
+/// The block with an IPTC record that stood beside it, unless it has one.
+pub(super) fn with_record(block: Option<Vec<u8>>, record: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let has_one = block.as_deref().and_then(record_in).is_some();
+    let Some(record) = record.filter(|_| !has_one) else { return block };
+    let length = (record.len() as u32).to_be_bytes();
+    let mut bytes = [SIGNATURE, &RECORD.to_be_bytes(), &[0, 0], &length, &record].concat();
+    bytes.resize(bytes.len().next_multiple_of(2), 0);
+    bytes.extend(block.unwrap_or_default());
+    Some(bytes)
+}
+
 /// One of Photoshop's resources.
 struct Resource<'a> {
     id: u16,
@@ -105,12 +122,13 @@ fn dataset(bytes: &[u8]) -> Option<(u8, u8, usize)> {
     (end <= bytes.len()).then_some((part, number, end))
 }
 
-/// The chunks that hold an XMP packet and Photoshop's resources in a PNG: `iTXt` as XMP's specification has it (part 3,
-/// 1.1.5), and `tEXt` in hexadecimal as ImageMagick began it and others read it.
-pub(crate) fn png_text(png: &[u8], xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<u8> {
+/// A PNG with more chunks behind its header: whole ones as they are, then those that hold an XMP packet and Photoshop's
+/// resources, `iTXt` as XMP's specification has it (part 3, 1.1.5), and `tEXt` in hexadecimal as ImageMagick began it and others
+/// read it.
+pub(crate) fn png_with(png: &[u8], whole: &[u8], xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<u8> {
     // Signature and header: 8 bytes, then length, name, 13 bytes and checksum.
     let (head, rest) = png.split_at(png.len().min(8 + 25));
-    let mut bytes = head.to_vec();
+    let mut bytes = [head, whole].concat();
     if let Some(xmp) = xmp {
         chunk(&mut bytes, b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", xmp].concat());
     }
@@ -139,7 +157,7 @@ pub(crate) fn from_png_text(text: &[u8]) -> Option<Vec<u8>> {
     (block.len() == length).then_some(block)
 }
 
-fn chunk(bytes: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
+pub(super) fn chunk(bytes: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
     let named = [name, data].concat();
     bytes.extend((data.len() as u32).to_be_bytes());
     bytes.extend(&named);

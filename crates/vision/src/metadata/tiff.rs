@@ -150,12 +150,18 @@ impl Raw {
         self.put(directory.at, &self.bytes16(directory.entries.len() as u16 - 1));
     }
 
-    /// Drops the zeros at the end, where nothing of the first directory can be.
-    pub(super) fn drop_zeros_after(&mut self, directory: &Directory) {
+    /// Where a directory and its values end.
+    pub(super) fn end_with_values(&self, directory: &Directory) -> usize {
         let values = directory.entries.iter().filter_map(|entry| self.value_range(entry)).map(|range| range.end);
-        let least = values.max().unwrap_or(0).max(directory.end());
+        values.max().unwrap_or(0).max(directory.end())
+    }
+
+    /// Drops the zeros at the end, but none of the first `least` bytes. What was wiped began at `wiped`.
+    pub(super) fn drop_zeros_after(&mut self, least: usize, wiped: usize) {
         let used = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        // A value of a sub-directory may end in zeros: the few that one can, stay.
-        self.bytes.truncate((used + 64).max(least));
+        // A value that makers' notes point to may end in zeros: the few that one can, stay.
+        let spared = used + 64;
+        let end = if wiped < used { spared } else { spared.min(wiped) };
+        self.bytes.truncate(end.max(least));
     }
 }

@@ -1,6 +1,7 @@
 //! Moving what describes a photo between EXIF blocks and TIFF files: directories are written anew, little-endian, with the
 //! values they point to.
 
+use super::text::{record_in, with_record};
 use super::tiff::{Entry, Raw, SIZES};
 
 /// A tagged value without a place: what moves between files.
@@ -37,6 +38,7 @@ const DESCRIBING: [u16; 22] = [
 const RESOLUTION: [u16; 3] = [0x11A, 0x11B, 0x128];
 
 const XMP: u16 = 700;
+const IPTC: u16 = 0x83BB;
 const PHOTOSHOP: u16 = 0x8649;
 
 /// The first directory's fields, with those of `directories` below it.
@@ -117,47 +119,53 @@ pub(crate) fn described_by(file: &[u8]) -> Option<Vec<u8>> {
 
 /// The XMP packet in a TIFF file. `image` 0.25 lets it be no larger than the pixels.
 pub(crate) fn xmp_in(file: &[u8]) -> Option<Vec<u8>> {
-    value_in(file, XMP)
+    let [xmp] = values_in(file, [XMP])?;
+    xmp
 }
 
-/// Photoshop's image resources in a TIFF file.
+/// Photoshop's image resources in a TIFF file; among them the IPTC record where it stands beside them.
 pub(crate) fn photoshop_in(file: &[u8]) -> Option<Vec<u8>> {
-    value_in(file, PHOTOSHOP)
+    let [photoshop, record] = values_in(file, [PHOTOSHOP, IPTC])?;
+    with_record(photoshop, record)
 }
 
-fn value_in(file: &[u8], tag: u16) -> Option<Vec<u8>> {
+fn values_in<const N: usize>(file: &[u8], tags: [u16; N]) -> Option<[Option<Vec<u8>>; N]> {
     let raw = Raw::read(file.to_vec())?;
     let first = raw.directory(raw.first()?)?;
-    let range = raw.value_range(first.find(tag)?)?;
-    Some(raw.bytes[range].to_vec())
+    Some(tags.map(|tag| Some(raw.bytes[raw.value_range(first.find(tag)?)?].to_vec())))
 }
 
 /// Adds to a TIFF file what an EXIF block, an XMP packet and Photoshop's resources say. A file that is not a classic
 /// little-endian one, or too long for its places, stays as it is.
 pub(crate) fn describe(file: Vec<u8>, exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<u8> {
-    describe_little(&file, exif, xmp, photoshop).unwrap_or(file)
+    if !file.starts_with(b"II*\0") || u32::try_from(file.len() + (64 << 20)).is_err() {
+        return file;
+    }
+    let mut raw = Raw { bytes: file, little: true };
+    let Some(mut own) = fields(&raw, &[]) else { return raw.bytes };
+    for field in describing(exif, xmp, photoshop) {
+        own.retain(|other| other.tag != field.tag);
+        own.push(field);
+    }
+    let at = append(&mut raw.bytes, own);
+    raw.bytes[4..8].copy_from_slice(&at.to_le_bytes());
+    raw.bytes
 }
 
-fn describe_little(file: &[u8], exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Option<Vec<u8>> {
-    let raw =
-        Raw::read(file.to_vec()).filter(|raw| raw.little && u32::try_from(raw.bytes.len() + (64 << 20)).is_ok())?;
-    let mut own = fields(&raw, &[])?;
+/// What an EXIF block, an XMP packet and Photoshop's resources say, as a TIFF's first directory has it.
+fn describing(exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<Field> {
     let block = exif.and_then(|block| Raw::read(block.to_vec()));
-    let said = block.and_then(|block| fields(&block, &IN_FIRST)).unwrap_or_default();
+    let mut said = block.and_then(|block| fields(&block, &IN_FIRST)).unwrap_or_default();
+    said.retain(|field| DESCRIBING.contains(&field.tag));
     let plain = |tag: u16, kind: u16, value: &[u8]| Field {
         tag,
         kind,
         count: value.len() as u32,
         value: Value::Plain(value.to_vec()),
     };
-    let packets = [(XMP, xmp), (PHOTOSHOP, photoshop)].into_iter();
-    let packets = packets.filter_map(|(tag, value)| Some(plain(tag, if tag == XMP { 1 } else { 7 }, value?)));
-    for field in said.into_iter().filter(|field| DESCRIBING.contains(&field.tag)).chain(packets) {
-        own.retain(|other| other.tag != field.tag);
-        own.push(field);
-    }
-    let mut bytes = raw.bytes;
-    let at = append(&mut bytes, own);
-    bytes[4..8].copy_from_slice(&at.to_le_bytes());
-    Some(bytes)
+    // Some programs look for the IPTC record by itself.
+    let record = photoshop.and_then(record_in).filter(|record| !record.is_empty());
+    let packets = [(XMP, 1, xmp), (PHOTOSHOP, 7, photoshop), (IPTC, 7, record)];
+    said.extend(packets.into_iter().filter_map(|(tag, kind, value)| Some(plain(tag, kind, value?))));
+    said
 }

@@ -82,15 +82,18 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
         Kind::Known(format) => (Some(format), format == ImageFormat::Jpeg),
         Kind::JpegXl => (None, false),
     };
+    let png_chunks = if format == Some(ImageFormat::Png) { metadata::shown_by(bytes) } else { None };
     let origin = is_jpeg.then(|| Origin { bytes: bytes.into(), orientation, at: (0, 0) });
     let (exif, path) = (exif.map(upright_exif), path.to_owned());
     let doubts = doubts.into_iter().map(|doubt| format!("{}: {doubt}", path.display())).collect();
-    Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, origin, doubts })
+    let is_reframed = orientation != Orientation::NoTransforms;
+    Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, png_chunks, origin, is_reframed, doubts })
 }
 
 fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, PhotoError> {
     let broken = |reason: String| broken(path, format!("{format:?}"), reason);
-    if format == ImageFormat::Jpeg && !jpeg_reaches_its_end(bytes) {
+    // Decoders paint what is missing grey and say nothing.
+    if format == ImageFormat::Jpeg && jpeg::behind(bytes).is_none() {
         return Err(broken("the file is cut short".into()));
     }
     let mut decoder = open_decoder(bytes, format).map_err(|error| broken(explain(&error)))?;
@@ -212,22 +215,4 @@ fn upright_exif(mut exif: Vec<u8>) -> Vec<u8> {
 pub(crate) fn describes(profile: &[u8], pixels: &DynamicImage) -> bool {
     let wanted: &[u8] = if pixels.color().has_color() { b"RGB " } else { b"GRAY" };
     profile.get(16..20) == Some(wanted)
-}
-
-/// Whether the end-of-image marker (ITU-T T.81, B.1.1) is reached. Decoders paint what is missing grey and say nothing.
-fn jpeg_reaches_its_end(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[byte, code]) = bytes.get(at..at + 2) {
-        at += match (byte, code) {
-            (0xFF, 0xD9) => return true,
-            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => 2,
-            (0xFF, 0x02..=0xFE) => 2 + segment_length(bytes, at + 2),
-            _ => 1,
-        };
-    }
-    false
-}
-
-fn segment_length(bytes: &[u8], at: usize) -> usize {
-    bytes.get(at..at + 2).map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])))
 }

@@ -1,13 +1,14 @@
 //! Writing a completed photo so that what was not filled in stays as it was in the file.
 
 use super::encode::encode;
+use super::left_behind::tell_left_behind;
 use super::segments::segments;
 use super::{SaveError, extension_of, write_whole};
 use crate::jpeg::{self, Jpeg, JpegError, Placed, splice};
-use crate::metadata::Strip;
+use crate::metadata::{About, Strip};
 use crate::photo::Origin;
 use crate::{Mask, Photo};
-use image::ImageFormat;
+use image::{DynamicImage, ImageFormat};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -43,15 +44,21 @@ impl Photo {
     pub fn save_completed(&self, mask: &Mask, stem: &Path, wanted: Wanted) -> Result<Saved, SaveError> {
         assert_eq!((mask.width(), mask.height()), (self.width(), self.height()), "mask and photo differ in size");
         let mut notes = Vec::new();
-        let (format, bytes) = self.described(wanted.strip, &mut notes).completed(mask, wanted, &mut notes);
+        let about = self.described(wanted.strip, &mut notes);
+        let (format, bytes) = self.completed(&about, mask, wanted, &mut notes);
+        if let Some(origin) = &self.origin {
+            tell_left_behind(&origin.bytes, wanted.strip, &mut notes);
+        }
         let path = stem.with_extension(extension_of(format));
         let bytes = bytes.map_err(|reason| SaveError::Encode { path: path.clone(), format, reason })?;
         write_whole(&path, |file| file.write_all(&bytes))?;
         Ok(Saved { path, notes })
     }
 
+    /// The file of the photo with `about` said in it, and its format.
     pub(crate) fn completed(
         &self,
+        about: &About,
         mask: &Mask,
         wanted: Wanted,
         notes: &mut Vec<String>,
@@ -60,11 +67,13 @@ impl Photo {
         if wanted.format.or(self.format).is_none() && !self.path.as_os_str().is_empty() {
             notes.push("the result is a PNG, because JPEG XL is read but not written".into());
         }
-        let plainly = |format, notes: &mut Vec<String>| encode(self, format, notes).map_err(|error| error.to_string());
+        let plainly = |format, notes: &mut Vec<String>| {
+            encode(&self.pixels, about, format, notes).map_err(|error| error.to_string())
+        };
         let Some(origin) = self.origin.as_ref().filter(|_| format == ImageFormat::Jpeg) else {
             return (format, plainly(format, notes));
         };
-        let pieces = Pieces { photo: self, origin, mask, strip: wanted.strip };
+        let pieces = Pieces { pixels: &self.pixels, about, origin, mask, strip: wanted.strip };
         match (pieces.with_kept_blocks(notes), wanted.format) {
             (Ok(bytes), _) => (format, Ok(bytes)),
             (Err(why), None) => {
@@ -81,7 +90,8 @@ impl Photo {
 
 /// What a completed JPEG is put together from.
 struct Pieces<'a> {
-    photo: &'a Photo,
+    pixels: &'a DynamicImage,
+    about: &'a About,
     origin: &'a Origin,
     mask: &'a Mask,
     strip: Strip,
@@ -99,8 +109,8 @@ impl Pieces<'_> {
     }
 
     fn spliced(&self, source: &Jpeg, at: Option<(i64, i64)>, notes: &mut Vec<String>) -> Result<Vec<u8>, JpegError> {
-        let mut result = splice(&Placed { source, at, pixels: &self.photo.pixels, mask: self.mask })?;
-        result.segments = segments(self.photo, &source.segments, self.strip, notes);
+        let mut result = splice(&Placed { source, at, pixels: self.pixels, mask: self.mask })?;
+        result.segments = segments(self.about, &source.segments, self.strip, notes);
         Ok(jpeg::encode(&result))
     }
 }

@@ -2,12 +2,14 @@
 
 use super::segments::segments;
 use crate::avif::{self, Description};
+use crate::metadata::{self, About, Strip};
 use crate::photo::describes;
-use crate::{Mask, Photo, jpeg, metadata};
+use crate::{Mask, Photo, jpeg};
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder};
 use image::error::EncodingError;
 use image::{ColorType, DynamicImage, ImageEncoder, ImageError, ImageFormat, ImageResult};
 use image_webp::WebPEncoder;
+use std::borrow::Cow;
 use std::io::Cursor;
 
 /// The formats that are written.
@@ -17,42 +19,51 @@ pub(super) const WRITABLE: [ImageFormat; 6] =
 /// High enough that an eye sees no loss; what cameras call "fine".
 const JPEG_QUALITY: u8 = 95;
 
-/// The file of a photo. What the format has no place for is left out and told in `notes`.
-pub(super) fn encode(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>) -> ImageResult<Vec<u8>> {
-    let pixels = fitting(&photo.pixels, format);
-    let icc = photo.icc.clone().filter(|icc| describes(icc, &pixels));
+/// A file of pixels and what is said about them. What the format has no place for is left out and told in `notes`.
+pub(super) fn encode(
+    pixels: &DynamicImage,
+    about: &About,
+    format: ImageFormat,
+    notes: &mut Vec<String>,
+) -> ImageResult<Vec<u8>> {
+    let fitted = fitting(pixels, format);
+    let pixels: &DynamicImage = &fitted;
+    let named = about.named_icc.as_ref().filter(|_| format != ImageFormat::Jpeg);
+    let icc = about.icc.as_ref().or(named).filter(|icc| describes(icc, pixels)).cloned();
     let mut bytes = Vec::new();
     match format {
         ImageFormat::Jpeg => {
-            write(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY), None, None, &pixels)?;
-            let segments = segments(&Photo { icc, ..photo.clone() }, &[], metadata::Strip::Nothing, notes);
+            write(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY), None, None, pixels)?;
+            let segments = segments(&About { icc, ..about.clone() }, &[], Strip::Nothing, notes);
             return Ok(jpeg::with_segments(&bytes, &segments));
         }
-        ImageFormat::WebP => write_webp(&mut bytes, photo, icc, &pixels)?,
-        ImageFormat::Avif => bytes = avif_of(photo, icc.as_deref(), &pixels, notes)?,
-        ImageFormat::Bmp => write(BmpEncoder::new(&mut bytes), None, None, &pixels)?,
+        ImageFormat::WebP => write_webp(&mut bytes, about, icc, pixels)?,
+        ImageFormat::Avif => bytes = avif_of(about, icc.as_deref(), pixels, notes)?,
+        ImageFormat::Bmp => write(BmpEncoder::new(&mut bytes), None, None, pixels)?,
         ImageFormat::Tiff => {
-            write(TiffEncoder::new(Cursor::new(&mut bytes)), icc, None, &pixels)?;
-            let (exif, xmp) = (photo.exif.as_deref(), photo.xmp.as_deref());
-            return Ok(metadata::describe(bytes, exif, xmp, photo.iptc.as_deref()));
+            write(TiffEncoder::new(Cursor::new(&mut bytes)), icc, None, pixels)?;
+            let (exif, xmp) = (about.exif.as_deref(), about.xmp.as_deref());
+            return Ok(metadata::describe(bytes, exif, xmp, about.iptc.as_deref()));
         }
         _ => {
-            write(PngEncoder::new(&mut bytes), icc, photo.exif.clone(), &pixels)?;
-            return Ok(metadata::png_text(&bytes, photo.xmp.as_deref(), photo.iptc.as_deref()));
+            let beside: &[&[u8; 4]] = if icc.is_some() { &metadata::INSTEAD_OF_PROFILE } else { &[] };
+            let chunks = metadata::without_chunks(about.png_chunks.as_deref().unwrap_or_default(), beside);
+            write(PngEncoder::new(&mut bytes), icc, about.exif.clone(), pixels)?;
+            return Ok(metadata::png_with(&bytes, &chunks, about.xmp.as_deref(), about.iptc.as_deref()));
         }
     }
-    tell_left_out(photo, format, notes);
+    tell_left_out(about, format, notes);
     Ok(bytes)
 }
 
 /// WebP and AVIF have no place for the IPTC record, and BMP none for anything.
-fn tell_left_out(photo: &Photo, format: ImageFormat, notes: &mut Vec<String>) {
+fn tell_left_out(about: &About, format: ImageFormat, notes: &mut Vec<String>) {
     let bmp = format == ImageFormat::Bmp;
     let parts = [
-        ("profile", bmp && photo.icc.is_some()),
-        ("EXIF", bmp && photo.exif.is_some()),
-        ("XMP", bmp && photo.xmp.is_some()),
-        ("IPTC", photo.iptc.is_some()),
+        ("profile", bmp && about.icc.as_ref().or(about.named_icc.as_ref()).is_some()),
+        ("EXIF", bmp && about.exif.is_some()),
+        ("XMP", bmp && about.xmp.is_some()),
+        ("IPTC", about.iptc.is_some()),
     ];
     let lost: Vec<&str> = parts.into_iter().filter(|(_, lost)| *lost).map(|(name, _)| name).collect();
     if !lost.is_empty() {
@@ -75,11 +86,11 @@ fn write(
     encoder.write_image(pixels.as_bytes(), pixels.width(), pixels.height(), pixels.color().into())
 }
 
-fn write_webp(bytes: &mut Vec<u8>, photo: &Photo, icc: Option<Vec<u8>>, pixels: &DynamicImage) -> ImageResult<()> {
+fn write_webp(bytes: &mut Vec<u8>, about: &About, icc: Option<Vec<u8>>, pixels: &DynamicImage) -> ImageResult<()> {
     let mut encoder = WebPEncoder::new(bytes);
     icc.into_iter().for_each(|icc| encoder.set_icc_profile(icc));
-    photo.exif.iter().for_each(|exif| encoder.set_exif_metadata(exif.clone()));
-    photo.xmp.iter().for_each(|xmp| encoder.set_xmp_metadata(xmp.clone()));
+    about.exif.iter().for_each(|exif| encoder.set_exif_metadata(exif.clone()));
+    about.xmp.iter().for_each(|xmp| encoder.set_xmp_metadata(xmp.clone()));
     let colour = match pixels.color() {
         ColorType::L8 => image_webp::ColorType::L8,
         ColorType::La8 => image_webp::ColorType::La8,
@@ -91,8 +102,8 @@ fn write_webp(bytes: &mut Vec<u8>, photo: &Photo, icc: Option<Vec<u8>>, pixels: 
         .map_err(|error| ImageError::Encoding(EncodingError::new(ImageFormat::WebP.into(), error)))
 }
 
-fn avif_of(photo: &Photo, icc: Option<&[u8]>, pixels: &DynamicImage, notes: &mut Vec<String>) -> ImageResult<Vec<u8>> {
-    let description = Description { icc, exif: photo.exif.as_deref(), xmp: photo.xmp.as_deref() };
+fn avif_of(about: &About, icc: Option<&[u8]>, pixels: &DynamicImage, notes: &mut Vec<String>) -> ImageResult<Vec<u8>> {
+    let description = Description { icc, exif: about.exif.as_deref(), xmp: about.xmp.as_deref() };
     let encoded = avif::encode(pixels, &description)
         .map_err(|error| ImageError::Encoding(EncodingError::new(ImageFormat::Avif.into(), error)))?;
     if !encoded.exact {
@@ -135,14 +146,16 @@ fn nearest(colour: ColorType, format: ImageFormat) -> ColorType {
     }
 }
 
-fn fitting(pixels: &DynamicImage, format: ImageFormat) -> DynamicImage {
-    match nearest(pixels.color(), format) {
-        same if same == pixels.color() => pixels.clone(),
+/// The pixels in the nearest colour type that the format holds; no copy where that is their own.
+pub(super) fn fitting(pixels: &DynamicImage, format: ImageFormat) -> Cow<'_, DynamicImage> {
+    let converted: DynamicImage = match nearest(pixels.color(), format) {
+        same if same == pixels.color() => return Cow::Borrowed(pixels),
         ColorType::L8 => pixels.to_luma8().into(),
         ColorType::La8 => pixels.to_luma_alpha8().into(),
         ColorType::Rgb16 => pixels.to_rgb16().into(),
         ColorType::Rgba16 => pixels.to_rgba16().into(),
         ColorType::Rgba8 => pixels.to_rgba8().into(),
         _ => pixels.to_rgb8().into(),
-    }
+    };
+    Cow::Owned(converted)
 }

@@ -1,9 +1,9 @@
 //! A JPEG's application segments beside those of its tables and scans: what is kept of the source's, and what the photo
 //! says about itself now.
 
-use crate::Photo;
 use crate::jpeg::Segment;
-use crate::metadata::Strip;
+use crate::metadata::{About, Strip, without_small_picture};
+use std::borrow::Cow;
 
 const JFIF: u8 = 0xE0;
 const APP1: u8 = 0xE1;
@@ -15,9 +15,17 @@ const COMMENT: u8 = 0xFE;
 
 const EXIF_NAME: &[u8] = b"Exif\0\0";
 const XMP_NAME: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
-const MORE_XMP_NAME: &[u8] = b"http://ns.adobe.com/xmp/extension/\0";
 const ICC_NAME: &[u8] = b"ICC_PROFILE\0";
 const PHOTOSHOP_NAME: &[u8] = b"Photoshop 3.0\0";
+
+/// Says how an HDR gain map behind the picture is to be used (ISO 21496-1, annex C).
+const GAIN_MAP_NAME: &[u8] = b"urn:iso:std:iso:ts:21496:-1";
+
+/// XMP that does not fit into one segment.
+pub(super) const MORE_XMP_NAME: &[u8] = b"http://ns.adobe.com/xmp/extension/\0";
+
+/// Says where pictures behind the picture are (CIPA DC-007).
+pub(super) const PICTURES_NAME: &[u8] = b"MPF\0";
 
 /// What fits into a segment beside its length.
 const MOST: usize = 65_533;
@@ -28,14 +36,15 @@ const MOST_PARTS: usize = 255;
 /// A JFIF header up to its thumbnail's size.
 const JFIF_HEAD: usize = 12;
 
-/// The segments of the photo as a JPEG, those of its source where they still hold first. With [`Strip::All`], nothing of the
-/// source's goes along but what decoding needs; with [`Strip::Gps`], no XMP that did not fit into one segment, since it is not
-/// read and may name the place.
+/// The segments of a JPEG that say what `about` does, those of its source where they still hold first. With [`Strip::All`], nothing of the
+/// source's goes along but what decoding needs.
 ///
-/// Left out: small pictures of what was there before (JFIF, JFXX), and pictures behind the picture (MPF), which show
-/// it too and whose places would be wrong, and content credentials, which are of the file as it was. What is too long for a segment is left out and told in `notes`.
-pub(super) fn segments(photo: &Photo, source: &[Segment], strip: Strip, notes: &mut Vec<String>) -> Vec<Segment> {
-    let (mut first, mut last, mut is_cut) = (Vec::new(), Vec::new(), false);
+/// Left out: small pictures of what was there before (JFIF, JFXX), what belongs to pictures behind the picture (MPF, gain maps),
+/// which show it too and whose places would be wrong, XMP that did not fit into one segment, since it is not read and may hold
+/// the old picture or name the place, and content credentials, which are of the file as it was. What is too long for a segment
+/// is left out and told in `notes`.
+pub(super) fn segments(about: &About, source: &[Segment], strip: Strip, notes: &mut Vec<String>) -> Vec<Segment> {
+    let (mut first, mut last) = (Vec::new(), Vec::new());
     let credentials: Vec<_> = source.iter().filter(|segment| begins_credentials(segment)).map(box_number).collect();
     for segment in source {
         let named = |name: &[u8]| segment.data.starts_with(name);
@@ -45,9 +54,8 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: Strip, notes: &
                 first.push(Segment { marker: JFIF, data });
             }
             JFIF => {}
-            APP1 if named(EXIF_NAME) || named(XMP_NAME) => {}
-            APP1 if named(MORE_XMP_NAME) && strip != Strip::Nothing => is_cut = strip == Strip::Gps,
-            APP2 if named(ICC_NAME) || named(b"MPF\0") => {}
+            APP1 if [EXIF_NAME, XMP_NAME, MORE_XMP_NAME].into_iter().any(named) => {}
+            APP2 if [ICC_NAME, PICTURES_NAME, GAIN_MAP_NAME].into_iter().any(named) => {}
             PHOTOSHOP if named(PHOTOSHOP_NAME) => {}
             APP11 if credentials.contains(&box_number(segment)) => {}
             ADOBE => last.push(segment.clone()),
@@ -55,21 +63,19 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: Strip, notes: &
             _ => last.push(segment.clone()),
         }
     }
-    if is_cut {
-        notes.push("XMP that does not fit into one segment is left out, since it may name the place".into());
-    }
-    let mut add = |name: &[u8], data: &Option<Vec<u8>>, what: &str| match data {
+    let exif = about.exif.as_deref().map(|block| fitting(block, notes));
+    let mut add = |name: &[u8], data: Option<&[u8]>, what: &str| match data {
         Some(data) if name.len() + data.len() > MOST => {
             notes.push(format!("{what} is too long for a JPEG and left out"))
         }
         Some(data) => first.push(Segment { marker: APP1, data: [name, data].concat() }),
         None => {}
     };
-    add(EXIF_NAME, &photo.exif, "the EXIF block");
-    add(XMP_NAME, &photo.xmp, "the XMP packet");
-    let photoshop = photo.iptc.iter().flat_map(|block| block.chunks(MOST - PHOTOSHOP_NAME.len()));
+    add(EXIF_NAME, exif.as_deref(), "the EXIF block");
+    add(XMP_NAME, about.xmp.as_deref(), "the XMP packet");
+    let photoshop = about.iptc.iter().flat_map(|block| block.chunks(MOST - PHOTOSHOP_NAME.len()));
     first.extend(photoshop.map(|part| Segment { marker: PHOTOSHOP, data: [PHOTOSHOP_NAME, part].concat() }));
-    match photo.icc.as_deref().map(profile) {
+    match about.icc.as_deref().map(profile) {
         Some(segments) if segments.len() > MOST_PARTS => {
             notes.push("the colour profile is too long for a JPEG and left out".into());
         }
@@ -77,6 +83,19 @@ pub(super) fn segments(photo: &Photo, source: &[Segment], strip: Strip, notes: &
     }
     first.append(&mut last);
     first
+}
+
+/// An EXIF block that is too long for a segment without its small picture, if that helps.
+fn fitting<'a>(block: &'a [u8], notes: &mut Vec<String>) -> Cow<'a, [u8]> {
+    let fits = |block: &[u8]| EXIF_NAME.len() + block.len() <= MOST;
+    if fits(block) {
+        return Cow::Borrowed(block);
+    }
+    let Some(shorter) = without_small_picture(block).filter(|shorter| fits(shorter)) else {
+        return Cow::Borrowed(block);
+    };
+    notes.push("the EXIF block is too long for a JPEG with its small picture, which is left out".into());
+    Cow::Owned(shorter)
 }
 
 /// Which box a JUMBF segment is a part of (ISO/IEC 19566-5, D.2); `None` for other segments.

@@ -1,7 +1,9 @@
+use super::encode::fitting;
 use super::*;
 use crate::Mask;
 use crate::test_folder::TestFolder;
 use image::{DynamicImage, ImageBuffer, Rgb, RgbImage, Rgba};
+use std::borrow::Cow;
 
 fn gradient() -> RgbImage {
     RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 6, y as u8 * 8, 100]))
@@ -250,8 +252,15 @@ fn a_profile_too_long_for_a_jpeg_is_left_out_and_told() {
     for (length, parts) in [(70_000, 2), (17 << 20, 0)] {
         let photo = Photo { icc: Some(profile(length)), ..Photo::from_pixels(gradient()) };
         let mut notes = Vec::new();
-        let written = encode::encode(&photo, ImageFormat::Jpeg, &mut notes).unwrap();
+        let written = encode::encode(&photo.pixels, &About::of(&photo), ImageFormat::Jpeg, &mut notes).unwrap();
         let found = crate::jpeg::segments(&written).iter().filter(|s| s.data.starts_with(b"ICC_PROFILE")).count();
         assert_eq!((found, notes.len()), (parts, usize::from(parts == 0)), "{notes:?}");
     }
+}
+
+#[test]
+fn pixels_that_fit_are_not_copied() {
+    let pixels = DynamicImage::from(gradient());
+    assert!(matches!(fitting(&pixels, ImageFormat::Jpeg), Cow::Borrowed(_)));
+    assert!(matches!(fitting(&pixels.to_rgb16().into(), ImageFormat::Jpeg), Cow::Owned(_)));
 }

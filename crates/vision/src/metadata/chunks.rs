@@ -1,0 +1,121 @@
+//! Chunks of a PNG that say how its values are to be shown, and how large the picture is in print (PNG, third edition, 11.3).
+
+/// Those that are kept, and how long their data are. All stand before the pixels and, but for the size in print, before the
+/// palette, in any order.
+const KEPT: [(&[u8; 4], usize); 7] =
+    [(b"cICP", 4), (b"mDCV", 24), (b"cLLI", 8), (b"sRGB", 1), (b"gAMA", 4), (b"cHRM", 32), (b"pHYs", 9)];
+
+/// Those that say less well what a profile does, and may not stand beside it or do not count there.
+pub(crate) const INSTEAD_OF_PROFILE: [&[u8; 4]; 3] = [b"sRGB", b"gAMA", b"cHRM"];
+
+/// The one that says how large the picture is in print.
+pub(super) const IN_PRINT: [&[u8; 4]; 1] = [b"pHYs"];
+
+/// Length, name and checksum, beside the data.
+const FRAME: usize = 12;
+
+/// The first of each kind before the pixels, whole, one after the other; `None` where there are none, as in what is no PNG.
+pub(crate) fn shown_by(png: &[u8]) -> Option<Vec<u8>> {
+    let (mut kept, mut has_palette): (Vec<&[u8]>, bool) = (Vec::new(), false);
+    for chunk in chunks(png.strip_prefix(b"\x89PNG\r\n\x1A\n")?).take_while(|chunk| name(chunk) != b"IDAT") {
+        has_palette |= name(chunk) == b"PLTE";
+        let is_in_place = !has_palette || name(chunk) == b"pHYs";
+        let is_new = !kept.iter().any(|other| name(other) == name(chunk));
+        if is_in_place && is_new && is_kept(chunk) {
+            kept.push(chunk);
+        }
+    }
+    (!kept.is_empty()).then(|| kept.concat())
+}
+
+/// The chunks but for those of these names.
+pub(crate) fn without(bytes: &[u8], names: &[&[u8; 4]]) -> Vec<u8> {
+    let kept = chunks(bytes).filter(|chunk| !names.iter().any(|other| name(chunk) == *other));
+    kept.collect::<Vec<_>>().concat()
+}
+
+/// Chunks up to one that is cut short, whole.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let length = u32::from_be_bytes(rest.get(..4)?.try_into().ok()?) as usize;
+        let (chunk, behind) = rest.split_at_checked(length.checked_add(FRAME)?)?;
+        rest = behind;
+        Some(chunk)
+    })
+}
+
+fn name(chunk: &[u8]) -> &[u8] {
+    &chunk[4..8]
+}
+
+/// Whether it is one of those that are kept, as long as it has to be, and undamaged.
+fn is_kept(chunk: &[u8]) -> bool {
+    let (named, checksum) = chunk[4..].split_at(chunk.len() - 8);
+    let is_known = KEPT.iter().any(|(name, length)| named.starts_with(*name) && named.len() == 4 + length);
+    is_known && crc32fast::hash(named).to_be_bytes() == checksum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Strip;
+    use crate::metadata::text::chunk;
+    use crate::save::Wanted;
+    use crate::test_folder::TestFolder;
+    use crate::{Mask, Photo};
+    use image::{ImageFormat, Rgb, RgbImage};
+    use std::io::Cursor;
+
+    /// A PNG's bytes with these chunks between header and pixels.
+    fn png(chunks: &[u8]) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        RgbImage::from_pixel(6, 5, Rgb([9, 80, 7])).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        let bytes = bytes.into_inner();
+        [&bytes[..33], chunks, &bytes[33..]].concat()
+    }
+
+    /// Chunks of these names and lengths, which decoders take.
+    fn of(chunks: &[(&[u8; 4], usize)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, length) in chunks {
+            let data: Vec<u8> = (0..*length).map(|i| u8::from(i % 4 != 2)).collect();
+            chunk(&mut bytes, name, &data);
+        }
+        bytes
+    }
+
+    /// The names of a completed photo's chunks up to the pixels.
+    fn completed(photo: &Photo, strip: Strip) -> Vec<String> {
+        let folder = TestFolder::new();
+        let nothing = Mask::from_fn(6, 5, |_, _| false);
+        let saved = photo.save_completed(&nothing, &folder.join("completed"), Wanted { format: None, strip }).unwrap();
+        let file = std::fs::read(saved.path).unwrap();
+        let names = chunks(&file[8..]).map(|chunk| String::from_utf8_lossy(name(chunk)).into_owned());
+        names.take_while(|name| name != "IDAT").collect()
+    }
+
+    #[test]
+    fn a_pngs_colours_and_size_in_print_are_kept() {
+        let all = of(&[(b"gAMA", 4), (b"cHRM", 32), (b"cICP", 4), (b"pHYs", 9)]);
+        let photo = Photo::from_bytes(&png(&all), "a.png").unwrap();
+        assert_eq!(photo.png_chunks.as_deref(), Some(&all[..]));
+        assert_eq!(completed(&photo, Strip::Nothing), ["IHDR", "gAMA", "cHRM", "cICP", "pHYs", "iTXt"]);
+        assert_eq!(completed(&photo, Strip::All), ["IHDR", "gAMA", "cHRM", "cICP", "iTXt"]);
+        let icc = Some(moxcms::ColorProfile::new_display_p3().encode().unwrap());
+        let names = completed(&Photo { icc, ..photo }, Strip::Nothing);
+        assert_eq!(names, ["IHDR", "cICP", "pHYs", "iTXt", "iCCP"]);
+    }
+
+    #[test]
+    fn damaged_and_further_chunks_are_not_kept() {
+        let good = of(&[(b"gAMA", 4)]);
+        let mut damaged = of(&[(b"pHYs", 9)]);
+        damaged[10] ^= 1;
+        let others = of(&[(b"gAMA", 4), (b"cHRM", 31), (b"tIME", 7), (b"PLTE", 3), (b"sRGB", 1)]);
+        assert_eq!(shown_by(&png(&[good.clone(), damaged, others].concat())), Some(good));
+        assert_eq!(shown_by(&png(&[])), None);
+        assert_eq!(shown_by(b"\x89PNG\r\n\x1A\n\xFF\xFF\xFF\xFFgAMA"), None);
+        assert_eq!(shown_by(b"II*\0"), None);
+    }
+}
