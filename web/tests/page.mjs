@@ -146,12 +146,12 @@ async function uploadsPaintsAndDownloads(page, address) {
   };
   const scene = await page.locator('.title a').getAttribute('href');
   const mask = await page.request.get(`${address}v1/scenes/${scene.split('/').at(-1)}/photos/mask`);
-  const best = await differences(page, house.buffer, await save('Photo'), await mask.body());
+  const best = await differences(page, house.buffer, await save('Download photo'), await mask.body());
   assert.ok(best.size && best.outside === 0 && best.inside > 20, JSON.stringify(best));
   assert.equal(JSON.parse(await save('Report')).candidates.length, 2);
   await page.getByRole('button', { name: /Seed/ }).click();
   await page.getByText('Why it is number 2').waitFor();
-  const second = await differences(page, house.buffer, await save('Photo'), await mask.body());
+  const second = await differences(page, house.buffer, await save('Download photo'), await mask.body());
   assert.ok(second.size && second.outside === 0, JSON.stringify(second));
 
   await page.getByLabel('How many').fill('1');

@@ -58,11 +58,37 @@ export function sideAt(side: Side, at: { x: number; y: number }, picture: { widt
   return Math.max(0, far);
 }
 
-/** Whether the frame is within the limit of four times the photo's area. */
+/** How many times the photo's area the frame may have. */
+const MOST_AREA = 4;
+
+/** Whether the frame is within the limit. */
 export function isWithinLimit(sides: Sides, picture: { width: number; height: number }): boolean {
   const area = (picture.width + sides.left + sides.right) * (picture.height + sides.top + sides.bottom);
-  return area <= 4 * picture.width * picture.height;
+  return area <= MOST_AREA * picture.width * picture.height;
 }
+
+/** The length that a side is measured by. */
+export const length = (side: Side, picture: { width: number; height: number }): number => (side === 'left' || side === 'right' ? picture.width : picture.height);
+
+/** How far a side may be out at most, in whole percent of the photo, while the others stay. */
+export function mostPercent(side: Side, sides: Sides, picture: { width: number; height: number }): number {
+  const others = { ...sides, [side]: 0 };
+  const [width, height] = [picture.width + others.left + others.right, picture.height + others.top + others.bottom];
+  const [along, across] = side === 'left' || side === 'right' ? [width, height] : [height, width];
+  const room = (MOST_AREA * picture.width * picture.height) / across - along;
+  return Math.max(0, Math.floor((100 * room) / length(side, picture) + 1e-9));
+}
+
+/** `+5 % bottom, +20 % left`; nothing where the photo is not widened. */
+export function inWords(sides: Sides, picture: { width: number; height: number }): string {
+  const parts = SIDES.filter((side) => sides[side] >= 0.5).map((side) => `+${percent(sides[side], length(side, picture))} % ${side}`);
+  return parts.join(', ');
+}
+
+const percent = (px: number, of: number): string => {
+  const share = (100 * px) / of;
+  return share < 1 ? share.toFixed(1) : String(Math.round(share));
+};
 
 /** The frame as the API takes it, in pixels of the photo; undefined where nothing is added. */
 export function expansion(sides: Sides, scale: number): string | undefined {
