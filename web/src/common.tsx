@@ -4,9 +4,17 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { usePicture } from './pictures';
 
-/** A picture; one that does not come says so. `plain` where there can be no button in it. */
+/** Between two tries of a picture that has no button for it. */
+const RETRY_MS = 5000;
+
+/** A picture; one that does not come says so. A `plain` one can have no button in it and tries again by itself. */
 export function Picture({ href, alt, class: name, plain }: { href: string | undefined | null; alt: string; class?: string; plain?: boolean }) {
   const { url, error, retry } = usePicture(href);
+  useEffect(() => {
+    if (!plain || !error) return;
+    const timer = setTimeout(retry, RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [error, plain]);
   if (url) return <img src={url} alt={alt} class={name} />;
   if (!error) return <span class={`blank ${name ?? ''}`} aria-hidden="true" />;
   return (

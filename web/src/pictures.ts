@@ -54,13 +54,10 @@ async function load(href: string): Promise<string> {
   const url = URL.createObjectURL(await getBlob(href));
   const image = new Image();
   image.src = url;
-  try {
-    await image.decode();
-  } catch {
-    URL.revokeObjectURL(url);
-    throw new Error('This browser cannot show the picture.');
-  }
-  return url;
+  await image.decode().catch(() => {}); // some browsers show large pictures that they will not decode ahead
+  if (image.naturalWidth > 0) return url;
+  URL.revokeObjectURL(url);
+  throw new Error('This browser cannot show the picture.');
 }
 
 /** Gives back all pictures but some. */

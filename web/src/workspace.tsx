@@ -55,7 +55,7 @@ export function Workspace({ scene, picture, jobs, mask, isShown }: Loaded) {
       <div class="title">
         <h1>{scene.name}</h1>
         <p class="hint">
-          {photo.width} × {photo.height} pixels. Paint over what is missing; draw a side of the frame out to widen the photo.
+          {photo.width} × {photo.height} pixels. Paint over what is missing. With Move, draw a side of the frame out to widen the photo.
         </p>
       </div>
       <div>
@@ -112,7 +112,7 @@ function useSaver(scene: Scene, painting: MaskPainting): { saver: Saver; saving:
     return () => {
       removeEventListener('beforeunload', leave);
       document.removeEventListener('visibilitychange', hide);
-      flush();
+      saver.leave().catch(() => {});
     };
   }, []);
   return { saver, saving, error };

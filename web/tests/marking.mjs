@@ -37,6 +37,13 @@ export async function keepsWhatIsPainted(page, address) {
   await page.getByText('Frame: +10 % bottom').waitFor();
   assert.equal(await page.getByLabel('Candidates').inputValue(), '64');
   assert.equal((await white(page, await maskOf(page, address, id))).count, after.count);
+
+  await drag(page, [0.45, 0.5], [0.55, 0.5]);
+  const warned = page.waitForEvent('dialog');
+  await page.close({ runBeforeUnload: true });
+  const dialog = await warned;
+  assert.equal(dialog.type(), 'beforeunload');
+  await dialog.accept();
 }
 
 /** A file is sent as it is; what is painted over it is drawn at the photo's own size. */
@@ -47,6 +54,17 @@ export async function takesAMaskFileWhole(page, address) {
   await page.locator('input[type=file]').setInputFiles(mask);
   await sent;
   assert.deepEqual(await maskOf(page, address, id), mask.buffer);
+  const dropped = saved(page);
+  await page.locator('.stage').evaluate((stage, source) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(source), (c) => c.charCodeAt(0))], 'other.png', { type: 'image/png' }));
+    stage.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, (await rectangle(page, 4100, 200, { x: 2000, y: 20, w: 1, h: 100 })).buffer.toString('base64'));
+  await dropped;
+  assert.equal((await white(page, await maskOf(page, address, id))).left, 2000);
+  const undone = saved(page);
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await undone;
   const painted = saved(page);
   await page.getByRole('button', { name: 'Rectangle' }).click();
   await drag(page, [0.3, 0.49], [0.4, 0.51]);

@@ -282,14 +282,17 @@ export function MaskEditor({ picture, full, painting, changed, say }: Props) {
     touched();
   };
   const drop = (event: DragEvent) => {
-    event.preventDefault();
     const files = [...(event.dataTransfer?.files ?? [])];
     void takeFile(files[0]).then(() => files.length > 1 && say(`A mask is one file. Only ${files[0]!.name} was taken.`));
   };
+  useEffect(() => {
+    addEventListener('drop', drop); // anywhere on the page: nothing else takes files here
+    return () => removeEventListener('drop', drop);
+  });
 
   const widened = inWords(sides, picture);
   return (
-    <div class="editor" onKeyUp={(event) => event.key === ' ' && (space.current = false)} onDrop={drop}>
+    <div class="editor" onKeyUp={(event) => event.key === ' ' && (space.current = false)}>
       <Toolbar
         {...{ tool, setTool, brush, undo, redo, invert, clear, zoomBy, fit }}
         setBrush={resizeBrush}

@@ -5,8 +5,8 @@ import type { Scene } from '../types';
 import { maskToSend } from './png';
 import type { MaskPainting } from './strokes';
 
-/** Between the last change and saving it. */
-const PAUSE_MS = 1500;
+/** Between the last change and saving it, and between two tries where the server is away. */
+const [PAUSE_MS, RETRY_MS] = [1500, 5000];
 
 /** What is being saved, by scene: a scene that is opened again at once waits for it. */
 const underWay = new Map<string, Promise<void>>();
@@ -19,6 +19,7 @@ export type Saving = 'saved' | 'unsaved' | 'saving';
 
 export class Saver {
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private isLeft = false;
   private kept;
   private hasMask: boolean;
 
@@ -48,6 +49,12 @@ export class Saver {
     if (!this.isSaved) this.timer = setTimeout(() => this.flush().catch(() => {}), PAUSE_MS);
   }
 
+  /** Saves what is left to save, for the last time: from now on the mask may be another's. */
+  leave(): Promise<void> {
+    this.isLeft = true;
+    return this.flush();
+  }
+
   /** Saves now what is not saved yet. */
   flush(): Promise<void> {
     clearTimeout(this.timer);
@@ -71,6 +78,8 @@ export class Saver {
       this.tell('saved');
     } catch (error) {
       this.tell('unsaved', error);
+      const isAway = error instanceof Refused && (error.status === 0 || error.status >= 500);
+      if (isAway && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
       throw error;
     }
   }
