@@ -55,7 +55,7 @@ export function Workspace({ scene, picture, jobs, mask, isShown }: Loaded) {
       <div class="title">
         <h1>{scene.name}</h1>
         <p class="hint">
-          {photo.width} × {photo.height} pixels. Paint over what is missing. With Move, draw a side of the frame out to widen the photo.
+          {photo.width} × {photo.height} pixels. Paint over what is missing; draw the frame out by its handles to widen the photo.
         </p>
       </div>
       <div>

@@ -18,7 +18,7 @@ interface Props {
   say: (error: unknown) => void;
 }
 
-type Drag = { kind: 'paint'; at: number; way: number } | { kind: 'shape' } | { kind: 'pan' } | { kind: 'side'; side: Side };
+type Drag = { kind: 'paint'; at: number; way: number } | { kind: 'shape' } | { kind: 'pan' } | { kind: 'side'; side: Side; slack: number };
 interface Finger {
   x: number;
   y: number;
@@ -118,8 +118,9 @@ export function MaskEditor({ picture, full, painting, changed, say }: Props) {
     if (fingers.current.size > 2) return;
     const side = sideUnder(here, event.pointerType);
     if (side) {
+      const slack = sideAt(side, toPicture(view.current, here), picture) - painting.sides[side];
       painting.add({ kind: 'frame', sides: painting.sides });
-      drag.current = { kind: 'side', side };
+      drag.current = { kind: 'side', side, slack };
     } else if (tool === 'pan' || space.current || event.button === 1) drag.current = { kind: 'pan' };
     else if (event.button !== 0) return;
     else if (tool === 'rect' || tool === 'lasso') {
@@ -163,8 +164,9 @@ export function MaskEditor({ picture, full, painting, changed, say }: Props) {
         view.current = { ...view.current, x: view.current.x + here.x - before.x, y: view.current.y + here.y - before.y };
         break;
       case 'side': {
-        const { side } = drag.current;
-        const next = { ...painting.sides, [side]: sideAt(side, toPicture(view.current, here), picture) };
+        const { side, slack } = drag.current;
+        const out = sideAt(side, toPicture(view.current, here), picture) - slack;
+        const next = { ...painting.sides, [side]: Math.max(0, out) };
         if (isWithinLimit(next, picture)) painting.reframe(next);
         break;
       }

@@ -42,20 +42,22 @@ export function toPicture(view: View, at: { x: number; y: number }): { x: number
   return { x: (at.x - view.x) / view.scale, y: (at.y - view.y) / view.scale };
 }
 
+/** How far outside the frame its handles are, so that the photo's edge can be painted. */
+const OUTSIDE = 7;
+
 /** Where the handle of a side is on the screen. */
 export function handle(view: View, picture: { width: number; height: number }, sides: Sides, side: Side): { x: number; y: number } {
-  const left = view.x - view.scale * sides.left;
-  const top = view.y - view.scale * sides.top;
-  const right = view.x + view.scale * (picture.width + sides.right);
-  const bottom = view.y + view.scale * (picture.height + sides.bottom);
+  const left = view.x - view.scale * sides.left - OUTSIDE;
+  const top = view.y - view.scale * sides.top - OUTSIDE;
+  const right = view.x + view.scale * (picture.width + sides.right) + OUTSIDE;
+  const bottom = view.y + view.scale * (picture.height + sides.bottom) + OUTSIDE;
   const middle = { x: (left + right) / 2, y: (top + bottom) / 2 };
   return { left: { x: left, y: middle.y }, right: { x: right, y: middle.y }, top: { x: middle.x, y: top }, bottom: { x: middle.x, y: bottom } }[side];
 }
 
-/** How far a side is out when its handle is dragged to a point of the picture. */
+/** How far a point of the picture is out on a side; less than 0 where it is in the photo. */
 export function sideAt(side: Side, at: { x: number; y: number }, picture: { width: number; height: number }): number {
-  const far = { left: -at.x, top: -at.y, right: at.x - picture.width, bottom: at.y - picture.height }[side];
-  return Math.max(0, far);
+  return { left: -at.x, top: -at.y, right: at.x - picture.width, bottom: at.y - picture.height }[side];
 }
 
 /** How many times the photo's area the frame may have. */
