@@ -119,8 +119,7 @@ export async function keepsAStrokeWhenPinched(page, address) {
   await touch('touchEnd');
   assert.ok(await page.getByRole('button', { name: 'Undo' }).isEnabled(), 'the stroke is gone');
   await page.getByRole('button', { name: 'Undo' }).tap();
-  await touch('touchStart', [0.3, 0.5]);
-  await touch('touchStart', [0.3, 0.5], [0.7, 0.6]);
+  await Promise.all([touch('touchStart', [0.3, 0.5]), touch('touchStart', [0.3, 0.5], [0.7, 0.6])]);
   await touch('touchMove', [0.28, 0.5], [0.75, 0.65]);
   await touch('touchEnd');
   assert.ok(await page.getByRole('button', { name: 'Undo' }).isDisabled(), 'the pinch has painted');
