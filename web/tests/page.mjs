@@ -1,5 +1,6 @@
 // The page in Chromium against a real server: photos in, mask painted with the mouse, a run watched, candidates compared, the
-// result downloaded and its pixels checked; at desk and phone width, light and dark, with axe.
+// result downloaded and its pixels checked; at desk and phone width, light and dark, with axe. The single concerns are tested in
+// marking.mjs, result.mjs and troubles.mjs.
 //
 //   node tests/page.mjs                 needs the built program and Chromium (CHROMIUM, or /usr/bin/chromium)
 //   SHOTS=folder node tests/page.mjs    leaves screenshots there
