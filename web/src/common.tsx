@@ -2,30 +2,63 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { getBlob } from './api';
+import { usePicture } from './pictures';
 
-/** The object URL of a picture behind the API; undefined until it is there. */
-export function usePicture(href: string | undefined | null): string | undefined {
-  const [url, setUrl] = useState<string>();
+/** Between two tries of a picture that has no button for it. */
+const RETRY_MS = 5000;
+
+/** A picture; one that does not come says so. A `plain` one can have no button in it and tries again by itself. */
+export function Picture({ href, alt, class: name, plain }: { href: string | undefined | null; alt: string; class?: string; plain?: boolean }) {
+  const { url, error, retry } = usePicture(href);
   useEffect(() => {
-    setUrl(undefined);
-    if (!href) return;
-    const stop = new AbortController();
-    let made: string | undefined;
-    getBlob(href, stop.signal)
-      .then((blob) => setUrl((made = URL.createObjectURL(blob))))
-      .catch(() => {});
-    return () => {
-      stop.abort();
-      if (made) URL.revokeObjectURL(made);
-    };
-  }, [href]);
-  return url;
+    if (!plain || !error) return;
+    const timer = setTimeout(retry, RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [error, plain]);
+  if (url) return <img src={url} alt={alt} class={name} />;
+  if (!error) return <span class={`blank ${name ?? ''}`} aria-hidden="true" />;
+  return (
+    <span class={`blank ${name ?? ''}`}>
+      {alt ? `${alt} did not come. ` : 'No picture. '}
+      {!plain && <Again act={retry} />}
+    </span>
+  );
 }
 
-export function Picture({ href, alt, class: name }: { href: string | undefined | null; alt: string; class?: string }) {
-  const url = usePicture(href);
-  return url ? <img src={url} alt={alt} class={name} /> : <span class={`blank ${name ?? ''}`} aria-hidden="true" />;
+export function Again({ act }: { act: () => void }) {
+  return (
+    <button type="button" class="link" onClick={act}>
+      Try again
+    </button>
+  );
+}
+
+/** The window's title follows the heading. */
+export function useTitle(...parts: (string | undefined)[]): void {
+  const title = [...parts.filter(Boolean), 'RealFill'].join(' - ');
+  useEffect(() => {
+    if (parts[0]) document.title = title;
+  }, [title]);
+}
+
+/** A page before what it shows is there, or when it is not there at all. */
+export function Pending({ title, error }: { title: string; error: unknown }) {
+  useTitle(title);
+  return (
+    <div class="narrow">
+      <h1>{title}</h1>
+      {error ? (
+        <>
+          <Trouble error={error} />
+          <p>
+            <a href="#/history">History</a> has what there is.
+          </p>
+        </>
+      ) : (
+        <p role="status">Loading…</p>
+      )}
+    </div>
+  );
 }
 
 /** What went wrong, read out by screen readers at once. */

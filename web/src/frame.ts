@@ -11,17 +11,20 @@ export interface Placed {
 }
 
 /** A frame's size and where the photo's corner lies in it, in pixels of the photo. */
-interface Frame {
+export interface Frame {
   width: number;
   height: number;
   x: number;
   y: number;
 }
 
-type Size = { width: number; height: number };
+export type Size = { width: number; height: number };
 
-export function placed(request: JobRequest, photo: Size): Placed {
-  const frame = request.aspect ? ofShape(request.aspect, photo) : request.canvas ? ofCanvas(request.canvas) : ofSides(request.expand ?? '', photo);
+export function frameOf(request: JobRequest, photo: Size): Frame {
+  return request.aspect ? ofShape(request.aspect, photo) : request.canvas ? ofCanvas(request.canvas) : ofSides(request.expand ?? '', photo);
+}
+
+export function placed(frame: Frame, photo: Size): Placed {
   return { left: frame.x / frame.width, top: frame.y / frame.height, width: photo.width / frame.width, height: photo.height / frame.height };
 }
 

@@ -1,14 +1,17 @@
 // Past scenes: opened again, or deleted with everything that was made from them.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, remove } from './api';
-import { Picture, Trouble, useTask, when } from './common';
+import { Picture, Trouble, useTask, useTitle, when } from './common';
+import { Sure } from './sure';
 import { type Job, type Scene, references } from './types';
 
 export function History() {
   const [scenes, setScenes] = useState<Scene[]>();
   const [jobs, setJobs] = useState<Job[]>([]);
   const task = useTask();
+  const heading = useRef<HTMLHeadingElement>(null);
+  useTitle('History');
   useEffect(() => {
     task.run(async () => {
       const [scenes, jobs] = await Promise.all([get<Scene[]>('/v1/scenes'), get<Job[]>('/v1/jobs')]);
@@ -20,11 +23,15 @@ export function History() {
     task.run(async () => {
       await remove(`/v1/scenes/${scene.id}`);
       setScenes((before) => before?.filter((other) => other.id !== scene.id));
+      heading.current?.focus();
     });
   return (
     <div class="narrow">
-      <h1>History</h1>
+      <h1 ref={heading} tabIndex={-1}>
+        History
+      </h1>
       <Trouble error={task.error} />
+      {!scenes && !task.error && <p role="status">Loading…</p>}
       {scenes?.length === 0 && (
         <p>
           Nothing yet. <a href="#/">Complete a photo</a>
@@ -32,20 +39,19 @@ export function History() {
       )}
       <ul class="history">
         {scenes?.map((scene) => (
-          <Entry key={scene.id} scene={scene} jobs={jobs.filter((job) => job.scene === scene.id)} forget={() => forget(scene)} />
+          <Entry key={scene.id} scene={scene} jobs={jobs.filter((job) => job.scene === scene.id)} busy={task.busy} forget={() => forget(scene)} />
         ))}
       </ul>
     </div>
   );
 }
 
-function Entry({ scene, jobs, forget }: { scene: Scene; jobs: Job[]; forget: () => void }) {
-  const [sure, setSure] = useState(false);
+function Entry({ scene, jobs, busy, forget }: { scene: Scene; jobs: Job[]; busy: boolean; forget: () => void }) {
   const count = references(scene).length;
   return (
     <li class="card entry">
       <a href={`#/scene/${scene.id}`} class="entry-picture" tabIndex={-1} aria-hidden="true">
-        <Picture href={`/v1/scenes/${scene.id}/previews/target`} alt="" />
+        <Picture href={`/v1/scenes/${scene.id}/previews/target`} alt="" plain />
       </a>
       <div>
         <h2>
@@ -57,20 +63,7 @@ function Entry({ scene, jobs, forget }: { scene: Scene; jobs: Job[]; forget: () 
         <JobList jobs={jobs} />
       </div>
       <div class="entry-actions">
-        {sure ? (
-          <>
-            <button type="button" class="danger" onClick={forget}>
-              Delete for good
-            </button>
-            <button type="button" onClick={() => setSure(false)}>
-              Keep
-            </button>
-          </>
-        ) : (
-          <button type="button" class="quiet" onClick={() => setSure(true)} aria-label={`Delete ${scene.name}`}>
-            Delete
-          </button>
-        )}
+        <Sure words="Delete" label={`Delete ${scene.name}`} busy={busy} act={forget} />
       </div>
     </li>
   );

@@ -1,10 +1,11 @@
 // A job: how far it is while it runs, what it has made when it is done.
 
 import { useEffect, useReducer, useState } from 'preact/hooks';
-import { get, listen, post } from './api';
-import { Trouble, useTask } from './common';
+import { get, listen, post, remove } from './api';
+import { Pending, Trouble, go, useTask, useTitle } from './common';
 import { Progress } from './progress';
 import { ResultView } from './result';
+import { Sure } from './sure';
 import { type Told, nothingTold, told } from './story';
 import type { Job, JobEvent, Scene } from './types';
 
@@ -12,6 +13,7 @@ export function JobPage({ id }: { id: string }) {
   const [job, setJob] = useState<Job>();
   const [scene, setScene] = useState<Scene>();
   const [round, setRound] = useState(0);
+  const [isLost, setLost] = useState(false);
   const [story, hear] = useReducer<Told, JobEvent | 'anew'>((story, event) => (event === 'anew' ? nothingTold() : told(story, event)), nothingTold());
   const task = useTask();
 
@@ -33,6 +35,7 @@ export function JobPage({ id }: { id: string }) {
         hear(event);
         if (event.event === 'state') void refresh().catch(() => {});
       },
+      (isLost) => stop.signal.aborted || setLost(isLost),
       stop.signal,
     ).then(async () => void (stop.signal.aborted || (await refresh())), task.setError);
     return () => stop.abort();
@@ -50,17 +53,30 @@ export function JobPage({ id }: { id: string }) {
       setRound((round) => round + 1);
     });
 
-  if (!job || !scene) return <Trouble error={task.error} />;
+  const forget = () =>
+    task.run(async () => {
+      await remove(`/v1/jobs/${id}`);
+      go(`/scene/${job!.scene}`);
+    });
+
+  const heading = job && { waiting: 'In the queue', running: job.stopping ? 'Stopping' : 'At work', stopped: 'Stopped', done: 'Done', failed: 'That did not work' }[job.state];
+  useTitle(heading, scene?.name);
+  if (!job || !scene) return <Pending title="Run" error={task.error} />;
   return (
     <div class="wide-page">
       <div class="title">
         <p class="hint">
           <a href={`#/scene/${scene.id}`}>{scene.name}</a>
         </p>
-        <h1>{{ waiting: 'In the queue', running: job.stopping ? 'Stopping' : 'At work', stopped: 'Stopped', done: 'Done', failed: 'That did not work' }[job.state]}</h1>
+        <h1>{heading}</h1>
       </div>
       <Trouble error={task.error} />
-      {job.state === 'done' ? <ResultView job={job} scene={scene} /> : <Progress job={job} story={story} cancel={cancel} resume={resume} busy={task.busy} />}
+      {job.state === 'done' ? <ResultView job={job} scene={scene} /> : <Progress job={job} story={story} isLost={isLost} cancel={cancel} resume={resume} busy={task.busy} />}
+      {job.state !== 'running' && (
+        <div class="row ends">
+          <Sure words="Delete this run" label="Delete this run" busy={task.busy} act={forget} />
+        </div>
+      )}
     </div>
   );
 }

@@ -1,12 +1,12 @@
-// The page's frame: where one is, light or dark, and the token where the server wants one.
+// The page's frame: where one is, and light or dark.
 
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { onToken, setToken } from './api';
 import { History } from './history';
 import { JobPage } from './job';
 import { NewScene } from './photos';
 import { ScenePage } from './scene';
+import { TokenDialog } from './token';
 
 function useHash(): string {
   const [hash, setHash] = useState(location.hash.slice(1) || '/');
@@ -48,40 +48,28 @@ function ThemeButton() {
     setDark(!dark);
   };
   return (
-    <button type="button" class="quiet" onClick={turn} aria-pressed={dark}>
+    <button type="button" class="quiet" onClick={turn} aria-label={dark ? 'Light theme' : 'Dark theme'}>
       {dark ? 'Light' : 'Dark'}
     </button>
   );
 }
 
-function TokenDialog() {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => onToken(() => dialog.current?.open || dialog.current?.showModal()), []);
-  const take = (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget as HTMLFormElement);
-    setToken(String(form.get('token')).trim());
-    location.reload();
-  };
-  return (
-    <dialog ref={dialog} aria-labelledby="token-title">
-      <form onSubmit={take}>
-        <h2 id="token-title">This server wants a token</h2>
-        <p>Ask whoever runs it for one. It is kept until this tab is closed.</p>
-        <label class="field">
-          <span>Token</span>
-          <input name="token" type="password" autocomplete="off" required />
-        </label>
-        <button type="submit" class="primary">
-          Continue
-        </button>
-      </form>
-    </dialog>
-  );
+/** A file that is dropped beside what takes it must not be opened in the page's place. */
+function useNoOpening(): void {
+  useEffect(() => {
+    const stop = (event: DragEvent) => event.preventDefault();
+    addEventListener('dragover', stop);
+    addEventListener('drop', stop);
+    return () => {
+      removeEventListener('dragover', stop);
+      removeEventListener('drop', stop);
+    };
+  }, []);
 }
 
 function App() {
   const hash = useHash();
+  useNoOpening();
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
   useEffect(() => {
@@ -104,7 +92,9 @@ function App() {
           <a href="#/history" aria-current={hash === '/history' ? 'page' : undefined}>
             History
           </a>
-          <a href="/docs">API</a>
+          <a href="/docs" target="_blank" rel="noopener">
+            API
+          </a>
           <ThemeButton />
         </nav>
       </header>

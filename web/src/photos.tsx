@@ -2,11 +2,11 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { post, postForm } from './api';
-import { Trouble, go, useTask } from './common';
+import { Trouble, go, useTask, useTitle } from './common';
+import { ACCEPT, inWordsOfThePage, sorted } from './files';
 import type { Scene } from './types';
 
 const MOST_REFERENCES = 5;
-const ACCEPT = 'image/jpeg,image/png,image/webp,image/avif,image/jxl,image/tiff,image/bmp,.avif,.jxl';
 
 interface Chosen {
   file: File;
@@ -14,54 +14,55 @@ interface Chosen {
 }
 
 const chosen = (file: File): Chosen => ({ file, url: URL.createObjectURL(file) });
-const pictures = (files: Iterable<File> | null | undefined) =>
-  [...(files ?? [])].filter((file) => file.type.startsWith('image/') || /\.(jpe?g|png|webp|avif|jxl|tiff?|bmp)$/i.test(file.name));
+const names = (files: File[]) => files.map((file) => file.name).join(', ');
 
 export function NewScene() {
   const [target, setTarget] = useState<Chosen>();
   const [references, setReferences] = useState<Chosen[]>([]);
   const upload = useTask();
+  useTitle('Complete a photo');
 
-  const addReferences = (files: File[]) => {
-    setReferences((before) => {
-      const all = [...before, ...files.map(chosen)];
-      if (all.length > MOST_REFERENCES) upload.setError(`One to ${MOST_REFERENCES} references are needed; the first ${MOST_REFERENCES} are kept.`);
-      return all.slice(0, MOST_REFERENCES);
-    });
-  };
-  /** Pasted or dropped anywhere: the first picture is the target, the others are references. */
-  const add = (files: File[]) => {
-    upload.setError(undefined);
-    const [first, ...others] = files;
-    if (!first) return;
-    if (target) return addReferences(files);
-    setTarget(chosen(first));
-    addReferences(others);
+  /** Takes files of which the first may become the target, and says which are left out, and why. */
+  const add = (files: Iterable<File> | null | undefined, as: 'any' | 'target' | 'reference') => {
+    const { pictures, told } = sorted(files);
+    const says = [...told];
+    let others = pictures;
+    if (as === 'target' || (as === 'any' && !target)) {
+      if (pictures[0]) setTarget(chosen(pictures[0]));
+      others = pictures.slice(1);
+    }
+    if (as === 'target' && others.length > 0) says.push(`One photo is completed at a time. Left out: ${names(others)}.`);
+    if (as !== 'target') {
+      const room = MOST_REFERENCES - references.length;
+      if (others.length > room) says.push(`There can be ${MOST_REFERENCES} references. Left out: ${names(others.slice(room))}.`);
+      if (others.length > 0) setReferences([...references, ...others.slice(0, room).map(chosen)]);
+    }
+    upload.setError(says.length > 0 ? says.join(' ') : undefined);
   };
   useEffect(() => {
-    const paste = (event: ClipboardEvent) => add(pictures(event.clipboardData?.files));
+    const paste = (event: ClipboardEvent) => event.clipboardData?.files.length && add(event.clipboardData.files, 'any');
+    const drop = (event: DragEvent) => event.dataTransfer?.files.length && add(event.dataTransfer.files, 'any');
     addEventListener('paste', paste);
-    return () => removeEventListener('paste', paste);
+    addEventListener('drop', drop);
+    return () => {
+      removeEventListener('paste', paste);
+      removeEventListener('drop', drop);
+    };
   });
 
   const send = async () => {
     const form = new FormData();
     form.set('target', target!.file);
     references.forEach((reference) => form.append('reference', reference.file));
-    const scene = await postForm<Scene>('/v1/scenes', form);
+    const scene = await postForm<Scene>('/v1/scenes', form).catch((error: unknown) => {
+      throw inWordsOfThePage(error);
+    });
     go(`/scene/${scene.id}`);
   };
   const example = async () => go(`/scene/${(await post<Scene>('/v1/scenes/example')).id}`);
 
   return (
-    <div
-      class="narrow"
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={(event) => {
-        event.preventDefault();
-        add(pictures(event.dataTransfer?.files));
-      }}
-    >
+    <div class="narrow">
       <h1>Complete a photo</h1>
       <p class="lead">Give a photo in which something is missing or in the way, and one to five other photos of the same place. What was really there is put back.</p>
 
@@ -72,7 +73,7 @@ export function NewScene() {
             <Thumb chosen={target} label="the photo to complete" remove={() => setTarget(undefined)} />
           </div>
         ) : (
-          <Drop id="target" label="Choose a photo" words="or drop or paste it" take={(files) => add(files.slice(0, 1))} />
+          <Drop id="target" label="Choose a photo" words="or drop or paste it" take={(files) => add(files, 'target')} />
         )}
       </section>
 
@@ -88,7 +89,7 @@ export function NewScene() {
           </div>
         )}
         {references.length < MOST_REFERENCES && (
-          <Drop id="references" label={references.length ? 'Add more' : 'Choose references'} words="or drop or paste them" multiple take={addReferences} />
+          <Drop id="references" label={references.length ? 'Add more' : 'Choose references'} words="or drop or paste them" multiple take={(files) => add(files, 'reference')} />
         )}
         <p class="hint">Good ones show the missing part, from about the same height and distance, in similar light. Two or three that differ a little are better than five from far apart.</p>
       </section>
@@ -111,7 +112,7 @@ interface DropProps {
   label: string;
   words: string;
   multiple?: boolean;
-  take: (files: File[]) => void;
+  take: (files: FileList | null | undefined) => void;
 }
 
 function Drop({ id, label, words, multiple, take }: DropProps) {
@@ -120,11 +121,11 @@ function Drop({ id, label, words, multiple, take }: DropProps) {
     event.preventDefault();
     event.stopPropagation();
     setOver(false);
-    take(pictures(event.dataTransfer?.files));
+    take(event.dataTransfer?.files);
   };
   const choose = (event: Event) => {
     const input = event.currentTarget as HTMLInputElement;
-    take(pictures(input.files));
+    take(input.files);
     input.value = '';
   };
   return (

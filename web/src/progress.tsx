@@ -7,19 +7,22 @@ import type { Job } from './types';
 interface Props {
   job: Job;
   story: Told;
+  /** Whether the server is not heard at the moment. */
+  isLost: boolean;
   busy: boolean;
   cancel: () => void;
   resume: () => void;
 }
 
-export function Progress({ job, story, busy, cancel, resume }: Props) {
+export function Progress({ job, story, isLost, busy, cancel, resume }: Props) {
   const isOn = job.state === 'waiting' || job.state === 'running';
   return (
     <div class="progress-page">
       <section class="card">
         <p class="now" role="status">
-          {sentence(job, story)}
+          {isLost && isOn ? 'Connection lost, trying again…' : sentence(job, story)}
         </p>
+        {job.state === 'running' && <p class="hint remaining">{isLost || !story.remaining ? '\u00a0' : `About ${duration(story.remaining)} of this step left.`}</p>}
         {job.state === 'running' && <progress max={Math.max(story.steps, 1)} value={story.step} aria-label="This stage" />}
         <Stages job={job} story={story} />
         <div class="row">
@@ -68,13 +71,11 @@ function sentence(job: Job, story: Told): string {
     case 'waiting':
       return job.ahead ? `${job.ahead} ${job.ahead === 1 ? 'run comes' : 'runs come'} first.` : 'It begins in a moment.';
     case 'stopped':
-      return 'What was done is kept. It can go on from there.';
+      return story.hasBegun ? 'What was done is kept. It can go on from there.' : 'It had not begun.';
     case 'failed':
       return job.error ?? 'The server does not say why.';
-    default: {
-      const title = STAGES[stageIndex(story.stage)]?.title ?? 'Read the photos';
-      return story.remaining ? `${title}: about ${duration(story.remaining)} left` : title;
-    }
+    default:
+      return STAGES[stageIndex(story.stage)]?.title ?? 'Read the photos';
   }
 }
 

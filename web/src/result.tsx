@@ -1,33 +1,59 @@
 // A finished job: the candidates with why they rank so, before and after, what is true and what is invented, and files.
 
 import { useEffect, useState } from 'preact/hooks';
-import { download, get, getBlob, post } from './api';
-import { Field, Picture, Trouble, duration, go, size, usePicture, useTask } from './common';
+import { get, getBlob } from './api';
+import { Candidates } from './candidates';
+import { Again, Trouble, duration, useTask } from './common';
 import { Compare } from './compare';
-import { placed } from './frame';
-import { type Candidate, type Job, type ResultFile, type Results, type Scene, target } from './types';
+import { Downloads, extension } from './downloads';
+import { frameOf, placed } from './frame';
+import { type Part, holeOf } from './hole';
+import { More } from './more';
+import { usePicture } from './pictures';
+import { type Candidate, type Fidelity, type Job, type ResultFile, type Results, type Scene, target } from './types';
 
 /** What browsers show. */
 const SHOWN = ['jpg', 'png', 'webp', 'avif', 'bmp'];
 
 export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
   const [results, setResults] = useState<Results>();
+  const [hole, setHole] = useState<Part>();
   const [rank, setRank] = useState(1);
   const [isFidelity, setFidelity] = useState(false);
   const task = useTask();
   useEffect(() => {
-    task.run(async () => setResults(await get<Results>(`/v1/jobs/${job.id}/results`)));
+    task.run(async () => {
+      const results = await get<Results>(`/v1/jobs/${job.id}/results`);
+      const fidelity = fileOf(results, 'fidelity.json');
+      if (fidelity) setHole(holeOf(await get<Fidelity>(fidelity.href)));
+      setResults(results);
+    });
   }, [job.id]);
+  useArrows(rank, results?.candidates.length ?? 1, setRank);
   const fidelity = useFidelity(isFidelity ? fileOf(results, 'fidelity.png')?.href : undefined);
-  const candidate = results?.candidates.find((candidate) => candidate.rank === rank);
-  const after = usePicture(candidate && shownPhoto(candidate));
+  const of = (rank: number) => results?.candidates.find((candidate) => candidate.rank === rank);
+  const [candidate, ...neighbours] = [of(rank), of(rank + 1), of(rank - 1)];
+  const next = neighbours.flatMap((candidate) => (candidate ? [shownPhoto(candidate)] : []));
+  const after = usePicture(candidate && shownPhoto(candidate), next);
   const before = usePicture(beforePath(scene));
-  if (!results || !candidate) return <Trouble error={task.error} />;
+  if (!results || !candidate) return task.error ? <Trouble error={task.error} /> : <p role="status">Loading…</p>;
   const total = results.report.timings.reduce((sum, timing) => sum + timing.secs, 0);
+  const frame = frameOf(job.request, target(scene));
+  const seen = hole ?? { x: 0, y: 0, width: frame.width, height: frame.height };
+  const middle = { x: (seen.x + seen.width / 2) / frame.width, y: (seen.y + seen.height / 2) / frame.height };
+  const shown = results.candidates.find((candidate) => shownPhoto(candidate) === after.href)?.rank ?? rank;
   return (
     <div class="result">
       <section class="viewer">
-        <Compare before={before} after={after} overlay={fidelity} place={placed(job.request, target(scene))} label={`candidate ${rank}`} />
+        <Compare before={before.url} after={after.url} overlay={fidelity} place={placed(frame, target(scene))} middle={middle} label={`candidate ${shown}`}>
+          {after.isLoading && (
+            <span class="coming" role="status">
+              Candidate {rank} is loading…
+            </span>
+          )}
+        </Compare>
+        <Missing what={`Candidate ${rank}`} error={after.error} retry={after.retry} />
+        <Missing what="The photo before" error={before.error} retry={before.retry} />
         <div class="row under">
           {fileOf(results, 'fidelity.png') && (
             <label class="check">
@@ -35,25 +61,16 @@ export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
               Show what is supported
             </label>
           )}
-          <span class="hint">{supported(results)} Took {duration(total)}.</span>
+          <span class="hint">
+            {supported(results)} Took {duration(total)}.
+          </span>
         </div>
         {isFidelity && <Legend count={scene.photos.filter((photo) => photo.role.startsWith('ref-')).length} />}
       </section>
       <aside>
         <section class="card">
           <h2>Candidates</h2>
-          <ol class="candidates" aria-label="Candidates, best first">
-            {results.candidates.map((one) => (
-              <li key={one.rank}>
-                <button type="button" aria-pressed={one.rank === rank} onClick={() => setRank(one.rank)}>
-                  <Picture href={one.picture} alt={`Candidate ${one.rank}`} />
-                  <span>
-                    {one.rank}. {one.rank === 1 ? 'Best' : `Seed ${one.seed}`}
-                  </span>
-                </button>
-              </li>
-            ))}
-          </ol>
+          <Candidates candidates={results.candidates} rank={rank} pick={setRank} hole={hole} frame={frame} />
           <Why candidate={candidate} />
         </section>
         <section class="card">
@@ -67,8 +84,31 @@ export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
   );
 }
 
+/** The keys left and right go through the candidates, but where they have another use. */
+function useArrows(rank: number, count: number, pick: (rank: number) => void): void {
+  useEffect(() => {
+    const key = (event: KeyboardEvent) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      const isTaken = event.target instanceof Element && event.target.closest('input, select, .scroller');
+      if (!by || isTaken || event.ctrlKey || event.altKey || event.metaKey) return;
+      const next = rank + by;
+      if (next >= 1 && next <= count) pick(next);
+    };
+    addEventListener('keydown', key);
+    return () => removeEventListener('keydown', key);
+  });
+}
+
+function Missing({ what, error, retry }: { what: string; error: unknown; retry: () => void }) {
+  if (!error) return null;
+  return (
+    <p class="trouble" role="alert">
+      {what} did not come: {error instanceof Error ? error.message : String(error)} <Again act={retry} />
+    </p>
+  );
+}
+
 const fileOf = (results: Results | undefined, name: string): ResultFile | undefined => results?.files.find((file) => file.name === name);
-const extension = (href: string) => href.split('.').at(-1) ?? '';
 
 /** The photo at its own size where the browser can show it, else the picture at working size. */
 function shownPhoto(candidate: Candidate): string {
@@ -111,57 +151,6 @@ function Why({ candidate }: { candidate: Candidate }) {
         ))}
       </tbody>
     </table>
-  );
-}
-
-function Downloads({ job, candidate, results, scene, say }: { job: Job; candidate: Candidate; results: Results; scene: Scene; say: (error: unknown) => void }) {
-  const stem = target(scene).name.replace(/\.[^.]*$/, '');
-  const save = (href: string, name: string) => () => void download(href, name).catch(say);
-  const photo = candidate.photo ?? candidate.picture;
-  const words: Record<string, string> = { 'report.json': 'Report', 'sheet.png': 'All on one sheet', 'fidelity.png': 'Fidelity map', 'adapter.tar': 'Adapter' };
-  const learnt = results.files.filter((file) => file.name.startsWith('adapter/')).reduce((sum, file) => sum + file.bytes, 0);
-  const archive = { name: 'adapter.tar', bytes: learnt, href: `/v1/jobs/${job.id}/adapter.tar` };
-  const others = [...results.files.filter((file) => file.name in words), ...(learnt > 0 ? [archive] : [])];
-  return (
-    <>
-      <button type="button" class="primary wide" onClick={save(photo, `${stem}-completed.${extension(photo)}`)}>
-        Photo
-      </button>
-      <ul class="files">
-        {others.map((file) => (
-          <li key={file.name}>
-            <button type="button" class="link" onClick={save(file.href, `${stem}-${file.name}`)}>
-              {words[file.name]}
-            </button>
-            <small>{size(file.bytes)}</small>
-          </li>
-        ))}
-      </ul>
-    </>
-  );
-}
-
-/** More candidates from what was learnt, without learning again. */
-function More({ job, results, run, busy }: { job: Job; results: Results; run: (task: () => Promise<void>) => void; busy: boolean }) {
-  if (!job.request.adapter_of && !results.files.some((file) => file.name.startsWith('adapter/'))) return null;
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    const candidates = Number(new FormData(event.currentTarget as HTMLFormElement).get('more'));
-    const seed = 1 + Math.max(...results.candidates.map((candidate) => candidate.seed));
-    const { expand, aspect, canvas, grow_mask, model, device, strip } = job.request;
-    const request = { scene: job.scene, adapter_of: job.request.adapter_of ?? job.id, expand, aspect, canvas, grow_mask, model, device, strip, settings: { candidates, seed } };
-    run(async () => go(`/job/${(await post<Job>('/v1/jobs', request)).id}`));
-  };
-  return (
-    <form class="card" onSubmit={submit}>
-      <h2>More candidates</h2>
-      <Field label="How many" hint="From what was learnt, without learning again.">
-        <input name="more" type="number" min="1" max="64" value="4" required />
-      </Field>
-      <button type="submit" disabled={busy} class="wide">
-        Draw more
-      </button>
-    </form>
   );
 }
 

@@ -3,6 +3,8 @@
 import type { JobEvent } from './types';
 
 export interface Told {
+  /** Whether a worker has ever had it. */
+  hasBegun: boolean;
   stage: string;
   step: number;
   steps: number;
@@ -16,12 +18,12 @@ export interface Told {
   notes: string[];
 }
 
-export const nothingTold = (): Told => ({ stage: '', step: 0, steps: 0, remaining: undefined, stages: [], losses: [], previews: [], notes: [] });
+export const nothingTold = (): Told => ({ hasBegun: false, stage: '', step: 0, steps: 0, remaining: undefined, stages: [], losses: [], previews: [], notes: [] });
 
 export function told(story: Told, event: JobEvent): Told {
   switch (event.event) {
     case 'state':
-      return event.state === 'running' ? { ...story, stage: '', stages: [], notes: [], remaining: undefined } : story;
+      return event.state === 'running' ? { ...story, hasBegun: true, stage: '', stages: [], notes: [], remaining: undefined } : story;
     case 'stage':
       return { ...story, stage: event.stage, step: 0, steps: event.steps, remaining: undefined, stages: [...story.stages, event.stage] };
     case 'progress':

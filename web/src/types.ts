@@ -29,8 +29,10 @@ export interface JobRequest {
   canvas?: string;
   grow_mask?: number;
   adapter_of?: string;
+  mask_of?: string;
   strip?: 'nothing' | 'gps' | 'metadata';
-  settings?: { candidates?: number; seed?: number };
+  /** As a settings file; the page itself sends these two. */
+  settings?: { candidates?: number; seed?: number; [name: string]: unknown };
 }
 
 export interface Standing {
@@ -79,6 +81,11 @@ export interface Results {
   candidates: Candidate[];
   files: ResultFile[];
   report: { config: { guide: boolean }; timings: { stage: string; secs: number }[] };
+}
+
+/** `fidelity.json`; places in pixels of the result. */
+export interface Fidelity {
+  regions: { x: number; y: number; width: number; height: number }[];
 }
 
 export interface Offer {

@@ -1,5 +1,6 @@
 // The page in Chromium against a real server: photos in, mask painted with the mouse, a run watched, candidates compared, the
-// result downloaded and its pixels checked; at desk and phone width, light and dark, with axe.
+// result downloaded and its pixels checked; at desk and phone width, light and dark, with axe. The single concerns are tested in
+// marking.mjs, result.mjs and troubles.mjs.
 //
 //   node tests/page.mjs                 needs the built program and Chromium (CHROMIUM, or /usr/bin/chromium)
 //   SHOTS=folder node tests/page.mjs    leaves screenshots there
@@ -7,100 +8,11 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { framesWithTheHandles, keepsAStrokeWhenPinched, keepsWhatIsPainted, takesAMaskFileWhole } from './marking.mjs';
+import { beginsAtTheHoleAtFullSize } from './result.mjs';
 import { withServerAndBrowser } from './server.mjs';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PATIENCE = 240_000;
-
-/** Every job as short as can be: what is tested here is the page. */
-async function shorten(page) {
-  await page.route('**/v1/jobs', async (route) => {
-    if (route.request().method() !== 'POST') return route.continue();
-    const body = route.request().postDataJSON();
-    body.settings = { ...body.settings, view_px: 64, sampler: { steps: 1 }, tune: { iterations: 3, batch: 1 } };
-    await route.continue({ postData: JSON.stringify(body) });
-  });
-}
-
-async function open(browser, address, options) {
-  const context = await browser.newContext({ acceptDownloads: true, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
-  page.on('request', (request) => {
-    const url = request.url();
-    assert.ok(url.startsWith(address) || url.startsWith('blob:'), `the page asks another host: ${url}`);
-  });
-  page.on('console', (message) => assert.notEqual(message.type(), 'error', message.text()));
-  page.on('pageerror', (error) => assert.fail(error.message));
-  await shorten(page);
-  if (process.env.ASSETS) await page.route('**/assets/*', (route) => route.fulfill({ path: join(process.env.ASSETS, new URL(route.request().url()).pathname.split('/').at(-1)) }));
-  return page;
-}
-
-async function check(page, what) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
-  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  assert.deepEqual(serious.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], `axe, ${what}`);
-  const isTooWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-  assert.ok(!isTooWide, `${what} is wider than the window`);
-  if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `${what.replaceAll(' ', '-')}.png`), fullPage: true });
-}
-
-/** A picture with much to match, as PNG: part of an endless pattern. */
-async function photo(page, width, height, shift) {
-  const url = await page.evaluate(
-    ([width, height, shift]) => {
-      const canvas = document.createElement('canvas');
-      [canvas.width, canvas.height] = [width, height];
-      const context = canvas.getContext('2d');
-      const image = context.createImageData(width, height);
-      for (let i = 0; i < width * height; i++) {
-        const [u, v] = [(i % width) + shift, Math.floor(i / width)];
-        const wave = (a, b) => 127 + 120 * Math.sin(u / a) * Math.cos(v / b);
-        image.data.set([wave(5, 7), wave(11, 3), wave(4, 13), 255], 4 * i);
-      }
-      context.putImageData(image, 0, 0);
-      return canvas.toDataURL('image/png');
-    },
-    [width, height, shift],
-  );
-  return { name: `photo-${shift}.png`, mimeType: 'image/png', buffer: Buffer.from(url.split(',')[1], 'base64') };
-}
-
-/** Drags over a part of the stage, in shares of its sides. */
-async function drag(page, from, to) {
-  const box = await page.locator('.stage canvas').boundingBox();
-  const at = ([x, y]) => [box.x + x * box.width, box.y + y * box.height];
-  await page.mouse.move(...at(from));
-  await page.mouse.down();
-  await page.mouse.move(...at(to), { steps: 8 });
-  await page.mouse.up();
-}
-
-/** How many pixels two pictures differ in, by whether the mask has them. */
-async function differences(page, before, after, mask) {
-  return page.evaluate(
-    async (sources) => {
-      const pixels = async (source) => {
-        const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(source), (c) => c.charCodeAt(0))]));
-        const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
-        context.drawImage(bitmap, 0, 0);
-        return context.getImageData(0, 0, bitmap.width, bitmap.height).data;
-      };
-      const [before, after, mask] = await Promise.all(sources.map(pixels));
-      const found = { inside: 0, outside: 0, size: before.length === after.length };
-      for (let i = 0; i < before.length; i += 4) {
-        const differs = [0, 1, 2].some((c) => before[i + c] !== after[i + c]);
-        if (differs) found[mask[i] >= 128 ? 'inside' : 'outside'] += 1;
-      }
-      return found;
-    },
-    [before, after, mask].map((content) => content.toString('base64')),
-  );
-}
+import { PATIENCE, check, differences, drag, maskOf, open, photo, saved } from './steps.mjs';
+import { asksForTheToken, saysWhatItLeavesOut, tellsALostConnection } from './troubles.mjs';
 
 async function uploadsPaintsAndDownloads(page, address) {
   await page.goto(address);
@@ -139,25 +51,66 @@ async function uploadsPaintsAndDownloads(page, address) {
   await page.locator('.over').waitFor();
   await check(page, 'result light');
 
+  let savedAs;
   const save = async (name) => {
     const waiting = page.waitForEvent('download');
     await page.getByRole('button', { name, exact: true }).click();
-    return readFile(await (await waiting).path());
+    const download = await waiting;
+    savedAs = download.suggestedFilename();
+    return readFile(await download.path());
   };
-  const scene = await page.locator('.title a').getAttribute('href');
-  const mask = await page.request.get(`${address}v1/scenes/${scene.split('/').at(-1)}/photos/mask`);
-  const best = await differences(page, house.buffer, await save('Photo'), await mask.body());
+  const scene = (await page.locator('.title a').getAttribute('href')).split('/').at(-1);
+  const mask = await maskOf(page, address, scene);
+  const best = await differences(page, house.buffer, await save('Download photo'), mask);
+  assert.equal(savedAs, 'photo-0-completed.png');
   assert.ok(best.size && best.outside === 0 && best.inside > 20, JSON.stringify(best));
   assert.equal(JSON.parse(await save('Report')).candidates.length, 2);
   await page.getByRole('button', { name: /Seed/ }).click();
   await page.getByText('Why it is number 2').waitFor();
-  const second = await differences(page, house.buffer, await save('Photo'), await mask.body());
+  const second = await differences(page, house.buffer, await save('Download photo'), mask);
   assert.ok(second.size && second.outside === 0, JSON.stringify(second));
+  assert.equal(savedAs, 'photo-0-completed-2.png');
+  await page.keyboard.press('ArrowLeft');
+  await page.getByText('Why it is number 1').waitFor();
+  assert.ok(await page.locator('.after').isVisible(), 'the picture before stays until the next one is there');
 
+  const job = page.url();
+  await page.goto(`${address}#/scene/${scene}`);
+  await page.locator('.stage canvas').waitFor();
+  await page.getByRole('button', { name: 'Clear' }).click();
+  const put = saved(page);
+  await drag(page, [0.35, 0.75], [0.65, 0.8]);
+  await put;
+  await page.goto(job);
+  await drawsMore(page, job, 2);
+  const more = await differences(page, house.buffer, await save('Download photo'), mask);
+  assert.ok(more.size && more.outside === 0 && more.inside > 20, `it fills another hole: ${JSON.stringify(more)}`);
+  await page.goto(job);
+  await drawsMore(page, job, 3);
+  await deletesARun(page);
+}
+
+/** One candidate more, for the hole of this very job, with a seed that nobody had. */
+async function drawsMore(page, job, seed) {
   await page.getByLabel('How many').fill('1');
   await page.getByRole('button', { name: 'Draw more' }).click();
-  await page.getByRole('button', { name: 'Stop' }).waitFor();
+  await page.waitForURL((url) => url.href !== job);
   await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
+  await page.locator('.after').waitFor();
+  const asked = page.asked.at(-1);
+  const id = job.split('/').at(-1);
+  assert.deepEqual([asked.mask_of, asked.adapter_of, asked.settings.seed, asked.settings.candidates], [id, id, seed, 1]);
+}
+
+async function deletesARun(page) {
+  const id = page.url().split('/').at(-1);
+  await page.getByRole('button', { name: 'Delete this run' }).click();
+  await page.getByRole('button', { name: 'Keep' }).press('Enter');
+  assert.ok(await page.getByRole('button', { name: 'Delete this run' }).evaluate((button) => button === document.activeElement));
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Delete for good' }).click();
+  await page.locator('.stage canvas').waitFor();
+  assert.equal(await page.locator(`a[href='#/job/${id}']`).count(), 0);
 }
 
 async function widensStopsAndResumes(page, address) {
@@ -212,4 +165,15 @@ await withServerAndBrowser(async (address, browser) => {
   console.log('page: widened, stopped, resumed, deleted');
   await exampleOnAPhone(await open(browser, address, phone), address);
   console.log('page: the example on a phone');
+  await keepsWhatIsPainted(await open(browser, address, desk), address);
+  await takesAMaskFileWhole(await open(browser, address, desk), address);
+  await framesWithTheHandles(await open(browser, address, desk), address);
+  await keepsAStrokeWhenPinched(await open(browser, address, phone), address);
+  console.log('page: the mask is kept, files whole, frame and fingers');
+  await asksForTheToken(await open(browser, address, desk, /401/), address);
+  await saysWhatItLeavesOut(await open(browser, address, desk), address);
+  await tellsALostConnection(await open(browser, address, desk, /ERR_FAILED/), address);
+  console.log('page: token, files, connection');
+  await beginsAtTheHoleAtFullSize(await open(browser, address, { ...desk, deviceScaleFactor: 2 }), address);
+  console.log('page: the result pixel by pixel');
 });

@@ -56,6 +56,10 @@ pub struct JobRequest {
     /// Draw more candidates with what this finished job of the same scene has learnt, without tuning again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_of: Option<Id>,
+    /// Fill what this job of the same scene fills: its mask, or none where it has none, whatever the scene's mask is by now. Without it the
+    /// scene's mask as it is now is filled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_of: Option<Id>,
     /// Higher comes first in the queue, from -100 to 100.
     #[serde(default)]
     #[schema(minimum = -100, maximum = 100)]

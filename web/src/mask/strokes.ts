@@ -1,4 +1,7 @@
-// The mask as a list of what was done, so that undo is exact: everything is painted anew without the last.
+// The mask and the frame as a list of what was done, so that undo is exact: everything is painted anew without the last.
+
+import { type MaskFile, PAINT } from './file';
+import { SIDES, type Sides } from './view';
 
 export interface Point {
   x: number;
@@ -12,23 +15,29 @@ export type Act =
   | { kind: 'rect' | 'lasso'; erase: boolean; points: Point[] }
   | { kind: 'invert' }
   | { kind: 'clear' }
-  | { kind: 'picture'; picture: HTMLCanvasElement };
+  | { kind: 'picture'; mask: MaskFile }
+  | { kind: 'frame'; sides: Sides };
 
-/** Any opaque colour: what is painted is missing. */
-const PAINT = '#e23b5a';
+/** What is marked, at the preview's size. */
+export type Content = 'nothing' | 'some' | 'everything';
 
 export class MaskPainting {
   readonly canvas: HTMLCanvasElement;
   private acts: Act[] = [];
   private undone: Act[] = [];
+  /** What was undone before the last act, should that be dropped. */
+  private spared: Act[] = [];
 
+  /** `base` is the mask that there is already, and `frame` how far the photo is widened already: no undo takes them back. */
   constructor(
     readonly width: number,
     readonly height: number,
+    readonly base: MaskFile | undefined,
+    private readonly frame: Sides,
   ) {
     this.canvas = document.createElement('canvas');
-    this.canvas.width = width;
-    this.canvas.height = height;
+    [this.canvas.width, this.canvas.height] = [width, height];
+    this.repaint();
   }
 
   get canUndo(): boolean {
@@ -39,15 +48,27 @@ export class MaskPainting {
     return this.undone.length > 0;
   }
 
-  /** How much was done; changes with every act, undo and redo. */
-  get length(): number {
-    return this.acts.length;
+  get sides(): Sides {
+    return this.acts.findLast((act) => act.kind === 'frame')?.sides ?? this.frame;
+  }
+
+  /** Tells one state of the mask from every other: the last act that changed it. */
+  get state(): Act | undefined {
+    return this.acts.findLast((act) => act.kind !== 'frame');
+  }
+
+  /** What makes the mask: where it starts from, and what was done since. */
+  get recipe(): { start: MaskFile | undefined; acts: Act[] } {
+    const last = this.acts.findLastIndex((act) => act.kind === 'clear' || act.kind === 'picture');
+    const act = this.acts[last];
+    const start = act ? (act.kind === 'picture' ? act.mask : undefined) : this.base;
+    return { start, acts: this.acts.slice(last + 1).filter((act) => act.kind !== 'frame') };
   }
 
   add(act: Act): void {
     this.acts.push(act);
-    this.undone = [];
-    this.paint(act);
+    [this.spared, this.undone] = [this.undone, []];
+    paintAct(this.context(), act, this);
   }
 
   /** Paints more of a stroke that was added last. */
@@ -56,12 +77,32 @@ export class MaskPainting {
     if (act?.kind !== 'stroke') return;
     const before = act.points.at(-1);
     act.points.push(point);
-    this.paint({ kind: 'stroke', erase: act.erase, points: before ? [before, point] : [point] });
+    paintAct(this.context(), { ...act, points: before ? [before, point] : [point] }, this);
+  }
+
+  /** Draws a frame further that was added last. */
+  reframe(sides: Sides): void {
+    const act = this.acts.at(-1);
+    if (act?.kind === 'frame') act.sides = sides;
+  }
+
+  /** Whether the frame that was added last is as it was before. */
+  get isFrameIdle(): boolean {
+    const last = this.acts.at(-1);
+    const before = this.acts.slice(0, -1).findLast((act) => act.kind === 'frame')?.sides ?? this.frame;
+    return last?.kind === 'frame' && SIDES.every((side) => last.sides[side] === before[side]);
+  }
+
+  /** Ends a stroke: what was saved while it was drawn is another state. */
+  finish(): void {
+    const act = this.acts.pop();
+    if (act) this.acts.push({ ...act });
   }
 
   /** Takes back the last act and forgets it: a stroke that turned out to be a pinch. */
   drop(): void {
     this.acts.pop();
+    this.undone = this.spared;
     this.repaint();
   }
 
@@ -75,28 +116,17 @@ export class MaskPainting {
     const act = this.undone.pop();
     if (!act) return;
     this.acts.push(act);
-    this.paint(act);
+    paintAct(this.context(), act, this);
   }
 
-  isEmpty(): boolean {
+  content(): Content {
     const { data } = this.context().getImageData(0, 0, this.width, this.height);
-    for (let i = 3; i < data.length; i += 4) if (data[i]! >= 128) return false;
-    return true;
-  }
-
-  /** White on black at another size, as the server wants it. */
-  async png(width: number, height: number): Promise<Blob> {
-    const full = document.createElement('canvas');
-    [full.width, full.height] = [width, height];
-    const context = full.getContext('2d')!;
-    context.drawImage(this.canvas, 0, 0, width, height);
-    context.globalCompositeOperation = 'source-in';
-    context.fillStyle = '#fff';
-    context.fillRect(0, 0, width, height);
-    context.globalCompositeOperation = 'destination-over';
-    context.fillStyle = '#000';
-    context.fillRect(0, 0, width, height);
-    return new Promise((resolve, reject) => full.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('The mask is too large for this browser.'))), 'image/png'));
+    let [painted, known] = [false, false];
+    for (let i = 3; i < data.length && !(painted && known); i += 4) {
+      if (data[i]! >= 128) painted = true;
+      else known = true;
+    }
+    return !painted ? 'nothing' : known ? 'some' : 'everything';
   }
 
   private context(): CanvasRenderingContext2D {
@@ -104,33 +134,37 @@ export class MaskPainting {
   }
 
   private repaint(): void {
-    this.context().clearRect(0, 0, this.width, this.height);
-    this.acts.forEach((act) => this.paint(act));
-  }
-
-  private paint(act: Act): void {
     const context = this.context();
-    context.save();
-    context.fillStyle = context.strokeStyle = PAINT;
-    switch (act.kind) {
-      case 'clear':
-        context.clearRect(0, 0, this.width, this.height);
-        break;
-      case 'invert':
-        context.globalCompositeOperation = 'source-out';
-        context.fillRect(0, 0, this.width, this.height);
-        break;
-      case 'picture':
-        context.clearRect(0, 0, this.width, this.height);
-        context.drawImage(act.picture, 0, 0);
-        break;
-      default:
-        if (act.erase) context.globalCompositeOperation = 'destination-out';
-        if (act.kind === 'stroke') paintStroke(context, act.points);
-        else paintShape(context, act.points);
-    }
-    context.restore();
+    context.clearRect(0, 0, this.width, this.height);
+    if (this.base) context.drawImage(this.base.paint, 0, 0);
+    this.acts.forEach((act) => paintAct(context, act, this));
   }
+}
+
+/** Paints one act onto a mask of the preview's size, or onto a larger one that the context scales to it. */
+export function paintAct(context: CanvasRenderingContext2D, act: Act, { width, height }: { width: number; height: number }): void {
+  context.save();
+  context.fillStyle = context.strokeStyle = PAINT;
+  switch (act.kind) {
+    case 'frame':
+      break;
+    case 'clear':
+      context.clearRect(0, 0, width, height);
+      break;
+    case 'invert':
+      context.globalCompositeOperation = 'source-out';
+      context.fillRect(0, 0, width, height);
+      break;
+    case 'picture':
+      context.clearRect(0, 0, width, height);
+      context.drawImage(act.mask.paint, 0, 0);
+      break;
+    default:
+      if (act.erase) context.globalCompositeOperation = 'destination-out';
+      if (act.kind === 'stroke') paintStroke(context, act.points);
+      else paintShape(context, act.points);
+  }
+  context.restore();
 }
 
 /** Discs joined by lines; a line has the width of its end. */
@@ -159,23 +193,4 @@ function paintShape(context: CanvasRenderingContext2D, points: Point[]): void {
 /** The corners of the rectangle between two points. */
 export function corners(a: Point, b: Point): Point[] {
   return [a, { ...a, x: b.x }, b, { ...a, y: b.y }];
-}
-
-/** A mask picture (white = missing; with transparency, what is painted) as paint at the preview's size. */
-export function paintOfPicture(bitmap: ImageBitmap, width: number, height: number): HTMLCanvasElement {
-  const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [width, height];
-  const context = canvas.getContext('2d', { willReadFrequently: true })!;
-  context.drawImage(bitmap, 0, 0, width, height);
-  const image = context.getImageData(0, 0, width, height);
-  const { data } = image;
-  const paint = [0xe2, 0x3b, 0x5a];
-  for (let i = 0; i < data.length; i += 4) {
-    const white = 0.299 * data[i]! + 0.587 * data[i + 1]! + 0.114 * data[i + 2]!;
-    const isPainted = (white * data[i + 3]!) / 255 >= 128;
-    data.set(paint, i);
-    data[i + 3] = isPainted ? 255 : 0;
-  }
-  context.putImageData(image, 0, 0);
-  return canvas;
 }

@@ -160,10 +160,11 @@ async fn create_new(
 ) -> Answer<Id> {
     request.check(&server.config)?;
     let scene = scenes::find(server, owner, &request.scene).await?;
-    check_fits(server, owner, &scene, request).await?;
+    let mask = mask_for(server, owner, &scene, request).await?;
+    check_fits(server, owner, &scene, request, mask.is_some()).await?;
     check_room(server, owner).await?;
-    let made = prepared(server, &scene, request).await?;
-    check_losses(server, &scene, request).await?;
+    let made = prepared(server, request, mask.as_ref())?;
+    check_losses(server, &scene, request, mask).await?;
     let (id, owner, priority) = (Id::random(), owner.0.clone(), request.priority);
     let place = Place::Job(id.clone());
     let new = NewJob { id, owner, scene: scene.id, request: text, priority, files: None };
@@ -172,19 +173,36 @@ async fn create_new(
     kept
 }
 
+/// The mask of a job to be: the scene's as it is now, or that of the job which `mask_of` names.
+async fn mask_for(server: &Shared, owner: &Owner, scene: &StoredScene, request: &JobRequest) -> Answer<Option<Local>> {
+    let Some(other) = &request.mask_of else {
+        return match scene.photo("mask") {
+            Some(mask) => picture(server, scene, mask).await.map(Some),
+            None => Ok(None),
+        };
+    };
+    if find(server, owner, other).await?.scene != scene.id {
+        return Err(Problem::conflict("mask_of must be a job of the same scene"));
+    }
+    server.storage.file(&Place::Job(other.clone()), MASK).await
+}
+
 /// Checks what only the scene can tell: that there is something to fill, the canvas's size, and the adapter.
-async fn check_fits(server: &Shared, owner: &Owner, scene: &StoredScene, request: &JobRequest) -> Answer<()> {
+async fn check_fits(
+    server: &Shared,
+    owner: &Owner,
+    scene: &StoredScene,
+    request: &JobRequest,
+    has_mask: bool,
+) -> Answer<()> {
     let target = scene.photo("target").ok_or_else(|| Problem::ours("a scene without a target"))?;
     let canvas = request.canvas_request()?;
     if let Some(canvas) = &canvas {
         let grown = canvas.check((target.width, target.height));
         grown.map_err(|error| Problem::unusable(of_photo(error, &target.name).to_string()))?;
     }
-    if canvas.is_none() && scene.photo("mask").is_none() && !scene.has_hole {
-        return Err(Problem::unusable(format!(
-            "nothing of {} is marked to be filled; send a mask to /v1/scenes/{}/mask, or ask for a wider photo with `expand`",
-            target.name, scene.id
-        )));
+    if canvas.is_none() && !has_mask && !scene.has_hole {
+        return Err(nothing_to_fill(scene, &target.name, request.mask_of.as_ref()));
     }
     let Some(other) = &request.adapter_of else { return Ok(()) };
     let job = find(server, owner, other).await?;
@@ -196,6 +214,20 @@ async fn check_fits(server: &Shared, owner: &Owner, scene: &StoredScene, request
             Err(Problem::conflict("adapter_of must be a job of the same scene that is done and has learnt something"))
         }
     }
+}
+
+/// 422: neither a mask, nor transparency, nor a wider canvas.
+fn nothing_to_fill(scene: &StoredScene, target: &str, mask_of: Option<&Id>) -> Problem {
+    Problem::unusable(match mask_of {
+        Some(job) => format!(
+            "job {job} has no mask, so nothing of {target} is marked to be filled; leave `mask_of` out to fill the scene's mask, \
+             or ask for a wider photo with `expand`"
+        ),
+        None => format!(
+            "nothing of {target} is marked to be filled; send a mask to /v1/scenes/{}/mask, or ask for a wider photo with `expand`",
+            scene.id
+        ),
+    })
 }
 
 /// The error with the photo's name.
@@ -211,7 +243,7 @@ fn of_photo(mut error: CanvasError, name: &str) -> CanvasError {
 
 /// Checks that the format holds all of the target, unless it need not. Whether it does is told by the pixels, so they are decoded
 /// where the target's own format leaves room for doubt.
-async fn check_losses(server: &Shared, scene: &StoredScene, request: &JobRequest) -> Answer<()> {
+async fn check_losses(server: &Shared, scene: &StoredScene, request: &JobRequest, mask: Option<Local>) -> Answer<()> {
     let Some(format) = request.format.filter(|_| !request.lossy_ok) else { return Ok(()) };
     let about = scene.photo("target").ok_or_else(|| Problem::ours("a scene without a target"))?;
     let own = ImageFormat::from_extension(&about.extension);
@@ -219,10 +251,6 @@ async fn check_losses(server: &Shared, scene: &StoredScene, request: &JobRequest
         return Ok(()); // 8 bits without alpha go into every format
     }
     let target = picture(server, scene, about).await?;
-    let mask = match scene.photo("mask") {
-        Some(mask) => Some(picture(server, scene, mask).await?),
-        None => None,
-    };
     let name = about.name.clone();
     let checking = decode(server, move || {
         let open = |file: &Local| Photo::open(&file.path).map_err(Problem::ours);
@@ -247,14 +275,13 @@ async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
 }
 
-/// A job's folder: its settings in full, and the mask as it is now.
-async fn prepared(server: &Shared, scene: &StoredScene, request: &JobRequest) -> Answer<TempDir> {
+/// A job's folder: its settings in full, and a mask of its own.
+fn prepared(server: &Shared, request: &JobRequest, mask: Option<&Local>) -> Answer<TempDir> {
     let made = server.storage.folder.passing()?;
     let settings = toml::to_string_pretty(&request.settings()?).map_err(Problem::ours)?;
     std::fs::write(made.path().join(SETTINGS), settings)?;
-    if let Some(mask) = scene.photo("mask") {
-        let file = picture(server, scene, mask).await?;
-        std::fs::copy(&file.path, made.path().join(MASK))?;
+    if let Some(mask) = mask {
+        std::fs::copy(&mask.path, made.path().join(MASK))?;
     }
     Ok(made)
 }

@@ -167,6 +167,7 @@ fn jobs_that_cannot_be_are_refused_with_the_reason() {
         (with(json!({ "settings": { "candidates": 0 } })), 422, "candidates is 0"),
         (with(json!({ "settings": { "tune": { "batches": 1 } } })), 422, "unknown field `batches`"),
         (with(json!({ "adapter_of": stranger })), 404, "no such job"),
+        (with(json!({ "mask_of": stranger })), 404, "no such job"),
     ] {
         let reply = server.post("/v1/jobs", &body);
         assert!(reply.status == status && reply.problem().contains(words), "{body}: {} {}", reply.status, reply.text());

@@ -33,11 +33,11 @@ fn a_scene_becomes_a_photo_and_more_candidates_come_from_what_was_learnt() {
     let results = server.get(&format!("/v1/jobs/{job}/results")).json();
     let completed = pixels(&server.get(results["completed"].as_str().unwrap()).body);
     let (before, hole) = (photo(SIZE, 0), mask(SIZE));
-    let differ = |in_hole: bool| {
+    let differ = |after: &image::RgbImage, in_hole: bool| {
         let there = hole.enumerate_pixels().filter(|(_, _, pixel)| (pixel[0] > 127) == in_hole);
-        there.filter(|(x, y, _)| before.get_pixel(*x, *y) != completed.get_pixel(*x, *y)).count()
+        there.filter(|(x, y, _)| before.get_pixel(*x, *y) != after.get_pixel(*x, *y)).count()
     };
-    assert!(differ(false) == 0 && differ(true) > 0);
+    assert!(differ(&completed, false) == 0 && differ(&completed, true) > 0);
     for candidate in results["candidates"].as_array().unwrap() {
         assert_eq!(pixels(&server.get(candidate["photo"].as_str().unwrap()).body).dimensions(), SIZE);
     }
@@ -49,13 +49,19 @@ fn a_scene_becomes_a_photo_and_more_candidates_come_from_what_was_learnt() {
     assert!(archive.head.contains("application/x-tar") && archive.body.len().is_multiple_of(512), "{}", archive.head);
     assert!(holds("adapter/realfill.json") && holds("adapter/embedded.safetensors"));
 
+    let elsewhere = png(&image::imageops::flip_horizontal(&hole));
+    let sent = server.send("PUT", &format!("/v1/scenes/{scene}/mask"), &["Content-Type: image/png"], &elsewhere);
+    assert_eq!(sent.status, 200, "{}", sent.text());
     let mut more = request(&scene, 2);
     more["adapter_of"] = json!(job);
+    more["mask_of"] = json!(job);
     more["settings"]["seed"] = json!(2);
     let more = id(&server.post("/v1/jobs", &more));
     assert_eq!(server.rested(&more)["state"], "done");
     let results = server.get(&format!("/v1/jobs/{more}/results")).json();
     assert_eq!(results["report"]["losses"], json!([]), "it was tuned again");
+    let more = pixels(&server.get(results["completed"].as_str().unwrap()).body);
+    assert!(differ(&more, false) == 0 && differ(&more, true) > 0, "it fills another hole than the job it continues");
 
     let metrics = server.get("/metrics").text();
     assert!(metrics.contains("realfill_jobs{state=\"done\"} 2"), "{metrics}");
@@ -79,6 +85,24 @@ fn widening_needs_no_mask_and_gives_a_wider_photo() {
     let results = server.get(&format!("/v1/jobs/{job}/results")).json();
     let completed = pixels(&server.get(results["completed"].as_str().unwrap()).body);
     assert_eq!(completed.dimensions(), (SIZE.0 + 20, SIZE.1));
+}
+
+#[test]
+fn the_hole_of_another_job_is_taken_from_the_same_scene_and_where_there_is_one() {
+    let data = TempDir::new().unwrap();
+    let server = Server::start(data.path(), &[]);
+    let [scene, other] = [(); 2].map(|()| id(&server.upload(&photos())));
+    let with = |scene: &str, more: Value| {
+        let mut body = request(scene, 0);
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post("/v1/jobs", &body)
+    };
+    let wider = id(&with(&scene, json!({ "expand": "left=20px" })));
+    for (scene, status, words) in [(&other, 409, "a job of the same scene"), (&scene, 422, "has no mask")] {
+        let reply = with(scene, json!({ "mask_of": wider }));
+        assert!(reply.status == status && reply.problem().contains(words), "{} {}", reply.status, reply.text());
+    }
+    assert_eq!(with(&scene, json!({ "mask_of": wider, "expand": "left=20px" })).status, 201);
 }
 
 #[test]

@@ -1,0 +1,127 @@
+// Marking what is missing: nothing that is painted is lost, files stay whole, and the frame is taken by its handles.
+
+import assert from 'node:assert/strict';
+import { drag, maskOf, newScene, rectangle, saved, white } from './steps.mjs';
+
+/** The mask is saved by itself, also when the page is left at once; the frame and the settings come back too. */
+export async function keepsWhatIsPainted(page, address) {
+  const { id } = await newScene(page, address, 160, 120);
+  const first = saved(page);
+  await drag(page, [0.4, 0.4], [0.6, 0.4]);
+  await first;
+  const before = await white(page, await maskOf(page, address, id));
+  const second = saved(page);
+  await drag(page, [0.4, 0.6], [0.6, 0.6]);
+  await page.getByRole('link', { name: 'History' }).click();
+  await second;
+  const after = await white(page, await maskOf(page, address, id));
+  assert.ok(before.count > 50 && after.count > before.count + 50, JSON.stringify([before, after]));
+
+  await page.route('**/photos/mask', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await route.continue();
+  });
+  await page.goBack();
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator('.stage canvas').count(), 0, 'nothing can be painted before the mask is there');
+  await page.locator('.stage canvas').waitFor();
+  assert.ok(await page.getByRole('button', { name: 'Undo' }).isDisabled());
+  await page.getByLabel('Candidates').fill('999');
+  await page.getByLabel('Candidates').press('Enter');
+  await page.getByText('The most that is possible is 64.').waitFor();
+  await page.getByText('More', { exact: true }).click();
+  await page.getByLabel('Bottom').fill('10');
+  await page.getByLabel('Bottom').press('Enter');
+  assert.ok(page.url().endsWith(`#/scene/${id}`), 'Enter has begun a run');
+  await page.reload();
+  await page.getByText('Frame: +10 % bottom').waitFor();
+  assert.equal(await page.getByLabel('Candidates').inputValue(), '64');
+  assert.equal((await white(page, await maskOf(page, address, id))).count, after.count);
+
+  await drag(page, [0.45, 0.5], [0.55, 0.5]);
+  const warned = page.waitForEvent('dialog');
+  await page.close({ runBeforeUnload: true });
+  const dialog = await warned;
+  assert.equal(dialog.type(), 'beforeunload');
+  await dialog.accept();
+}
+
+/** A file is sent as it is; what is painted over it is drawn at the photo's own size. */
+export async function takesAMaskFileWhole(page, address) {
+  const { id } = await newScene(page, address, 4100, 200);
+  const mask = await rectangle(page, 4100, 200, { x: 3000, y: 20, w: 1, h: 100 });
+  const sent = saved(page);
+  await page.locator('input[type=file]').setInputFiles(mask);
+  await sent;
+  assert.deepEqual(await maskOf(page, address, id), mask.buffer);
+  const dropped = saved(page);
+  await page.locator('.stage').evaluate((stage, source) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob(source), (c) => c.charCodeAt(0))], 'other.png', { type: 'image/png' }));
+    stage.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, (await rectangle(page, 4100, 200, { x: 2000, y: 20, w: 1, h: 100 })).buffer.toString('base64'));
+  await dropped;
+  assert.equal((await white(page, await maskOf(page, address, id))).left, 2000);
+  const undone = saved(page);
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await undone;
+  const painted = saved(page);
+  await page.getByRole('button', { name: 'Rectangle' }).click();
+  await drag(page, [0.3, 0.49], [0.4, 0.51]);
+  await painted;
+  const both = await white(page, await maskOf(page, address, id));
+  assert.deepEqual([both.width, both.height, both.right], [4100, 200, 3000], JSON.stringify(both));
+  assert.ok(both.count > 1000 && both.left > 1000 && both.left < 1300, JSON.stringify(both));
+}
+
+/** Where the middle of the photo's lower edge is on the screen, so many pixels inside. */
+async function lowerEdge(page, inside) {
+  const box = await page.locator('.stage canvas').boundingBox();
+  const scale = Math.min((box.width - 56) / 160, (box.height - 56) / 120, 4);
+  return [box.x + box.width / 2, box.y + box.height / 2 + scale * 60 - inside];
+}
+
+/** A stroke may begin at the edge; handles are taken with the Move tool, and undo takes the frame back. */
+export async function framesWithTheHandles(page, address) {
+  await newScene(page, address, 160, 120);
+  const pull = async () => {
+    const [x, y] = await lowerEdge(page, 3);
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x + 30, y + 12, { steps: 4 });
+    await page.mouse.up();
+  };
+  await pull();
+  assert.equal(await page.getByText('Frame:').count(), 0, 'the stroke has widened the photo');
+  assert.ok(await page.getByRole('button', { name: 'Undo' }).isEnabled());
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await page.getByRole('button', { name: 'Move' }).click();
+  await pull();
+  await page.getByText(/Frame: \+\d+ % bottom/).waitFor();
+  await page.getByRole('slider', { name: 'Size' }).focus();
+  await page.keyboard.press('Control+z');
+  await page.getByText('Frame:').waitFor({ state: 'detached' });
+  await page.keyboard.press('Control+y');
+  await page.getByRole('button', { name: 'Reset the frame' }).click();
+  await page.getByText('Frame:').waitFor({ state: 'detached' });
+}
+
+/** A second finger ends a long stroke and keeps it. */
+export async function keepsAStrokeWhenPinched(page, address) {
+  await newScene(page, address, 160, 120);
+  const box = await page.locator('.stage canvas').boundingBox();
+  const fingers = await page.context().newCDPSession(page);
+  const touch = (type, ...points) => fingers.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ id, x: box.x + x * box.width, y: box.y + y * box.height })) });
+  await touch('touchStart', [0.3, 0.5]);
+  for (let x = 0.32; x < 0.6; x += 0.04) await touch('touchMove', [x, 0.5]);
+  await touch('touchStart', [0.58, 0.5], [0.7, 0.6]);
+  await touch('touchMove', [0.55, 0.5], [0.75, 0.65]);
+  await touch('touchEnd');
+  assert.ok(await page.getByRole('button', { name: 'Undo' }).isEnabled(), 'the stroke is gone');
+  await page.getByRole('button', { name: 'Undo' }).tap();
+  await Promise.all([touch('touchStart', [0.3, 0.5]), touch('touchStart', [0.3, 0.5], [0.7, 0.6])]);
+  await touch('touchMove', [0.28, 0.5], [0.75, 0.65]);
+  await touch('touchEnd');
+  assert.ok(await page.getByRole('button', { name: 'Undo' }).isDisabled(), 'the pinch has painted');
+  assert.ok(await page.getByRole('button', { name: 'Redo' }).isEnabled(), 'what was undone cannot be done again');
+}

@@ -1,0 +1,62 @@
+// What goes wrong is said, and loses nothing: a token that is wanted late, files of other kinds, a server that is away.
+
+import assert from 'node:assert/strict';
+import { PATIENCE, newScene, photo } from './steps.mjs';
+
+/** The request that was refused goes on by itself once the token is right; the photos stay chosen. */
+export async function asksForTheToken(page, address) {
+  let isAsked = false;
+  await page.route('**/v1/**', (route) => {
+    const isRight = route.request().headers().authorization === 'Bearer right';
+    return isAsked && !isRight ? route.fulfill({ status: 401, json: { detail: 'a token is wanted' } }) : route.fallback();
+  });
+  await page.goto(address);
+  await page.setInputFiles('#target', await photo(page, 160, 120, 0));
+  await page.setInputFiles('#references', [await photo(page, 160, 120, 9)]);
+  isAsked = true;
+  await page.getByRole('button', { name: 'Next' }).click();
+  const answer = async (token) => {
+    await page.locator('dialog input').fill(token);
+    await page.getByRole('button', { name: 'Continue' }).click();
+  };
+  await answer('wrong');
+  await page.getByText('The server does not know that token.').waitFor();
+  await answer('right');
+  await page.locator('.stage canvas').waitFor();
+  await page.evaluate(() => sessionStorage.removeItem('realfill-token'));
+  await page.goto(`${address}#/history`);
+  await page.reload();
+  await page.getByRole('heading', { name: 'This server wants a token' }).waitFor();
+}
+
+/** Files that are no photos, and photos that are too many, are named. */
+export async function saysWhatItLeavesOut(page, address) {
+  await page.goto(address);
+  const heic = { name: 'IMG_1.HEIC', mimeType: '', buffer: Buffer.from('x') };
+  const many = await Promise.all([1, 2, 3, 4, 5, 6].map((shift) => photo(page, 40, 30, shift)));
+  await page.setInputFiles('#references', [heic, ...many]);
+  const told = page.getByRole('alert');
+  await told.waitFor();
+  assert.equal(await told.textContent(), 'IMG_1.HEIC is left out: it is a HEIC photo, which cannot be read here. Export it as JPEG. There can be 5 references. Left out: photo-6.png.');
+  const isKept = await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.items.add(new File(['x'], 'notes.txt', { type: 'text/plain' }));
+    return document.querySelector('header').dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+  });
+  assert.ok(!isKept, 'the browser opens what is dropped beside the boxes');
+  await page.getByText('notes.txt is left out').waitFor();
+}
+
+/** While the server is away the page says so, and not how much time is left. */
+export async function tellsALostConnection(page, address) {
+  await newScene(page, address, 160, 120);
+  await page.getByText('More', { exact: true }).click();
+  await page.getByLabel('Right').fill('25');
+  await page.getByLabel('Right').press('Enter');
+  await page.route('**/events', (route) => route.abort());
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.getByText('Connection lost, trying again…').waitFor();
+  await page.unroute('**/events');
+  await page.getByText('Connection lost, trying again…').waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
+}
