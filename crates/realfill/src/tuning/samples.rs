@@ -5,7 +5,7 @@ use crate::model::Model;
 use crate::training::batch::Sample;
 use crate::training::masks;
 use crate::training::simulated_guide::SimulatedGuide;
-use image::{Rgb32FImage, imageops};
+use image::{Rgb, Rgb32FImage, imageops};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -189,7 +189,7 @@ fn whole_sample(turn: &Turn, width: u32, height: u32, rng: &mut impl Rng) -> Sam
     let share = rng.random_range(SHOWN);
     let (w, h) = ((full_width as f32 * share) as u32, (full_height as f32 * share) as u32);
     let (left, top) = (rng.random_range(0..=full_width - w), rng.random_range(0..=full_height - h));
-    let view = resized_cut(turn, (left, top), (w, h), (width, height));
+    let view = hidden(turn, resized_cut(turn, (left, top), (w, h), (width, height)));
     match turn.hides_its_hole() || !view.mask.holes().contains(&true) || !rng.random_bool(0.75) {
         true => Sample { mask: masks::like_a_users(width, height, rng), ..view },
         false => view,
@@ -213,7 +213,16 @@ fn scaled_crop(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
     let (width, height) = turn.picture.dimensions();
     let source = rng.random_range(side..=width.min(height));
     let (left, top) = (rng.random_range(0..=width - source), rng.random_range(0..=height - source));
-    resized_cut(turn, (left, top), (source, source), (side, side))
+    hidden(turn, resized_cut(turn, (left, top), (source, source), (side, side)))
+}
+
+/// The sample as it is learnt from: a held-out photo's hole is as black as the target's, or noised pictures would still show it.
+fn hidden(turn: &Turn, mut sample: Sample) -> Sample {
+    if turn.role == Role::HeldOut {
+        let pixels = sample.truth.pixels_mut().zip(sample.mask.holes());
+        pixels.filter(|(_, hole)| **hole).for_each(|(pixel, _)| *pixel = Rgb([0.0; 3]));
+    }
+    sample
 }
 
 /// A crop whose centre lies in the hole, as far as the picture allows.

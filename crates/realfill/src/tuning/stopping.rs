@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 /// Share by which the validation loss has to fall for tuning to go on. All looks share their noise, so less than that is no chance
 /// either, but nothing that could be seen.
-const LEAST_FALL: f64 = 0.005;
+const LEAST_FALL: f32 = 0.005;
 
 /// A look at the held-out hole.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Look {
     /// Steps done.
     pub step: usize,
-    /// The validation loss.
-    pub loss: f64,
+    /// The validation loss, in a precision that comes back from JSON as it was.
+    pub loss: f32,
 }
 
 /// How a tuning ended.
@@ -84,9 +84,9 @@ impl<'a> Looks<'a> {
     /// As [`Model::validation_loss`].
     pub fn look(&mut self, model: &mut dyn Model, step: usize) -> Result<(), StageError> {
         if self.is_due(step) {
-            let loss = model.validation_loss(&self.samples, self.config)?;
+            let loss = model.validation_loss(&self.samples, self.config)? as f32;
             // What has no number is no better than anything, and JSON has no word for it.
-            self.done.push(Look { step, loss: if loss.is_finite() { loss } else { f64::MAX } });
+            self.done.push(Look { step, loss: if loss.is_finite() { loss } else { f32::MAX } });
         }
         Ok(())
     }

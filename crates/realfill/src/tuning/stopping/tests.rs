@@ -100,11 +100,11 @@ fn a_tuning_that_gets_worse_stops_and_has_the_best_weights() {
     let too_fast = TuneConfig { iterations: 40, learning_rate: 0.5, patience: 2, ..config() };
     let (place, photos, mut model) = (tempfile::tempdir().unwrap(), photos(false, INSIDE), fresh());
     let found = tuned(&mut model, &photos, &too_fast, place.path(), 0).expect("stops by itself");
-    let least = found.looks.iter().map(|look| look.loss).fold(f64::MAX, f64::min);
+    let least = found.looks.iter().map(|look| look.loss).fold(f32::MAX, f32::min);
     assert!(found.steps < 40 && found.used < found.steps, "{found:?}");
     assert_eq!(found.looks.last().map(|look| look.step), Some(found.steps));
     let samples = photos.validation(&too_fast, Sides::of(&model));
-    assert_eq!(model.validation_loss(&samples, &too_fast).unwrap(), least, "{found:?}");
+    assert_eq!(model.validation_loss(&samples, &too_fast).unwrap() as f32, least, "{found:?}");
 }
 
 /// Stopped after each step in turn, also where there was a look, and where the best one is not the newest.
@@ -140,11 +140,11 @@ fn without_a_look_nothing_is_held_back_or_kept() {
     assert_eq!(names(place.path()), ["step-00000007"]);
 }
 
-fn looks(losses: &[f64]) -> Vec<Look> {
+fn looks(losses: &[f32]) -> Vec<Look> {
     losses.iter().enumerate().map(|(i, &loss)| Look { step: 25 * i, loss }).collect()
 }
 
-fn stops(losses: &[f64], patience: usize) -> bool {
+fn stops(losses: &[f32], patience: usize) -> bool {
     Looks { samples: Vec::new(), config: &TuneConfig { patience, ..config() }, done: looks(losses) }.say_stop()
 }
 
@@ -158,7 +158,7 @@ fn patience_ends_after_looks_without_an_improvement() {
 
 #[test]
 fn the_note_says_why_it_stopped_and_what_is_used() {
-    let note = |losses: &[f64], iterations| {
+    let note = |losses: &[f32], iterations| {
         let looks = looks(losses);
         let used = best(&looks).unwrap().step;
         Tuned { steps: 25 * (losses.len() - 1), used, looks }.note(iterations)
