@@ -131,10 +131,11 @@ impl ModelArguments {
 
     /// Bytes that the checkpoints of a tuning need, roughly.
     pub fn checkpoint_bytes(&self, tune: &TuneConfig) -> u64 {
+        let bytes = if self.is_embedded() { EMBEDDED_BYTES } else { ADAPTER_BYTES };
         match tune.iterations {
             0 => 0,
-            _ if self.is_embedded() => EMBEDDED_BYTES,
-            _ => ADAPTER_BYTES,
+            _ if tune.validates() => bytes + bytes / 2, // the best one is kept too
+            _ => bytes,
         }
     }
 

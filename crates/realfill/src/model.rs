@@ -113,6 +113,13 @@ pub trait Model {
     /// When the model cannot run on the samples.
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError>;
 
+    /// Mean squared error of the predicted pictures (x0) where the samples are `unknown`, from four levels of high noise (the same at
+    /// every call), without dropout; nothing is learnt. Stable Diffusion bases compare latents.
+    ///
+    /// # Errors
+    /// When the model cannot run on the samples.
+    fn validation_loss(&mut self, samples: &[Sample], config: &TuneConfig) -> Result<f64, StageError>;
+
     /// Writes everything that [`Model::restore`] needs to go on bit for bit.
     ///
     /// # Errors

@@ -136,6 +136,14 @@ pub struct TuneFlags {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<usize>,
+    /// Steps between looks at the error in the hole of a reference that is held out; 0 never looks [default: 0, thorough: 25]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_every: Option<usize>,
+    /// Looks without an improvement of 0.5 % after which tuning stops, at the best of them [default: 4]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
     /// Seed of crops, masks, noise and dropout
     #[arg(long = "tune-seed", value_name = "N", value_parser = seeds())]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ use crate::schedule::NoiseSchedule;
 use crate::training::batch::{Batch, Sample};
 use crate::training::checkpoint::Checkpoints;
 use crate::training::clipping::clip;
-use crate::training::objective::{loss, sampled_levels, schedule};
+use crate::training::objective::{hole_error, loss, predict, sampled_levels, schedule, validation_timesteps};
 use crate::tuning::TuneConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
@@ -123,6 +123,14 @@ impl Model for EmbeddedModel {
         let optimizer = self.optimizer.get_or_insert_with(|| Self::optimizer(config));
         self.network = optimizer.step(rate, self.network.clone(), gradients);
         Ok(f64::from(value))
+    }
+
+    fn validation_loss(&mut self, samples: &[Sample], config: &TuneConfig) -> Result<f64, StageError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let (network, batch) = (self.network.valid(), Batch::new(samples, &self.device));
+        let levels = validation_timesteps(&self.schedule).map(|timestep| *self.schedule.level(timestep));
+        let errors = levels.map(|level| hole_error(predict(&network, &batch, &[level], &mut rng), &batch));
+        Ok(errors.iter().sum::<f64>() / errors.len() as f64)
     }
 
     fn save(&self, checkpoints: &Checkpoints, step: usize) -> Result<(), StageError> {

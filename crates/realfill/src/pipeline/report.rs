@@ -2,6 +2,7 @@
 
 use super::{Candidate, FillConfig};
 use crate::model::{Influence, Model};
+use crate::tuning::Tuned;
 use realfill_vision::Scene;
 use realfill_vision::rank::RankParts;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ pub struct Report {
     pub timings: Vec<Timing>,
     /// The loss of each tuning step done in this run.
     pub losses: Vec<f64>,
+    /// How the tuning ended; `None` where there was none.
+    #[serde(default)]
+    pub tuned: Option<Tuned>,
     /// How far the model was let move the guide.
     pub influence: Influence,
     /// Share of the hole that a reference supports, 0 to 1.
@@ -89,6 +93,7 @@ impl Report {
             config: config.clone(),
             timings: Vec::new(),
             losses: Vec::new(),
+            tuned: None,
             influence: Influence::NONE,
             supported_share: 0.0,
             candidates: Vec::new(),

@@ -70,7 +70,8 @@ impl Run<'_> {
             self.begins("guide the references", 100)?;
         }
         let guides = guided.then_some(&self.guides);
-        let photos = scene_photos(&self.working, guides, &mut |share| (self.on_event)(Event::share(share)))?;
+        let mut on_share = |share| (self.on_event)(Event::share(share));
+        let photos = scene_photos(&self.working, guides, self.config.tune.validates(), &mut on_share)?;
         self.report.time("guides of the references", clock);
         photos.ok_or_else(|| self.stopped())
     }
@@ -82,12 +83,15 @@ impl Run<'_> {
         let config = &self.config.tune;
         self.begins("tune", config.iterations)?;
         let checkpoints = Checkpoints::new(checkpoints_in(self.folder));
-        let done = tune(model, photos, config, &checkpoints, &mut |step, loss| {
+        let tuned = tune(model, photos, config, &checkpoints, &mut |step, loss| {
             self.report.losses.push(loss);
             (self.on_event)(Event::Progress { step, loss: Some(loss) })
         })?;
         self.report.time("tune", clock);
-        if done < config.iterations { Err(self.stopped()) } else { Ok(()) }
+        let tuned = tuned.ok_or_else(|| self.stopped())?;
+        let go_on = tuned.note(config.iterations).is_none_or(|text| self.notes(&text));
+        self.report.tuned = Some(tuned);
+        if go_on { Ok(()) } else { Err(self.stopped()) }
     }
 
     /// How far the model may move the guide, measured on the scene's photos.

@@ -63,6 +63,8 @@ fn validate(config: &FillConfig) -> Result<(), OutOfRange> {
     within("tune.batch", tune.batch as f64, 1.0, 1024.0)?;
     within("tune.gradient_accumulation", tune.gradient_accumulation as f64, 1.0, 1024.0)?;
     within("tune.checkpoint_every", tune.checkpoint_every as f64, 1.0, f64::MAX)?;
+    within("tune.validate_every", tune.validate_every as f64, 0.0, MOST_ITERATIONS as f64)?;
+    within("tune.patience", tune.patience as f64, 1.0, f64::MAX)?;
     within("tune.rank", tune.rank as f64, 1.0, 1024.0)?;
     within("tune.alpha", tune.alpha, 0.0, f64::MAX)?;
     within("tune.weight_decay", tune.weight_decay, 0.0, 1.0)?;
@@ -107,6 +109,7 @@ mod tests {
     fn values_out_of_range_are_named_with_their_range() {
         let no_batch = TuneConfig { batch: 0, ..TuneConfig::default() };
         let endless = TuneConfig { iterations: 10_000_000, ..TuneConfig::default() };
+        let impatient = TuneConfig { patience: 0, ..TuneConfig::default() };
         let not_a_rate = TuneConfig { learning_rate: f64::NAN, ..TuneConfig::default() };
         for (config, name) in [
             (FillConfig { candidates: 0, ..FillConfig::default() }, "candidates is 0; it must be from 1 to 1000"),
@@ -116,6 +119,7 @@ mod tests {
                 FillConfig { tune: endless, ..FillConfig::default() },
                 "tune.iterations is 10000000; it must be from 0 to 1000000",
             ),
+            (FillConfig { tune: impatient, ..FillConfig::default() }, "tune.patience is 0; it must be at least 1"),
             (FillConfig { tune: not_a_rate, ..FillConfig::default() }, "tune.learning_rate is NaN"),
         ] {
             let message = validate(&config).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use super::guides::Guides;
 use super::{FillConfig, FillError, Window};
 use crate::model::{Model, View};
-use crate::tuning::{ScenePhotos, Turn};
+use crate::tuning::{Role, ScenePhotos, Turn};
 use image::{Rgb, Rgb32FImage};
 use realfill_vision::guide::{CloseUp, Draw, GuideOptions};
 use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
@@ -110,22 +110,24 @@ fn at_work(photo: &Photo, hole: &Mask) -> AtWork {
 }
 
 /// Target and references at the model's scale, to tune on; with `guides`, each reference pretends to be the target:
-/// a hole like the target's, and a guide from the other references by the same code. `on_progress` hears the share done
-/// and returns whether to go on; `None` when not.
+/// a hole like the target's, and a guide from the other references by the same code. With `holds_out`, one is held out where enough are
+/// left. `on_progress` hears the share done and returns whether to go on; `None` when not.
 ///
 /// # Errors
 /// When a guide cannot be kept.
 pub(super) fn scene_photos(
     working: &Working,
     guides: Option<&Guides>,
+    holds_out: bool,
     on_progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<Option<ScenePhotos>, FillError> {
     let view = working.view(&Guide::empty(working.target.width(), working.target.height()));
-    let target = Turn { picture: view.picture, hole: view.mask, is_target: true, guide: None };
+    let target = Turn { picture: view.picture, hole: view.mask, role: Role::Target, guide: None };
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_learnt_scale(reference)).collect();
     let order = nearest_in_tone(&target, &pictures);
     let pretenders = if guides.is_some() { &order[..order.len().min(PRETENDERS)] } else { &[] };
+    let held_out = if holds_out { held_out(&order, &pictures) } else { None };
     let mut turns = vec![target];
     let mut done = 0;
     for (i, picture) in pictures.iter().enumerate() {
@@ -140,9 +142,18 @@ pub(super) fn scene_photos(
             }
             _ => None,
         };
-        turns.push(Turn { picture: picture.clone(), hole, is_target: false, guide });
+        let role = if held_out == Some(i) { Role::HeldOut } else { Role::Reference };
+        turns.push(Turn { picture: picture.clone(), hole, role, guide });
     }
     Ok(Some(ScenePhotos { turns }))
+}
+
+/// The reference that tells when to stop: the last pretender in `order` that was not given twice, since its double would tell it. None where
+/// fewer than two others would be left to learn from in full.
+fn held_out(order: &[usize], pictures: &[Rgb32FImage]) -> Option<usize> {
+    let is_unique = |&i: &usize| pictures.iter().filter(|other| **other == pictures[i]).count() == 1;
+    let pretenders = if order.len() > 2 { &order[..PRETENDERS] } else { &[] };
+    pretenders.iter().copied().rev().find(is_unique)
 }
 
 /// The references without doubles, that with the mean colour nearest to the target's known part first.
@@ -219,7 +230,7 @@ mod tests {
         let grey = |value: f32| Rgb32FImage::from_pixel(8, 8, Rgb([value; 3]));
         let hole = Mask::from_fn(8, 8, |x, _| x < 4);
         let picture = Rgb32FImage::from_fn(8, 8, |x, _| Rgb([if x < 4 { 1.0 } else { 0.3 }; 3]));
-        let target = Turn { picture, hole, is_target: true, guide: None };
+        let target = Turn { picture, hole, role: Role::Target, guide: None };
         let pictures = [1.0, 0.4, 0.9, 0.2, 0.3].map(grey);
         assert_eq!(nearest_in_tone(&target, &pictures), [4, 1, 3, 2, 0]);
         let turned: Vec<Rgb32FImage> = pictures.iter().rev().cloned().collect();
@@ -233,6 +244,14 @@ mod tests {
         let of = |i| others_of(i, &[4, 1, 3, 2]).collect::<Vec<_>>();
         assert_eq!([of(4), of(1), of(2)], [[1, 3], [4, 3], [4, 1]]);
         assert_eq!(others_of(1, &[1, 0]).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn the_second_nearest_is_held_out_unless_it_has_a_double_or_too_few_are_left() {
+        let pictures = [0.1, 0.2, 0.3, 0.4, 0.3].map(|value| Rgb32FImage::from_pixel(8, 8, Rgb([value; 3])));
+        assert_eq!(held_out(&[3, 1, 0], &pictures), Some(1));
+        assert_eq!(held_out(&[3, 2, 0], &pictures), Some(3));
+        assert_eq!(held_out(&[3, 1], &pictures), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod learning;
 mod pool;
 mod sampling;
 mod seeds;
+mod validation;
 
 use crate::adapter::AdapterCard;
 use crate::model::{Influence, Model, StageError, View};
@@ -42,6 +43,7 @@ pub struct StableDiffusionModel {
     adapters: Adapters,
     optimizer: Option<ModuleOptimizer>,
     pool: Pool,
+    held_out: Pool,
     prompt: String,
     name: String,
 }
@@ -81,6 +83,7 @@ impl StableDiffusionModel {
             adapters: Adapters::fresh(&base, config),
             optimizer: None,
             pool: Pool::default(),
+            held_out: Pool::default(),
             prompt: config.prompt.clone(),
             name: name_of(source),
             base,
@@ -178,6 +181,12 @@ impl Model for StableDiffusionModel {
         let optimizer = self.optimizer.get_or_insert_with(|| learning::optimizer(config));
         self.adapters = learning::update(optimizer, self.adapters.clone(), found.gradients, step, config);
         Ok(found.loss)
+    }
+
+    fn validation_loss(&mut self, samples: &[Sample], config: &TuneConfig) -> Result<f64, StageError> {
+        let samples = self.held_out.encoded(&self.base, samples, 0); // always of one step, so that none is forgotten
+        let (base, schedule, adapters) = (&self.base, &self.schedule, &self.adapters.clone().valid());
+        Ok(validation::loss(base, schedule, adapters, &samples, config)?)
     }
 
     fn save(&self, checkpoints: &Checkpoints, step: usize) -> Result<(), StageError> {

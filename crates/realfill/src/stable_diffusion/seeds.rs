@@ -8,6 +8,8 @@ pub(super) enum Purpose {
     Sample,
     /// The adapter's dropout in a pass.
     Dropout,
+    /// Noise of a sample that is only looked at.
+    Validation,
 }
 
 /// The seed of entry `index` of a step.
@@ -32,7 +34,7 @@ mod tests {
     fn every_place_has_its_own_seed() {
         let places =
             (0..4u64).flat_map(|run| (0..20).flat_map(move |step| (0..16).map(move |index| (run, step, index))));
-        let purposes = [Purpose::Sample, Purpose::Dropout];
+        let purposes = [Purpose::Sample, Purpose::Dropout, Purpose::Validation];
         let seeds: Vec<u64> =
             places.flat_map(|(run, step, index)| purposes.map(|purpose| seed(run, step, index, purpose))).collect();
         assert_eq!(seeds.iter().collect::<BTreeSet<_>>().len(), seeds.len());

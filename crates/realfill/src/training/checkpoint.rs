@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "step-";
+const NOTE: &str = "note.json";
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -34,15 +35,36 @@ pub enum CheckpointError {
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
+    note: Option<Vec<u8>>,
+    kept: Option<usize>,
 }
 
 impl Checkpoints {
     /// Keeps checkpoints in `folder`, which is made when the first is written.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), note: None, kept: None }
     }
 
-    /// Writes a checkpoint and removes older ones: everything goes to a temporary folder, synced, then renamed.
+    /// The same, where each checkpoint that is written holds `note` too and does not remove that of step `kept`.
+    pub fn with_note(&self, note: &impl Serialize, kept: Option<usize>) -> Self {
+        let note = serde_json::to_vec_pretty(note).expect("a note is plain data");
+        Self { folder: self.folder.clone(), note: Some(note), kept }
+    }
+
+    /// The note in the checkpoint of `step`; `None` where it holds none.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn note_of<T: DeserializeOwned>(&self, step: usize) -> Result<Option<T>, CheckpointError> {
+        let path = self.path_of(step).join(NOTE);
+        match fs::read(&path) {
+            Ok(json) => read(&json, path).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io(&path)(error)),
+        }
+    }
+
+    /// Writes a checkpoint and removes the others: everything goes to a temporary folder, synced, then renamed.
     ///
     /// # Errors
     /// When a file cannot be written; the previous checkpoint then stays.
@@ -61,6 +83,9 @@ impl Checkpoints {
         optimizer.save(part.join("optimizer.bpk")).map_err(record)?;
         let json = serde_json::to_vec_pretty(state).expect("training state is plain data");
         fs::write(part.join("state.json"), json).map_err(io(&part))?;
+        if let Some(note) = &self.note {
+            fs::write(part.join(NOTE), note).map_err(io(&part))?;
+        }
         sync_folder(&part)?;
         let _ = fs::remove_dir_all(&whole);
         fs::rename(&part, &whole).map_err(io(&whole))?;
@@ -89,9 +114,7 @@ impl Checkpoints {
         let module = module.try_load_record(weights).map_err(record)?;
         let optimizer = optimizer.load(path.join("optimizer.bpk")).map_err(record)?;
         let json = fs::read(path.join("state.json")).map_err(io(&path))?;
-        let state = serde_json::from_slice(&json)
-            .map_err(|error| CheckpointError::Record { path: path.join("state.json"), message: error.to_string() })?;
-        Ok((module, optimizer, state))
+        Ok((module, optimizer, read(&json, path.join("state.json"))?))
     }
 
     fn path_of(&self, step: usize) -> PathBuf {
@@ -105,10 +128,14 @@ impl Checkpoints {
     }
 
     fn remove_all_but(&self, step: usize) {
-        for old in self.steps().into_iter().filter(|&s| s != step) {
+        for old in self.steps().into_iter().filter(|&s| s != step && Some(s) != self.kept) {
             let _ = fs::remove_dir_all(self.path_of(old));
         }
     }
+}
+
+fn read<T: DeserializeOwned>(json: &[u8], path: PathBuf) -> Result<T, CheckpointError> {
+    serde_json::from_slice(json).map_err(|error| CheckpointError::Record { path, message: error.to_string() })
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError {

@@ -36,13 +36,19 @@ pub fn sampled_levels(schedule: &NoiseSchedule, rows: usize, rng: &mut impl Rng)
     (0..rows).map(|_| *schedule.level(rng.random_range(steps / 2..steps))).collect()
 }
 
-/// Mean squared x0 error where the truth is known, in the hole in full and outside at a tenth, weighted by timestep.
+/// The noise levels of the validation loss: the middles of four equal parts of the noisier half, where content is decided.
+pub fn validation_timesteps(schedule: &NoiseSchedule) -> [usize; 4] {
+    let steps = schedule.train_timesteps();
+    std::array::from_fn(|i| steps / 2 + (2 * i + 1) * steps / 16)
+}
+
+/// Mean squared x0 error where the truth is known, in the hole in full and outside at a tenth, weighted by timestep; 0 where none is.
 pub fn loss(network: &PatchUNet, batch: &Batch, levels: &[NoiseLevel], rng: &mut impl Rng) -> Tensor<1> {
     let error = (predict(network, batch, levels, rng) - batch.truth.clone()).square();
     let place = (batch.known.mask.clone() * (1.0 - OUTSIDE) + OUTSIDE) * batch.counts.clone();
     let weights: Vec<f32> = levels.iter().map(weight).collect();
     let time = Tensor::<1>::from_floats(weights.as_slice(), &batch.truth.device()).reshape([levels.len(), 1, 1, 1]);
-    (error * place.clone() * time).sum() / (place.sum() * 3.0)
+    (error * place.clone() * time).sum() / (place.sum() * 3.0).clamp_min(OUTSIDE)
 }
 
 /// SNR + 1, which is what predicting v would weigh x0 errors by (Salimans & Ho 2022, section 4), at most [`MAX_WEIGHT`].
@@ -67,4 +73,34 @@ pub fn hole_error(predicted: Tensor<4>, batch: &Batch) -> f64 {
     let hole = batch.known.mask.clone();
     let error = ((predicted.clamp(-1.0, 1.0) - batch.truth.clone()).square() * hole.clone()).sum();
     f64::from((error / (hole.sum() * 3.0)).into_scalar::<f32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::batch::Sample;
+    use crate::training::simulated_guide::SimulatedGuide;
+    use burn::tensor::Device;
+    use image::Rgb32FImage;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use realfill_models::embedded::EmbeddedConfig;
+    use realfill_vision::Mask;
+
+    #[test]
+    fn a_crop_of_which_nothing_is_known_has_no_loss() {
+        let all = Mask::new(32, 32, vec![true; 32 * 32]);
+        let guide = SimulatedGuide::none(32, 32);
+        let sample = Sample { truth: Rgb32FImage::new(32, 32), mask: all.clone(), unknown: Some(all), guide };
+        let network = PatchUNet::new(&EmbeddedConfig::tiny(), &Device::flex());
+        let level = *schedule().level(700);
+        let batch = Batch::new(&[sample], &Device::flex());
+        let loss = loss(&network, &batch, &[level], &mut ChaCha8Rng::seed_from_u64(0)).into_scalar::<f32>();
+        assert_eq!(loss, 0.0);
+    }
+
+    #[test]
+    fn validation_looks_at_the_noisier_half() {
+        assert_eq!(validation_timesteps(&schedule()), [562, 687, 812, 937]);
+    }
 }

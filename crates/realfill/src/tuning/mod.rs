@@ -3,17 +3,21 @@
 
 mod config;
 mod samples;
+mod stopping;
 
 pub use config::{LearningRate, Preset, TuneConfig};
 pub(crate) use samples::whole_size;
-pub use samples::{ScenePhotos, Sides, Turn};
+pub use samples::{Role, ScenePhotos, Sides, Turn};
+pub use stopping::{Look, Tuned};
 
 use crate::model::{Model, StageError};
 use crate::training::checkpoint::Checkpoints;
+use stopping::Looks;
 
-/// Tunes `model` until `config.iterations`, going on from the newest of `checkpoints`.
+/// Tunes `model` until `config.iterations`, or until the photo that is held out gets no better, going on from the newest of
+/// `checkpoints`. The model then has the weights that did best on that photo, or the last where none is held out.
 ///
-/// `on_step` hears (steps done, loss) and returns whether to go on; before stopping early a checkpoint is written.
+/// `on_step` hears (steps done, loss) and returns whether to go on; when not, a checkpoint is written, and there is no result yet.
 /// Every step draws from its own seed, so that an interrupted run ends with the same weights as an uninterrupted one.
 ///
 /// # Errors
@@ -24,26 +28,36 @@ pub fn tune(
     config: &TuneConfig,
     checkpoints: &Checkpoints,
     on_step: &mut dyn FnMut(usize, f64) -> bool,
-) -> Result<usize, StageError> {
+) -> Result<Option<Tuned>, StageError> {
     let rate = if photos.is_guided() { model.guided_rate() } else { 1.0 };
     let config = &TuneConfig { learning_rate: rate * config.learning_rate, ..config.clone() };
     let mut step = checkpoints.newest().unwrap_or(0);
+    let mut looks = Looks::resume(photos.validation(config, Sides::of(model)), config, checkpoints, step)?;
     if step > 0 {
         model.restore(checkpoints, step, config)?;
+    } else if looks.is_due(0) {
+        model.save(&looks.kept_in(checkpoints), 0)?;
     }
-    while step < config.iterations {
+    looks.look(model, step)?;
+    while step < config.iterations && !looks.say_stop() {
         let samples = photos.samples(config, Sides::of(model), step);
         let loss = model.learn(&samples, step, config)?;
         step += 1;
         let go_on = on_step(step, loss);
-        if !go_on || step.is_multiple_of(config.checkpoint_every) || step == config.iterations {
-            model.save(checkpoints, step)?;
+        let is_last = step == config.iterations;
+        if !go_on || is_last || step.is_multiple_of(config.checkpoint_every) || looks.is_due(step) {
+            model.save(&looks.kept_in(checkpoints), step)?;
         }
-        if !go_on {
-            break;
+        if !go_on && !is_last {
+            return Ok(None);
         }
+        looks.look(model, step)?;
     }
-    Ok(step)
+    let tuned = looks.conclude(step);
+    if tuned.used < step {
+        model.restore(checkpoints, tuned.used, config)?;
+    }
+    Ok(Some(tuned))
 }
 
 #[cfg(test)]
@@ -62,7 +76,7 @@ mod tests {
         let hole = Mask::from_fn(64, 64, |x, y| (16..40).contains(&x) && (16..40).contains(&y));
         let mut guide = Guide { colour: picture.clone(), ..Guide::empty(64, 64) };
         guide.trust.iter_mut().for_each(|trust| *trust = 0.9);
-        ScenePhotos { turns: vec![Turn { picture, hole, is_target: false, guide: Some(guide) }] }
+        ScenePhotos { turns: vec![Turn { picture, hole, role: Role::Reference, guide: Some(guide) }] }
     }
 
     #[test]

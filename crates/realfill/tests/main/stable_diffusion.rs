@@ -144,6 +144,20 @@ fn nothing_is_learnt_from_what_is_unknown() {
 }
 
 #[test]
+fn the_validation_loss_is_the_same_at_every_look_and_falls_with_what_is_learnt() {
+    let held_out = [Sample { truth: picture(), mask: hole(), unknown: Some(hole()), guide: guide() }];
+    let mut model = load();
+    let before = model.validation_loss(&held_out, &config()).expect("looks");
+    assert_eq!(model.validation_loss(&held_out, &config()).expect("looks"), before);
+    assert_eq!(adapter_bytes(&model), adapter_bytes(&load()), "a look learns nothing");
+    tuned(&mut model, 0..30);
+    let after = model.validation_loss(&held_out, &config()).expect("looks");
+    assert!(after < 0.98 * before, "{before} and then {after}");
+    let elsewhere = [Sample { unknown: None, ..held_out[0].clone() }];
+    assert!(model.validation_loss(&elsewhere, &config()).expect("looks").is_nan(), "only what is not learnt counts");
+}
+
+#[test]
 fn a_resumed_tuning_ends_with_the_same_bytes() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let checkpoints = Checkpoints::new(place.path());
