@@ -101,16 +101,16 @@ impl Sink {
 
 /// Runs a function of a view's source with its kind made known to the compiler.
 macro_rules! with_source {
-    ($simd:expr, $view:expr, $call:ident ( $($argument:expr),* )) => {{
+    ($simd:expr, $view:expr, $call:ident($($argument:expr),*)) => {{
         let View { numbers, start, stride } = $view;
         match numbers {
-            Numbers::F32(values) => with_source!(0, $simd, values.as_ptr().wrapping_add(start), stride, $call($($argument),*)),
-            Numbers::F16(values) => with_source!(1, $simd, values.as_ptr().wrapping_add(start), stride, $call($($argument),*)),
-            Numbers::Bf16(values) => with_source!(2, $simd, values.as_ptr().wrapping_add(start), stride, $call($($argument),*)),
+            Numbers::F32(values) => with_source!(0, $simd, values[start], stride, $call($($argument),*)),
+            Numbers::F16(values) => with_source!(1, $simd, values[start], stride, $call($($argument),*)),
+            Numbers::Bf16(values) => with_source!(2, $simd, values[start], stride, $call($($argument),*)),
         }
     }};
-    ($kind:literal, $simd:expr, $start:expr, $stride:expr, $call:ident ( $($argument:expr),* )) => {{
-        let source = Source::<$kind> { start: $start.cast(), stride: $stride };
+    ($kind:literal, $simd:expr, $values:ident[$start:ident], $stride:ident, $call:ident($($argument:expr),*)) => {{
+        let source = Source::<$kind> { start: $values.as_ptr().wrapping_add($start).cast(), stride: $stride };
         $simd.run(#[inline(always)] || $call::<_, $kind>($simd, source, $($argument),*))
     }};
 }

@@ -8,7 +8,7 @@ use super::simd::Simd;
 use super::tile::Tile;
 use rayon::prelude::*;
 
-/// Entries that a right panel holds at a time: 32 kB, so that those of a thread stay in the second-level cache.
+/// Entries that a right panel holds at a time: 32 kB at most, so that those of a thread stay in the second-level cache.
 const ENTRIES: usize = 256;
 
 /// Columns that a thread works on at a time, at most: rows of the product are far apart, so each is visited once for several
