@@ -3,7 +3,7 @@
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput};
 use crate::terminal::{complain, say};
-use anyhow::anyhow;
+use anyhow::{Error, anyhow};
 use burn::tensor::Device;
 use clap::Args;
 use realfill::embedded::EmbeddedModel;
@@ -11,8 +11,8 @@ use realfill::model::Model;
 use realfill::pipeline::Event;
 use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::tuning::TuneConfig;
-use realfill_models::Precision;
 use realfill_models::sd::refuse_single_file;
+use realfill_models::{Precision, check_kernels};
 use realfill_vision::canvas::CanvasRequest;
 use realfill_vision::{MaskSource, Scene};
 use std::path::{Path, PathBuf};
@@ -171,11 +171,14 @@ fn load(
         ))
         .or_bad_input();
     }
+    if *device == Device::flex() {
+        check_kernels().map_err(Error::msg).or_bad_input()?;
+    }
     let precision = precision.unwrap_or_else(Precision::fastest);
     if *device == Device::flex() && !precision.is_able() {
         return Err(anyhow!(
             "there are no kernels for --precision {precision} here: they need a processor with AVX512-BF16, and REALFILL_KERNELS \
-             not to be off; leave it out to use f32"
+             to be neither off nor avx2; leave it out to use f32"
         ))
         .or_bad_input();
     }

@@ -13,3 +13,4 @@ pub use error::{ModelError, TensorProblems};
 pub use kernels::Precision;
 #[doc(hidden)]
 pub use kernels::cases as kernel_cases;
+pub use kernels::check_kernels;

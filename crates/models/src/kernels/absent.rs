@@ -1,6 +1,6 @@
-//! Stand-ins for processors without kernels. [`are_on`](super::are_on) is false there, so nobody ever runs one.
+//! Stand-ins for processors without kernels. They have no [`Way`], so nobody ever runs one.
 
-use super::{Convolution, Geglu, Heads, Kernel, LinearMap, LogSums, Norm, Precision};
+use super::{Convolution, Geglu, Heads, Kernel, LinearMap, LogSums, Norm, Way};
 use crate::sd::Stored;
 
 const NEVER: &str = "kernels are off on this processor";
@@ -14,11 +14,15 @@ impl Frozen {
     }
 }
 
-pub(super) fn tiles_flops(_: Precision) -> u64 {
+pub(super) fn is_able(_: Way) -> bool {
+    false
+}
+
+pub(super) fn tiles_flops(_: Way) -> u64 {
     unreachable!("{NEVER}")
 }
 
-pub(super) fn run_tiles(_: Precision) {
+pub(super) fn run_tiles(_: Way) {
     unreachable!("{NEVER}")
 }
 

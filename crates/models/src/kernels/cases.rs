@@ -1,7 +1,7 @@
 //! What `benches/kernels.rs` times: each kernel at sizes of Stable Diffusion 2 at 512 px, beside Burn's own operations and
 //! beside what this processor's multipliers can do at most.
 
-use super::{Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, Precision, Split, apply, are_on, attend, kind};
+use super::{Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, Precision, Split, Way, apply, attend, kind};
 use crate::attention::attend as plain_attend;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct Case {
     /// What is done.
     pub name: String,
-    /// How: `burn`, `f32` or `bf16`.
+    /// How: `burn`, or by which instructions.
     pub way: &'static str,
     /// Multiplications and additions; 0 where memory decides.
     pub flops: u64,
@@ -39,21 +39,17 @@ pub fn cases() -> Vec<Case> {
 /// Tiles on panels that stay in the first-level cache, on all threads: the roof of all products.
 fn peaks() -> Vec<Case> {
     let threads = rayon::current_num_threads();
-    let each = |(way, precision): (&'static str, Precision)| {
-        let (flops, name) = (threads as u64 * kind::tiles_flops(precision), "multipliers' peak".to_owned());
-        Case {
-            name,
-            way,
-            flops,
-            run: Box::new(move || (0..threads).into_par_iter().for_each(|_| kind::run_tiles(precision))),
-        }
+    let each = |way: Way| {
+        let (flops, name) = (threads as u64 * kind::tiles_flops(way), "multipliers' peak".to_owned());
+        let run = Box::new(move || (0..threads).into_par_iter().for_each(|_| kind::run_tiles(way)));
+        Case { name, way: way.name(), flops, run }
     };
-    ways().into_iter().map(each).collect()
+    Way::all().map(each).collect()
 }
 
-fn ways() -> Vec<(&'static str, Precision)> {
-    let all = [("f32", Precision::F32), ("bf16", Precision::Bf16)];
-    all.into_iter().filter(|(_, precision)| are_on() && precision.is_able()).collect()
+/// Those in `f32`, for kernels without products.
+fn plain_ways() -> impl Iterator<Item = Way> {
+    Way::all().filter(|way| way.precision() == Precision::F32)
 }
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
@@ -101,11 +97,11 @@ fn convolutions(channels: usize, side: usize) -> Vec<Case> {
     let (x, bias) = (random([1, channels, side, side]), random([channels]));
     let weight = random([channels, channels, 3, 3]);
     let mut cases = Vec::new();
-    for (way, precision) in ways() {
+    for way in Way::all() {
         let weights = Frozen::new(Stored::F32(values(&weight)), channels, channels * 9);
         let bias = Arc::new(values(&bias));
-        let map = Convolution { precision, weights, bias, size: 3, stride: 1, padding: 1 };
-        cases.extend(of_kernel::<4, 4>(&name, way, flops, &x, map));
+        let map = Convolution { way, weights, bias, size: 3, stride: 1, padding: 1 };
+        cases.extend(of_kernel::<4, 4>(&name, way.name(), flops, &x, map));
     }
     cases.extend(both(&name, "burn", flops, &x, move |x| {
         conv2d(x, weight.clone(), Some(bias.clone()), ConvOptions::new([1; 2], [1; 2], [1; 2], 1))
@@ -118,9 +114,9 @@ fn linears(rows: usize, input: usize, output: usize) -> Vec<Case> {
     let flops = [1, 2].map(|products| products * (2 * rows * input * output) as u64);
     let (x, weight) = (random([1, rows, input]), random([output, input]));
     let mut cases = Vec::new();
-    for (way, precision) in ways() {
+    for way in Way::all() {
         let weights = Frozen::new(Stored::F32(values(&weight)), output, input);
-        cases.extend(of_kernel::<3, 3>(&name, way, flops, &x, LinearMap { precision, weights, bias: None }));
+        cases.extend(of_kernel::<3, 3>(&name, way.name(), flops, &x, LinearMap { way, weights, bias: None }));
     }
     let weight = weight.transpose();
     cases.extend(both(&name, "burn", flops, &x, move |x| linear(x, weight.clone(), None)));
@@ -133,9 +129,9 @@ fn attentions(tokens: usize, heads: usize, width: usize) -> Vec<Case> {
     let flops = [2, 9].map(|products| products * (2 * heads * tokens * tokens * width) as u64);
     let x = random([1, tokens, heads * width]);
     let mut cases = Vec::new();
-    for (way, precision) in ways() {
-        let split = Split { heads, precision };
-        cases.extend(both(&name, way, flops, &x, move |x| attend(x.clone(), x.clone(), x, split)));
+    for way in Way::all() {
+        let split = Split { heads, way };
+        cases.extend(both(&name, way.name(), flops, &x, move |x| attend(x.clone(), x.clone(), x, split)));
     }
     cases.extend(both(&name, "burn", flops, &x, move |x| {
         let x = x.reshape([1, tokens, heads, width]).swap_dims(1, 2);
@@ -148,10 +144,10 @@ fn norms(channels: usize, side: usize) -> Vec<Case> {
     let name = format!("group norm with SiLU, {channels} channels, {side}x{side}");
     let (x, groups) = (random([1, channels, side, side]), 32);
     let mut cases = Vec::new();
-    if are_on() {
+    for way in plain_ways() {
         let (gamma, beta) = (vec![1.5; channels].into(), vec![0.5; channels].into());
-        let norm = Norm { gamma, beta, groups, epsilon: 1e-5, silu: true };
-        cases.extend(of_kernel::<4, 4>(&name, "f32", [0, 0], &x, norm));
+        let norm = Norm { way, gamma, beta, groups, epsilon: 1e-5, silu: true };
+        cases.extend(of_kernel::<4, 4>(&name, way.name(), [0, 0], &x, norm));
     }
     let affine = |value: f32| {
         Tensor::<4>::from_data(TensorData::new(vec![value; channels], [1, channels, 1, 1]), &Device::flex())
@@ -170,8 +166,8 @@ fn gates(rows: usize, width: usize) -> Vec<Case> {
     let name = format!("gated units, {rows} rows of {width}");
     let x = random([1, rows, 2 * width]);
     let mut cases = Vec::new();
-    if are_on() {
-        cases.extend(of_kernel::<3, 3>(&name, "f32", [0, 0], &x, Geglu));
+    for way in plain_ways() {
+        cases.extend(of_kernel::<3, 3>(&name, way.name(), [0, 0], &x, Geglu { way }));
     }
     cases.extend(both(&name, "burn", [0, 0], &x, |x: Tensor<3>| {
         let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");

@@ -2,13 +2,13 @@
 
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only kernels read it"))]
 
-use super::{Frozen, Precision};
+use super::{Frozen, Way};
 use std::sync::Arc;
 
 /// `y = W x + b` for each row of the input.
 #[derive(Debug, Clone)]
 pub(crate) struct LinearMap {
-    pub precision: Precision,
+    pub way: Way,
     /// `[out, in]`.
     pub weights: Frozen,
     pub bias: Option<Arc<Vec<f32>>>,
@@ -17,7 +17,7 @@ pub(crate) struct LinearMap {
 /// A square convolution: 1x1, or 3x3 with any stride.
 #[derive(Debug, Clone)]
 pub(crate) struct Convolution {
-    pub precision: Precision,
+    pub way: Way,
     /// `[filters, channels * size * size]`.
     pub weights: Frozen,
     pub bias: Arc<Vec<f32>>,
@@ -29,6 +29,7 @@ pub(crate) struct Convolution {
 /// Group norm of `[batch, channels, ...]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Norm {
+    pub way: Way,
     pub gamma: Arc<Vec<f32>>,
     pub beta: Arc<Vec<f32>>,
     pub groups: usize,
@@ -39,12 +40,14 @@ pub(crate) struct Norm {
 
 /// `[..., 2 * width]`, values before gates, to `[..., width]`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Geglu;
+pub(crate) struct Geglu {
+    pub way: Way,
+}
 
 /// Heads side by side: `[batch, tokens, heads * width]` queries on `[batch, others, heads * width]` keys and values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heads {
-    pub precision: Precision,
+    pub way: Way,
     pub batch: usize,
     pub tokens: usize,
     pub others: usize,

@@ -1,6 +1,6 @@
 //! The kernels as operations of Burn, with their way back.
 
-use super::{Heads, Kernel, LogSums, Precision};
+use super::{Heads, Kernel, LogSums, Way};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -16,11 +16,11 @@ pub(crate) fn apply<const D: usize, const E: usize>(kernel: &Arc<dyn Kernel>, x:
     Tensor::from_dispatch(<Dispatch as Kernels>::apply(x.into_dispatch(), kernel.clone()))
 }
 
-/// How attention is done.
+/// How attention is done by a kernel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Split {
     pub heads: usize,
-    pub precision: Precision,
+    pub way: Way,
 }
 
 /// Attention of heads side by side, without mask, on the processor.
@@ -69,12 +69,12 @@ impl Kernels for Flex {
 const WIDE: usize = 16;
 
 /// Attention, and what its way back needs.
-fn mix(q: &Values, k: &Values, v: &Values, Split { heads, precision }: Split) -> (Values, LogSums, Heads) {
+fn mix(q: &Values, k: &Values, v: &Values, Split { heads, way }: Split) -> (Values, LogSums, Heads) {
     let shape = shape_of(q);
     let [batch, tokens, width] = shape[..] else { panic!("queries of shape {shape:?}") };
     let (others, width) = (shape_of(k)[1], width / heads);
-    let precision = if width < WIDE { Precision::F32 } else { precision };
-    let plan = Heads { precision, batch, tokens, others, heads, width };
+    let way = if width < WIDE { way.in_f32() } else { way };
+    let plan = Heads { way, batch, tokens, others, heads, width };
     let (values, sums) = plan.forward(numbers(q), numbers(k), numbers(v));
     (tensor(values, shape), sums, plan)
 }

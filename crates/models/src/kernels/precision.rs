@@ -1,5 +1,6 @@
 //! What the kernels multiply.
 
+use super::Way;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -46,25 +47,15 @@ impl Precision {
     pub fn is_able(self) -> bool {
         match self {
             Self::F32 => true,
-            Self::Bf16 => has_bf16(),
+            Self::Bf16 => Way::of(self).is_some(),
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_bf16() -> bool {
-    super::are_on() && is_x86_feature_detected!("avx512bf16")
 }
 
 #[cfg(target_arch = "x86_64")]
 fn is_of_amd() -> bool {
     let maker = std::arch::x86_64::__cpuid(0);
     [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_bf16() -> bool {
-    false
 }
 
 #[cfg(not(target_arch = "x86_64"))]

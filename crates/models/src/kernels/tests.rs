@@ -1,7 +1,7 @@
-//! Every kernel against Burn's own operations, forward and backward, over random shapes and values, in each precision that
-//! this processor has. Working memory starts as NaN in tests, so what is read before it is written shows.
+//! Every kernel against Burn's own operations, forward and backward, over random shapes and values, in each way that this
+//! processor has. Working memory starts as NaN in tests, so what is read before it is written shows.
 
-use super::{Convolution, Frozen, Geglu, Heads, Kernel, LinearMap, Norm, Precision, Split, apply, are_on, attend};
+use super::{Convolution, Frozen, Geglu, Heads, Kernel, LinearMap, Norm, Precision, Split, Way, apply, attend};
 use crate::attention::attend as plain_attend;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
@@ -16,10 +16,9 @@ use std::sync::Arc;
 /// Shapes tried of each kernel.
 const ROUNDS: u64 = 24;
 
-/// Rounds and precisions to try.
-fn rounds() -> impl Iterator<Item = (u64, Precision)> {
-    let able = [Precision::F32, Precision::Bf16].into_iter().filter(|p| p.is_able() && are_on());
-    able.flat_map(|precision| (0..ROUNDS).map(move |round| (round, precision)))
+/// Rounds and ways to try.
+fn rounds() -> impl Iterator<Item = (u64, Way)> {
+    Way::all().flat_map(|way| (0..ROUNDS).map(move |round| (round, way)))
 }
 
 struct Chance(ChaCha8Rng);
@@ -63,29 +62,29 @@ fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.clone().without_autodiff().into_data().try_to_vec().unwrap()
 }
 
-/// The relative error that a precision is allowed.
-fn bound(precision: Precision) -> f64 {
-    match precision {
+/// The relative error that a way is allowed.
+fn bound(way: Way) -> f64 {
+    match way.precision() {
         Precision::F32 => 1e-5,
         Precision::Bf16 => 1e-2,
     }
 }
 
 #[track_caller]
-fn assert_close<const D: usize>(what: &str, precision: Precision, found: &Tensor<D>, expected: &Tensor<D>) {
+fn assert_close<const D: usize>(what: &str, way: Way, found: &Tensor<D>, expected: &Tensor<D>) {
     assert_eq!(found.dims(), expected.dims(), "{what}");
     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
     let (found, expected) = (values(found), values(expected));
     let size = norm(&mut expected.iter().map(|&v| f64::from(v)));
     let error = norm(&mut found.iter().zip(&expected).map(|(&a, &b)| f64::from(a) - f64::from(b)));
-    assert!(error <= bound(precision) * size, "{what} in {precision:?}: relative error {:.1e}", error / size);
+    assert!(error <= bound(way) * size, "{what} by {way:?}: relative error {:.1e}", error / size);
 }
 
 /// Output and input's gradient of a kernel and of its reference.
 #[track_caller]
 fn compare<const D: usize>(
     what: &str,
-    precision: Precision,
+    way: Way,
     kernel: impl Kernel + 'static,
     x: Tensor<D>,
     chance: &mut Chance,
@@ -93,17 +92,17 @@ fn compare<const D: usize>(
 ) {
     let (ours, theirs) = (x.clone().autodiff().require_grad(), x.autodiff().require_grad());
     let (found, expected) = (apply(&(Arc::new(kernel) as Arc<dyn Kernel>), ours.clone()), reference(theirs.clone()));
-    assert_close(what, precision, &found, &expected);
+    assert_close(what, way, &found, &expected);
     let weights = chance.tensor(expected.dims(), 1.0);
     let found = (found * weights.clone()).sum().backward();
     let expected = (expected * weights).sum().backward();
     let what = format!("gradient of {what}");
-    assert_close(&what, precision, &ours.grad(&found).unwrap(), &theirs.grad(&expected).unwrap());
+    assert_close(&what, way, &ours.grad(&found).unwrap(), &theirs.grad(&expected).unwrap());
 }
 
 #[test]
 fn a_linear_layer_is_burns() {
-    for (round, precision) in rounds() {
+    for (round, way) in rounds() {
         let mut chance = Chance::new(round);
         let [batch, rows] = [chance.size(1..=2), chance.size(1..=70)];
         let [input, output] = [chance.size(1..=600), chance.size(1..=90)];
@@ -111,7 +110,7 @@ fn a_linear_layer_is_burns() {
         let bias = chance.values(output, 1.0);
         let with_bias = round % 3 > 0;
         let map = LinearMap {
-            precision,
+            way,
             weights: Frozen::new(stored, output, input),
             bias: with_bias.then(|| Arc::new(bias.clone())),
         };
@@ -119,13 +118,13 @@ fn a_linear_layer_is_burns() {
         let bias = with_bias.then(|| to_tensor(bias, [output]));
         let x = chance.tensor([batch, rows, input], 2.0);
         let what = format!("linear {batch}x{rows}x{input} to {output}");
-        compare(&what, precision, map, x, &mut chance, |x| linear(x, weights.clone(), bias.clone()));
+        compare(&what, way, map, x, &mut chance, |x| linear(x, weights.clone(), bias.clone()));
     }
 }
 
 #[test]
 fn a_convolution_is_burns() {
-    for (round, precision) in rounds() {
+    for (round, way) in rounds() {
         let mut chance = Chance::new(round);
         let [size, stride, padding] =
             [[1, 1, 0], [3, 1, 1], [3, 1, 1], [3, 2, 1], [3, 2, 0], [3, 1, 0]][chance.size(0..=5)];
@@ -137,7 +136,7 @@ fn a_convolution_is_burns() {
         let x = chance.tensor([batch, channels, height, width], 2.0);
         let what = format!("{filters} filters {size}x{size}, stride {stride}, of {:?}", x.dims());
         let map = Convolution {
-            precision,
+            way,
             weights: Frozen::new(stored, filters, channels * size * size),
             bias: Arc::new(bias.clone()),
             size,
@@ -146,9 +145,7 @@ fn a_convolution_is_burns() {
         };
         let bias = to_tensor(bias, [filters]);
         let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
-        compare(&what, precision, map, x, &mut chance, |x| {
-            conv2d(x, weights.clone(), Some(bias.clone()), options.clone())
-        });
+        compare(&what, way, map, x, &mut chance, |x| conv2d(x, weights.clone(), Some(bias.clone()), options.clone()));
     }
 }
 
@@ -165,27 +162,27 @@ fn plain_norm(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
 
 #[test]
 fn group_norm_is_burns_with_and_without_silu() {
-    for (round, precision) in rounds().filter(|(_, precision)| *precision == Precision::F32) {
+    for (round, way) in rounds().filter(|(_, way)| way.precision() == Precision::F32) {
         let mut chance = Chance::new(round);
         let groups = chance.size(1..=6);
         let channels = groups * chance.size(1..=5);
         let shape = [chance.size(1..=2), channels, chance.size(2..=20), chance.size(2..=20)];
         let (gamma, beta) = (chance.values(channels, 1.5), chance.values(channels, 1.0));
-        let norm = Norm { gamma: gamma.into(), beta: beta.into(), groups, epsilon: 1e-5, silu: round % 2 == 0 };
+        let norm = Norm { way, gamma: gamma.into(), beta: beta.into(), groups, epsilon: 1e-5, silu: round % 2 == 0 };
         let x = chance.tensor(shape, 3.0);
         let reference = norm.clone();
-        compare(&format!("norm of {shape:?}"), precision, norm, x, &mut chance, |x| plain_norm(x, &reference));
+        compare(&format!("norm of {shape:?}"), way, norm, x, &mut chance, |x| plain_norm(x, &reference));
     }
 }
 
 #[test]
 fn gated_units_are_burns() {
-    for (round, precision) in rounds().filter(|(_, precision)| *precision == Precision::F32) {
+    for (round, way) in rounds().filter(|(_, way)| way.precision() == Precision::F32) {
         let mut chance = Chance::new(round);
         let shape = [chance.size(1..=2), chance.size(1..=40), 2 * chance.size(1..=50)];
         let size = [0.1, 1.0, 5.0, 40.0][chance.size(0..=3)];
         let x = chance.tensor(shape, size);
-        compare(&format!("gated {shape:?}"), precision, Geglu, x, &mut chance, |x| {
+        compare(&format!("gated {shape:?}"), way, Geglu { way }, x, &mut chance, |x| {
             let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");
             value * gelu(gate)
         });
@@ -194,7 +191,7 @@ fn gated_units_are_burns() {
 
 #[test]
 fn attention_is_burns() {
-    for (round, precision) in rounds() {
+    for (round, way) in rounds() {
         let mut chance = Chance::new(round);
         let [batch, heads, width] =
             [chance.size(1..=2), chance.size(1..=3), [4, 8, 40, 41, 64, 70][chance.size(0..=5)]];
@@ -210,14 +207,14 @@ fn attention_is_burns() {
         let [q, k, v] = leaves.clone().map(split);
         let expected = plain_attend(q, k, v).swap_dims(1, 2).reshape([batch, tokens, heads * width]);
         let [q, k, v] = leaves.clone();
-        let found = attend(q, k, v, Split { heads, precision });
+        let found = attend(q, k, v, Split { heads, way });
         let what = format!("attention of {tokens} on {others}, {heads} heads of {width}");
-        assert_close(&what, precision, &found, &expected);
+        assert_close(&what, way, &found, &expected);
         let found = (found * weights.clone()).sum().backward();
         let expected = (expected * weights).sum().backward();
         for (leaf, name) in leaves.iter().zip(["queries", "keys", "values"]) {
             let what = format!("gradient of {name}, {what}");
-            assert_close(&what, precision, &leaf.grad(&found).unwrap(), &leaf.grad(&expected).unwrap());
+            assert_close(&what, way, &leaf.grad(&found).unwrap(), &leaf.grad(&expected).unwrap());
         }
     }
 }
@@ -228,22 +225,22 @@ fn attention_bears_large_scores() {
     let q = [100.0, 0.0, 0.0, 0.0, -100.0, 0.0, 0.0, 0.0];
     let k = [10.0, 0.0, 0.0, 0.0, -10.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0];
     let v = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0];
-    for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|p| p.is_able() && are_on()) {
-        let plan = Heads { precision, batch: 1, tokens: 2, others: 3, heads: 1, width: 4 };
+    for way in Way::all() {
+        let plan = Heads { way, batch: 1, tokens: 2, others: 3, heads: 1, width: 4 };
         assert_eq!(plan.forward(&q, &k, &v).0, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     }
 }
 
 #[test]
 fn kernels_compute_the_same_bits_every_time() {
-    for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|p| p.is_able() && are_on()) {
+    for way in Way::all() {
         let mut chance = Chance::new(1);
         let (stored, _) = chance.weights(64 * 32 * 9);
         let weights = Frozen::new(stored, 64, 32 * 9);
         let bias = Arc::new(chance.values(64, 1.0));
-        let map = Convolution { precision, weights, bias, size: 3, stride: 1, padding: 1 };
+        let map = Convolution { way, weights, bias, size: 3, stride: 1, padding: 1 };
         let x = chance.values(32 * 50 * 50, 1.0);
-        let plan = Heads { precision, batch: 1, tokens: 300, others: 300, heads: 2, width: 32 };
+        let plan = Heads { way, batch: 1, tokens: 300, others: 300, heads: 2, width: 32 };
         let [q, k] = [0, 1].map(|_| chance.values(300 * 64, 2.0));
         let run = || {
             let (y, _) = map.forward(&x, &[1, 32, 50, 50]);
@@ -251,6 +248,6 @@ fn kernels_compute_the_same_bits_every_time() {
             let gradients = plan.backward([&q, &k, &q, &out, &k], &sums);
             [vec![y, out], gradients.to_vec()].concat().concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
-        assert!(run() == run(), "{precision:?}");
+        assert!(run() == run(), "{way:?}");
     }
 }

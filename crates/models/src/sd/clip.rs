@@ -1,9 +1,8 @@
 //! CLIP's text transformer (Radford et al. 2021), the text encoder of Stable Diffusion.
 
 use super::config::ClipConfig;
-use super::layers::{LayerNorm, Linear, LinearSlot, multi_head};
+use super::layers::{LayerNorm, Linear, LinearSlot, MultiHead, multi_head};
 use super::weights::Weights;
-use crate::kernels::Split;
 use crate::lora::Pass;
 use burn::tensor::activation::{gelu, sigmoid};
 use burn::tensor::module::embedding;
@@ -56,7 +55,7 @@ struct Layer {
     layer_norm2: LayerNorm,
     fc1: Linear,
     fc2: Linear,
-    split: Split,
+    how: MultiHead,
     quick: bool,
 }
 
@@ -73,7 +72,7 @@ impl Layer {
             layer_norm2: LayerNorm::new(w.at("layer_norm2"), width, eps),
             fc1: Linear::new(w.at("mlp.fc1"), width, inner, true),
             fc2: Linear::new(w.at("mlp.fc2"), inner, width, true),
-            split: Split { heads: config.num_attention_heads, precision: w.precision() },
+            how: MultiHead { heads: config.num_attention_heads, way: w.way() },
             quick: config.hidden_act == "quick_gelu",
         }
     }
@@ -81,7 +80,7 @@ impl Layer {
     fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let normed = self.layer_norm1.forward(x.clone());
         let [q, k, v] = [&self.q_proj, &self.k_proj, &self.v_proj].map(|project| project.forward(normed.clone(), pass));
-        let x = x + self.out_proj.forward(multi_head(q, k, v, self.split, true), pass);
+        let x = x + self.out_proj.forward(multi_head(q, k, v, self.how, true), pass);
         let inner = self.fc1.forward(self.layer_norm2.forward(x.clone()), pass);
         x + self.fc2.forward(self.activate(inner), pass)
     }

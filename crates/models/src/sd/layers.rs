@@ -2,7 +2,7 @@
 
 use super::weights::{Weight, Weights};
 use crate::attention::attend;
-use crate::kernels::{self, Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, Split, apply};
+use crate::kernels::{self, Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, Precision, Split, Way, apply};
 use crate::lora::Pass;
 use burn::tensor::activation::{gelu, silu};
 use burn::tensor::module::{attention, conv2d, layer_norm, linear};
@@ -30,10 +30,10 @@ impl Linear {
         let slot = LinearSlot { name: w.name(), input, output };
         let map = match w.frozen("weight", [output, input]) {
             Weight::Tensor(weight) => Map::Plain(weight.transpose(), bias.then(|| w.tensor("bias", [output]))),
-            Weight::Frozen(values) => {
+            Weight::Frozen(values, way) => {
                 let bias = bias.then(|| Arc::new(w.values("bias", output)));
-                let (precision, weights) = (w.precision(), Frozen::new(values, output, input));
-                Map::Kernel(Arc::new(LinearMap { precision, weights, bias }))
+                let weights = Frozen::new(values, output, input);
+                Map::Kernel(Arc::new(LinearMap { way, weights, bias }))
             }
         };
         Self { slot, map }
@@ -93,10 +93,10 @@ impl Conv2d {
     pub fn strided(w: Weights, [input, output]: [usize; 2], size: usize, stride: usize, padding: usize) -> Self {
         let map = match w.frozen("weight", [output, input, size, size]) {
             Weight::Tensor(weight) => ConvMap::Plain { weight, bias: w.tensor("bias", [output]), stride, padding },
-            Weight::Frozen(values) => {
-                let (weights, bias) = (Frozen::new(values, output, input * size * size), w.values("bias", output));
-                let (precision, bias) = (w.precision(), bias.into());
-                ConvMap::Kernel(Arc::new(Convolution { precision, weights, bias, size, stride, padding }))
+            Weight::Frozen(values, way) => {
+                let weights = Frozen::new(values, output, input * size * size);
+                let bias = w.values("bias", output).into();
+                ConvMap::Kernel(Arc::new(Convolution { way, weights, bias, size, stride, padding }))
             }
         };
         Self { map, filters: output }
@@ -131,10 +131,10 @@ pub(crate) struct GroupNorm {
 impl GroupNorm {
     pub fn new(w: Weights, channels: usize, groups: usize, epsilon: f64) -> Self {
         let (gamma, beta) = (w.tensor("weight", [channels]), w.tensor("bias", [channels]));
-        let kernels = w.runs_kernels().then(|| {
+        let kernels = w.way().map(|way| {
             let values = |t: &Tensor<1>| Arc::new(t.to_data().try_to_vec::<f32>().expect("weights are f32"));
-            let norm =
-                Norm { gamma: values(&gamma), beta: values(&beta), groups, epsilon: epsilon as f32, silu: false };
+            let (gamma, beta, epsilon) = (values(&gamma), values(&beta), epsilon as f32);
+            let norm = Norm { way, gamma, beta, groups, epsilon, silu: false };
             [Arc::new(norm.clone()) as Arc<dyn Kernel>, Arc::new(Norm { silu: true, ..norm })]
         });
         Self { gamma, beta, groups, epsilon, kernels }
@@ -184,13 +184,21 @@ impl LayerNorm {
     }
 }
 
+/// How attention is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MultiHead {
+    pub heads: usize,
+    /// By a kernel, if there is one.
+    pub way: Option<Way>,
+}
+
 /// Scaled dot-product attention over heads: `[batch, tokens, heads * d]` queries on `[batch, others, heads * d]` keys, values.
-pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, split: Split, causal: bool) -> Tensor<3> {
+pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, how: MultiHead, causal: bool) -> Tensor<3> {
     let [batch, tokens, width] = q.dims();
-    if !causal && kernels::are_on() && q.device().without_autodiff() == Device::flex() {
-        return kernels::attend(q, k, v, split);
+    let heads = how.heads;
+    if let Some(way) = how.way.filter(|_| !causal && q.device().without_autodiff() == Device::flex()) {
+        return kernels::attend(q, k, v, Split { heads, way });
     }
-    let heads = split.heads;
     let split = |t: Tensor<3>| {
         let [batch, tokens, width] = t.dims();
         t.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
@@ -207,8 +215,8 @@ pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, split: Split,
 
 /// Values times GELU of gates: `[batch, tokens, 2 * width]` to `[batch, tokens, width]`.
 pub(crate) fn geglu(x: Tensor<3>) -> Tensor<3> {
-    if kernels::are_on() && x.device().without_autodiff() == Device::flex() {
-        return apply(&(Arc::new(Geglu) as Arc<dyn Kernel>), x);
+    if let Some(way) = Way::of(Precision::F32).filter(|_| x.device().without_autodiff() == Device::flex()) {
+        return apply(&(Arc::new(Geglu { way }) as Arc<dyn Kernel>), x);
     }
     let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");
     value * gelu(gate)

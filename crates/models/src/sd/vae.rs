@@ -1,10 +1,9 @@
 //! `AutoencoderKL`, the autoencoder of latent diffusion (Rombach et al. 2022).
 
 use super::config::VaeConfig;
-use super::layers::{Conv2d, GroupNorm, Linear, from_tokens, multi_head, to_tokens};
+use super::layers::{Conv2d, GroupNorm, Linear, MultiHead, from_tokens, multi_head, to_tokens};
 use super::resnet::{Resnet, ResnetShape, Upsample};
 use super::weights::Weights;
-use crate::kernels::Split;
 use crate::lora::Pass;
 use burn::tensor::Tensor;
 
@@ -187,7 +186,7 @@ struct Attention {
     to_k: Linear,
     to_v: Linear,
     to_out: Linear,
-    split: Split,
+    how: MultiHead,
 }
 
 impl Attention {
@@ -195,14 +194,14 @@ impl Attention {
         let linear = |name: &str| Linear::new(w.at(name), width, width, true);
         let group_norm = GroupNorm::new(w.at("group_norm"), width, groups, EPSILON);
         let (to_q, to_k, to_v, to_out) = (linear("to_q"), linear("to_k"), linear("to_v"), linear("to_out.0"));
-        Self { group_norm, to_q, to_k, to_v, to_out, split: Split { heads: 1, precision: w.precision() } }
+        Self { group_norm, to_q, to_k, to_v, to_out, how: MultiHead { heads: 1, way: w.way() } }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let tokens = to_tokens(self.group_norm.forward(x.clone()));
         let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v].map(|l| l.forward(tokens.clone(), &Pass::OFF));
-        let mixed = self.to_out.forward(multi_head(q, k, v, self.split, false), &Pass::OFF);
+        let mixed = self.to_out.forward(multi_head(q, k, v, self.how, false), &Pass::OFF);
         x + from_tokens(mixed, height, width)
     }
 }

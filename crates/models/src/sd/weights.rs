@@ -4,7 +4,7 @@
 //! drift apart. What is missing, misshapen or left over is gathered and told at the end, all at once.
 
 use super::tensors::{Stored, TensorTable, list_tensors};
-use crate::kernels::{self, Precision};
+use crate::kernels::{Precision, Way};
 use crate::{ModelError, TensorProblems};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::cell::RefCell;
@@ -143,24 +143,23 @@ impl<'a> Weights<'a> {
     /// The tensor of this name for a kernel of the processor, or a tensor where those do not run.
     pub fn frozen<const D: usize>(&self, name: &str, shape: [usize; D]) -> Weight<D> {
         let checkpoint = self.checkpoint;
-        if !self.runs_kernels() {
+        let Some(way) = self.way() else {
             return Weight::Tensor(self.tensor(name, shape));
-        }
+        };
         match checkpoint.stored(self.join(name), &shape) {
-            Some(values) => Weight::Frozen(values),
+            Some(values) => Weight::Frozen(values, way),
             None => Weight::Tensor(checkpoint.stand_in(shape)),
         }
     }
 
-    /// Whether the processor's kernels are to be used with what is read here.
-    pub fn runs_kernels(&self) -> bool {
-        !self.checkpoint.dry && self.checkpoint.device == Device::flex() && kernels::are_on()
-    }
-
-    /// What those multiply: what was asked for where the processor can, otherwise `f32`.
-    pub fn precision(&self) -> Precision {
-        let asked = self.checkpoint.precision;
-        if asked.is_able() { asked } else { Precision::F32 }
+    /// The way of the processor's kernels, if they are to be used with what is read here: in the precision that was asked for
+    /// where the processor can, otherwise in `f32`.
+    pub fn way(&self) -> Option<Way> {
+        let Checkpoint { dry, device, precision, .. } = self.checkpoint;
+        if *dry || *device != Device::flex() {
+            return None;
+        }
+        Way::of(*precision).or_else(|| Way::of(Precision::F32))
     }
 
     /// The values of this name as `f32`; zeros where there are none.
@@ -178,6 +177,6 @@ impl<'a> Weights<'a> {
 pub(crate) enum Weight<const D: usize> {
     /// For Burn's own operations.
     Tensor(Tensor<D>),
-    /// For a kernel of the processor.
-    Frozen(Stored),
+    /// For a kernel of the processor, and its way.
+    Frozen(Stored, Way),
 }

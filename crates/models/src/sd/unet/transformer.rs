@@ -1,8 +1,7 @@
 //! The U-Net's transformer: self-attention, attention on the prompt, gated perceptron.
 
-use crate::kernels::Split;
 use crate::lora::Pass;
-use crate::sd::layers::{Conv2d, GroupNorm, LayerNorm, Linear, from_tokens, geglu, multi_head, to_tokens};
+use crate::sd::layers::{Conv2d, GroupNorm, LayerNorm, Linear, MultiHead, from_tokens, geglu, multi_head, to_tokens};
 use crate::sd::weights::Weights;
 use burn::tensor::Tensor;
 
@@ -136,7 +135,7 @@ struct Attention {
     to_k: Linear,
     to_v: Linear,
     to_out: Linear,
-    split: Split,
+    how: MultiHead,
 }
 
 impl Attention {
@@ -146,7 +145,7 @@ impl Attention {
             to_k: Linear::new(w.at("to_k"), context, width, false),
             to_v: Linear::new(w.at("to_v"), context, width, false),
             to_out: Linear::new(w.at("to_out.0"), width, width, true),
-            split: Split { heads, precision: w.precision() },
+            how: MultiHead { heads, way: w.way() },
         }
     }
 
@@ -154,7 +153,7 @@ impl Attention {
         let q = self.to_q.forward(x, pass);
         let k = self.to_k.forward(context.clone(), pass);
         let v = self.to_v.forward(context, pass);
-        self.to_out.forward(multi_head(q, k, v, self.split, false), pass)
+        self.to_out.forward(multi_head(q, k, v, self.how, false), pass)
     }
 
     fn linears(&self) -> [&Linear; 4] {

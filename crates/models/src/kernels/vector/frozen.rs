@@ -1,6 +1,6 @@
 //! Weights that never change, in the precision that they were stored in: half of the memory of `f32` for most checkpoints.
 
-use super::simd::{Numbers, View};
+use super::pack::{Numbers, View};
 use crate::sd::Stored;
 use std::sync::Arc;
 

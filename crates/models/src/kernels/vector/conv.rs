@@ -1,11 +1,12 @@
 //! Convolutions with frozen weights, and the gradient of their input.
 
+use super::pack::{Numbers, View, pack, pack_turned, pair_rows, turn};
 use super::product::{Panel, Start, product};
 use super::scratch::{Scratch, unwritten};
-use super::simd::{LANES, Numbers, View, entries, pack, pack_turned, pair_rows, turn};
-use super::tile::{COLUMNS, ROWS};
+use super::simd::{LANES, Simd};
 use super::winograd::{self, Plan};
-use crate::kernels::{Convolution, Kernel, Precision};
+use super::with_simd;
+use crate::kernels::{Convolution, Kernel};
 use rayon::prelude::*;
 
 /// Channels from which on the transforms of Winograd's method are worth their time.
@@ -18,8 +19,7 @@ impl Kernel for Convolution {
         assert_eq!(x.len(), rows * one.len(), "pictures of {shape:?}");
         let mut out = unwritten(rows * plane);
         for (x, out) in x.chunks_exact(one.len()).zip(out.chunks_exact_mut(plane)) {
-            // SAFETY: kernels are only made where AVX-512 was found.
-            unsafe { self.forward_one(one, x, out) };
+            with_simd!(self.way, simd => self.forward_one(simd, one, x, out));
         }
         (out, vec![rows, self.weights.rows, height, width])
     }
@@ -30,8 +30,7 @@ impl Kernel for Convolution {
         assert_eq!(gradient.len(), rows * plane, "a gradient of the output's size");
         let mut out = unwritten(rows * one.len());
         for (gradient, out) in gradient.chunks_exact(plane).zip(out.chunks_exact_mut(one.len())) {
-            // SAFETY: kernels are only made where AVX-512 was found.
-            unsafe { self.backward_one(one, gradient, out) };
+            with_simd!(self.way, simd => self.backward_one(simd, one, gradient, out));
         }
         out
     }
@@ -74,49 +73,46 @@ impl Convolution {
         (self.size, self.stride, self.padding) == (3, 1, 1)
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn forward_one(&self, from: Size, x: &[f32], out: &mut [f32]) {
+    fn forward_one<S: Simd>(&self, simd: S, from: Size, x: &[f32], out: &mut [f32]) {
         let (filters, channels) = (self.weights.rows, from.channels);
         if self.is_plain() && channels >= MANY {
             let taps = |[filter, count, channel, depth]: [usize; 4], out: &mut [f32]| {
-                turn(self.weights.from(filter, channel * 9), count, depth * 9, out, LANES)
+                turn(simd, self.weights.from(filter, channel * 9), count, depth * 9, out, LANES)
             };
             let Size { height, width, .. } = from;
-            let plan = Plan { precision: self.precision, channels, filters, height, width };
-            return winograd::convolve(plan, x, &taps, Some(&self.bias), out);
+            let plan = Plan { channels, filters, height, width };
+            return winograd::convolve(simd, plan, x, &taps, Some(&self.bias), out);
         }
         let left = |at: Panel, out: &mut [f32]| {
-            pack_turned(self.precision, self.weights.from(at.at, at.k), at.count, at.depth, 1.0, out, ROWS)
+            pack_turned(simd, self.weights.from(at.at, at.k), at.count, at.depth, 1.0, out, S::ROWS)
         };
-        let right = |at: Panel, out: &mut [f32]| self.gather(from, x, at, out);
+        let right = |at: Panel, out: &mut [f32]| self.gather(simd, from, x, at, out);
         let n = out.len() / filters;
-        product(self.precision, [filters, n, self.weights.columns], &left, &right, Start::Row(&self.bias), out);
+        product(simd, [filters, n, self.weights.columns], &left, &right, Start::Row(&self.bias), out);
     }
 
     /// Columns of the picture's patches, one for each pixel of the output.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn gather(&self, from: Size, x: &[f32], at: Panel, out: &mut [f32]) {
+    fn gather<S: Simd>(&self, simd: S, from: Size, x: &[f32], at: Panel, out: &mut [f32]) {
         if self.size == 1 && self.stride == 1 {
             let plane = from.height * from.width;
             let view = View { numbers: Numbers::F32(x), start: at.k * plane + at.at, stride: plane };
-            return pack(self.precision, view, at.depth, at.count, 1.0, out, COLUMNS);
+            return pack(simd, view, at.depth, at.count, 1.0, out, S::COLUMNS);
         }
-        if self.precision == Precision::F32 {
-            return self.gather_patches(from, x, at, out);
+        if !S::PAIRS {
+            return self.gather_patches(from, x, at, out, S::COLUMNS);
         }
-        let mut wide = Scratch::new(at.depth * COLUMNS);
-        self.gather_patches(from, x, at, &mut wide);
-        // SAFETY: where `bf16` is asked for, the processor has it.
-        unsafe { pair_rows(&mut wide, at.depth, COLUMNS) };
-        let pairs = entries(at.depth, self.precision) * COLUMNS;
+        let mut wide = Scratch::new(at.depth * S::COLUMNS);
+        self.gather_patches(from, x, at, &mut wide, S::COLUMNS);
+        pair_rows(simd, &mut wide, at.depth, S::COLUMNS);
+        let pairs = S::entries(at.depth) * S::COLUMNS;
         out[..pairs].copy_from_slice(&wide[..pairs]);
     }
 
-    /// [`Convolution::gather`] in `f32`: `[term][COLUMNS]`.
-    fn gather_patches(&self, from: Size, x: &[f32], at: Panel, out: &mut [f32]) {
+    /// [`Convolution::gather`] in `f32`: `[term][columns]`.
+    fn gather_patches(&self, from: Size, x: &[f32], at: Panel, out: &mut [f32], columns: usize) {
         let taps = self.size * self.size;
         let across = (from.width + 2 * self.padding - self.size) / self.stride + 1;
-        for (k, line) in (at.k..at.k + at.depth).zip(out.chunks_exact_mut(COLUMNS)) {
+        for (k, line) in (at.k..at.k + at.depth).zip(out.chunks_exact_mut(columns)) {
             let [channel, ky, kx] = [k / taps, k % taps / self.size, k % self.size];
             let plane = &x[channel * from.height * from.width..][..from.height * from.width];
             let [mut oy, mut ox] = [at.at / across, at.at % across];
@@ -135,8 +131,7 @@ impl Convolution {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn backward_one(&self, to: Size, gradient: &[f32], out: &mut [f32]) {
+    fn backward_one<S: Simd>(&self, simd: S, to: Size, gradient: &[f32], out: &mut [f32]) {
         let filters = self.weights.rows;
         if self.is_plain() {
             // A convolution by the same weights, turned, with channels in and out changed.
@@ -144,29 +139,29 @@ impl Convolution {
                 let mut turned = [0.0; 9 * LANES];
                 for i in 0..depth {
                     let view = View { stride: 9, ..self.weights.from(filter + i, channel * 9) };
-                    turn(view, count, 9, &mut turned, LANES);
+                    turn(simd, view, count, 9, &mut turned, LANES);
                     for (tap, to) in out[i * 9 * LANES..].chunks_exact_mut(LANES).take(9).enumerate() {
                         to.copy_from_slice(&turned[(8 - tap) * LANES..][..LANES]);
                     }
                 }
             };
             let Size { channels, height, width } = to;
-            let plan = Plan { precision: self.precision, channels: filters, filters: channels, height, width };
-            return winograd::convolve(plan, gradient, &taps, None, out);
+            let plan = Plan { channels: filters, filters: channels, height, width };
+            return winograd::convolve(simd, plan, gradient, &taps, None, out);
         }
         let n = gradient.len() / filters;
         let left = |at: Panel, out: &mut [f32]| {
-            pack(self.precision, self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out, ROWS)
+            pack(simd, self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out, S::ROWS)
         };
         let right = |at: Panel, out: &mut [f32]| {
             let view = View { numbers: Numbers::F32(gradient), start: at.k * n + at.at, stride: n };
-            pack(self.precision, view, at.depth, at.count, 1.0, out, COLUMNS)
+            pack(simd, view, at.depth, at.count, 1.0, out, S::COLUMNS)
         };
         if self.size == 1 && self.stride == 1 {
-            return product(self.precision, [to.channels, n, filters], &left, &right, Start::Zero, out);
+            return product(simd, [to.channels, n, filters], &left, &right, Start::Zero, out);
         }
         let mut patches = Scratch::new(self.weights.columns * n);
-        product(self.precision, [self.weights.columns, n, filters], &left, &right, Start::Zero, &mut patches);
+        product(simd, [self.weights.columns, n, filters], &left, &right, Start::Zero, &mut patches);
         self.scatter(to, &patches, n, out);
     }
 

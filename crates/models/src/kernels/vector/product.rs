@@ -3,17 +3,20 @@
 //! Rows of the left factor are packed a block at a time, as many as stay in the second-level cache; the threads then share
 //! the columns. Each value of the product is summed by one thread in one order, so results are the same every time.
 
-use super::simd::entries;
-use super::tile::{COLUMNS, ROWS, Shared, Tile};
-use crate::kernels::Precision;
+use super::shared::Shared;
+use super::simd::Simd;
+use super::tile::Tile;
 use rayon::prelude::*;
 
-/// Entries that a right panel holds at a time: 32 kB, so that those of a thread stay in the second-level cache.
+/// Entries that a right panel holds at a time: 32 kB at most, so that those of a thread stay in the second-level cache.
 const ENTRIES: usize = 256;
 
-/// Panels of columns that a thread works on at a time, at most: rows of the product are far apart, so each is visited once for
-/// several of them.
-const PANELS: usize = 4;
+/// Columns that a thread works on at a time, at most: rows of the product are far apart, so each is visited once for several
+/// panels.
+const MOST_COLUMNS: usize = 128;
+
+/// Rows of the left factor that are packed at a time, at least.
+const FEWEST_ROWS: usize = 112;
 
 /// What the columns are shared out in, at least, where they suffice.
 const TASKS: usize = 16;
@@ -51,9 +54,8 @@ pub(super) struct Panel {
 ///
 /// # Panics
 /// When `out` has another length than `m * n`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) fn product(
-    precision: Precision,
+pub(super) fn product<S: Simd>(
+    simd: S,
     [m, n, k]: [usize; 3],
     left: &(dyn Fn(Panel, &mut [f32]) + Sync),
     right: &(dyn Fn(Panel, &mut [f32]) + Sync),
@@ -61,26 +63,26 @@ pub(super) fn product(
     out: &mut [f32],
 ) {
     assert_eq!(out.len(), m * n);
-    let tall = entries(k, precision);
-    let rows_at_once = (LEFT_ENTRIES / tall.max(1) / ROWS).max(8) * ROWS;
-    let mut packed = vec![0.0; rows_at_once.min(m.next_multiple_of(ROWS)) * tall];
+    let tall = S::entries(k);
+    let rows_at_once = (LEFT_ENTRIES / tall.max(1)).max(FEWEST_ROWS) / S::ROWS * S::ROWS;
+    let mut packed = vec![0.0; rows_at_once.min(m.next_multiple_of(S::ROWS)) * tall];
     let shared = Shared::new(out);
     for first_row in (0..m).step_by(rows_at_once) {
         let rows = rows_at_once.min(m - first_row);
-        packed.par_chunks_mut(ROWS * tall.max(1)).take(rows.div_ceil(ROWS)).enumerate().for_each(|(i, panel)| {
-            let at = first_row + i * ROWS;
-            left(Panel { at, count: ROWS.min(first_row + rows - at), k: 0, depth: k }, panel);
+        packed.par_chunks_mut(S::ROWS * tall.max(1)).take(rows.div_ceil(S::ROWS)).enumerate().for_each(|(i, panel)| {
+            let at = first_row + i * S::ROWS;
+            left(Panel { at, count: S::ROWS.min(first_row + rows - at), k: 0, depth: k }, panel);
         });
         let packed = &packed;
-        let panels = n.div_ceil(COLUMNS);
-        let at_once = (panels / TASKS).clamp(1, PANELS);
+        let panels = n.div_ceil(S::COLUMNS);
+        let at_once = (panels / TASKS).clamp(1, MOST_COLUMNS / S::COLUMNS);
         (0..panels.div_ceil(at_once)).into_par_iter().for_each_init(
-            || vec![0.0; ENTRIES.min(tall) * COLUMNS * at_once],
+            || vec![0.0; ENTRIES.min(tall) * S::COLUMNS * at_once],
             |right_panels, i| {
-                let from = i * at_once * COLUMNS;
+                let from = i * at_once * S::COLUMNS;
                 let columns =
-                    Columns { precision, at: from, end: n.min(from + at_once * COLUMNS), stride: n, out: shared };
-                // SAFETY: AVX-512 is there, as this function's own caller made sure; columns are this thread's alone.
+                    Columns { simd, at: from, end: n.min(from + at_once * S::COLUMNS), stride: n, out: shared };
+                // SAFETY: the rows are inside; columns are this thread's alone.
                 unsafe { columns.fill([first_row, rows, k], packed, right, start, right_panels) };
             },
         );
@@ -88,18 +90,17 @@ pub(super) fn product(
 }
 
 /// Some panels of columns of the product, one thread's work.
-struct Columns {
-    precision: Precision,
+struct Columns<S> {
+    simd: S,
     at: usize,
     end: usize,
     stride: usize,
     out: Shared,
 }
 
-impl Columns {
+impl<S: Simd> Columns<S> {
     /// # Safety
-    /// AVX-512 is there, the rows are inside of the output, and nobody else uses these columns.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    /// The rows are inside of the output, and nobody else uses these columns.
     unsafe fn fill(
         &self,
         [first_row, rows, k]: [usize; 3],
@@ -108,19 +109,19 @@ impl Columns {
         start: Start,
         panels: &mut [f32],
     ) {
-        let Self { precision, stride, .. } = *self;
-        let tall = entries(k, precision);
-        let most = if precision == Precision::Bf16 { 2 * ENTRIES } else { ENTRIES };
-        let size = ENTRIES.min(tall) * COLUMNS;
-        let places = || (self.at..self.end).step_by(COLUMNS).map(|at| (at, COLUMNS.min(self.end - at)));
+        let Self { simd, stride, .. } = *self;
+        let tall = S::entries(k);
+        let most = if S::PAIRS { 2 * ENTRIES } else { ENTRIES };
+        let size = ENTRIES.min(tall) * S::COLUMNS;
+        let places = || (self.at..self.end).step_by(S::COLUMNS).map(|at| (at, S::COLUMNS.min(self.end - at)));
         // Without terms the product is what it starts from.
         for k0 in (0..k.max(1)).step_by(most) {
             let depth = most.min(k - k0);
             for ((at, count), panel) in places().zip(panels.chunks_exact_mut(size.max(1))) {
                 right(Panel { at, count, k: k0, depth }, panel);
             }
-            for row in (0..rows).step_by(ROWS) {
-                let count = ROWS.min(rows - row);
+            for row in (0..rows).step_by(S::ROWS) {
+                let count = S::ROWS.min(rows - row);
                 for (i, (at, columns)) in places().enumerate() {
                     // SAFETY: the left panel of these rows has all entries; the output is ours.
                     unsafe {
@@ -128,10 +129,10 @@ impl Columns {
                             self.begin(first_row + row..first_row + row + count, at, columns, start);
                         }
                         let out = self.out.at((first_row + row) * stride + at);
-                        let left = left.as_ptr().add(row * tall + entries(k0, precision) * ROWS);
+                        let left = left.as_ptr().add(row * tall + S::entries(k0) * S::ROWS);
                         let right = panels.as_ptr().add(i * size);
-                        let entries = entries(depth, precision);
-                        Tile { precision, left, right, out, stride, entries, add: true }.run(count, columns);
+                        let entries = S::entries(depth);
+                        Tile { left, right, out, stride, entries, add: true }.run(simd, count, columns);
                     }
                 }
             }
