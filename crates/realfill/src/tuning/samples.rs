@@ -9,7 +9,7 @@ use image::{Rgb, Rgb32FImage, imageops};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use realfill_vision::resize::{Filter, resize};
+use realfill_vision::resize::{Filter, resize, resize_known};
 use realfill_vision::{Guide, Mask};
 
 /// Share of a reference's unguided samples whose hole is the target's, where the crop shows it: the layout there is what
@@ -109,7 +109,7 @@ impl ScenePhotos {
         let Some(turn) = self.turns.iter().find(|turn| turn.role == Role::HeldOut) else { return Vec::new() };
         if turn.guide.is_none() {
             let size = whole_size(self.turns[0].picture.dimensions(), sides.whole, sides.stride);
-            return vec![resized_cut(turn, (0, 0), turn.picture.dimensions(), size)];
+            return vec![resized_cut(turn, Part { at: (0, 0), from: turn.picture.dimensions(), to: size })];
         }
         let (side, mut rng) = (self.crop_side(sides), ChaCha8Rng::seed_from_u64(!config.seed));
         (0..VALIDATION_CROPS).map(|_| guided_cut(turn, place_near(&turn.hole, side, &mut rng), side)).collect()
@@ -189,23 +189,55 @@ fn whole_sample(turn: &Turn, width: u32, height: u32, rng: &mut impl Rng) -> Sam
     let share = rng.random_range(SHOWN);
     let (w, h) = ((full_width as f32 * share) as u32, (full_height as f32 * share) as u32);
     let (left, top) = (rng.random_range(0..=full_width - w), rng.random_range(0..=full_height - h));
-    let view = hidden(turn, resized_cut(turn, (left, top), (w, h), (width, height)));
+    let view = learnt_cut(turn, Part { at: (left, top), from: (w, h), to: (width, height) });
     match turn.hides_its_hole() || !view.mask.holes().contains(&true) || !rng.random_bool(0.75) {
         true => Sample { mask: masks::like_a_users(width, height, rng), ..view },
         false => view,
     }
 }
 
-/// A part of the photo at another size, with the hole that it shows.
-fn resized_cut(turn: &Turn, (left, top): (u32, u32), (w, h): (u32, u32), (width, height): (u32, u32)) -> Sample {
-    let crop = imageops::crop_imm(&turn.picture, left, top, w, h).to_image();
-    let hole = Mask::from_fn(w, h, |x, y| turn.hole.is_hole(left + x, top + y)).resized_max(width, height);
+/// A part of the photo, by its upper left corner and its size, at another size.
+#[derive(Clone, Copy)]
+struct Part {
+    at: (u32, u32),
+    from: (u32, u32),
+    to: (u32, u32),
+}
+
+impl Part {
+    fn picture(self, turn: &Turn) -> Rgb32FImage {
+        imageops::crop_imm(&turn.picture, self.at.0, self.at.1, self.from.0, self.from.1).to_image()
+    }
+
+    fn hole(self, turn: &Turn) -> Mask {
+        Mask::from_fn(self.from.0, self.from.1, |x, y| turn.hole.is_hole(self.at.0 + x, self.at.1 + y))
+    }
+}
+
+/// A part of the photo as it is, with the hole that it shows.
+fn resized_cut(turn: &Turn, part: Part) -> Sample {
+    let (width, height) = part.to;
+    let hole = part.hole(turn).resized_max(width, height);
     Sample {
-        truth: resize(&crop, width, height, Filter::Bilinear),
+        truth: resize(&part.picture(turn), width, height, Filter::Bilinear),
         unknown: turn.hides_its_hole().then(|| hole.clone()),
         mask: hole,
         guide: SimulatedGuide::none(width, height),
     }
+}
+
+/// The same as it is learnt from: nothing that lies in a hidden hole reaches what is beside it, and a held-out photo's hole is as black as the
+/// target's, or noised pictures would still show it.
+fn learnt_cut(turn: &Turn, part: Part) -> Sample {
+    let mut sample = resized_cut(turn, part);
+    if turn.hides_its_hole() {
+        sample.truth = resize_known(&part.picture(turn), &part.hole(turn), part.to.0, part.to.1);
+    }
+    if turn.role == Role::HeldOut {
+        let pixels = sample.truth.pixels_mut().zip(sample.mask.holes());
+        pixels.filter(|(_, hole)| **hole).for_each(|(pixel, _)| *pixel = Rgb([0.0; 3]));
+    }
+    sample
 }
 
 /// A square crop of at least `side` pixels and at most the whole picture, reduced to `side`, with the hole that it shows.
@@ -213,16 +245,7 @@ fn scaled_crop(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
     let (width, height) = turn.picture.dimensions();
     let source = rng.random_range(side..=width.min(height));
     let (left, top) = (rng.random_range(0..=width - source), rng.random_range(0..=height - source));
-    hidden(turn, resized_cut(turn, (left, top), (source, source), (side, side)))
-}
-
-/// The sample as it is learnt from: a held-out photo's hole is as black as the target's, or noised pictures would still show it.
-fn hidden(turn: &Turn, mut sample: Sample) -> Sample {
-    if turn.role == Role::HeldOut {
-        let pixels = sample.truth.pixels_mut().zip(sample.mask.holes());
-        pixels.filter(|(_, hole)| **hole).for_each(|(pixel, _)| *pixel = Rgb([0.0; 3]));
-    }
-    sample
+    learnt_cut(turn, Part { at: (left, top), from: (source, source), to: (side, side) })
 }
 
 /// A crop whose centre lies in the hole, as far as the picture allows.

@@ -102,8 +102,7 @@ impl Guide {
         }
     }
 
-    /// The guide at another size, for a model to look at: it forgets where detail comes from. Trust is not spread into what it does
-    /// not cover.
+    /// The guide at another size, for a model to look at: it forgets where detail comes from.
     pub fn resized(&self, width: u32, height: u32) -> Self {
         Self {
             colour: resize(&self.colour, width, height, Filter::Bilinear),
