@@ -26,7 +26,7 @@ export function RunPanel({ choices, choose, busy, start, children }: Props) {
       <h2>Run</h2>
       <Choice label="Care" hint="How long the model learns about this scene." value={choices.preset} choose={(preset) => choose({ preset: preset as Choices['preset'] })}>
         <option value="quick">Quick: minutes</option>
-        <option value="thorough">Thorough: twelve times the tuning</option>
+        <option value="thorough">Thorough: up to twelve times the tuning</option>
         <option value="paper">As published: hours without a GPU</option>
       </Choice>
       <NumberField label="Candidates" least={1} most={64} value={choices.candidates} set={(candidates) => choose({ candidates })} />

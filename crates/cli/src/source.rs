@@ -122,7 +122,7 @@ impl ModelArguments {
     /// Loads the model.
     ///
     /// # Errors
-    /// [`Failure::BadInput`]: a device that is not there or computes wrong values, a precision that the processor has not, files
+    /// [`Failure::BadInput`]: a device that is not there or computes wrong values, a precision or kernels that the processor has not, files
     /// that are missing or of another network.
     pub fn load(&self, tune: &TuneConfig) -> Result<Box<dyn Model>, Failure> {
         let device = crate::device::open_tested(&self.device).or_bad_input()?;

@@ -106,7 +106,7 @@ pub fn write_preview(checked: &Checked, folder: &Path) -> Answer<()> {
         false => checked.photo.pixels.to_rgb8(),
     };
     let small = Photo {
-        icc: checked.photo.icc.clone().filter(|_| checked.photo.pixels.color().has_color()),
+        icc: checked.photo.profile().filter(|_| checked.photo.pixels.color().has_color()),
         ..Photo::from_pixels(small)
     };
     let path = folder.join(format!("preview-{role}.jpg"));

@@ -3,7 +3,7 @@
 //! To complete a black and white photo, references lose their colour.
 
 use crate::{Mask, Photo, metadata};
-use image::{GenericImageView, ImageBuffer, Rgb};
+use image::{GenericImageView, ImageBuffer, ImageFormat, Rgb};
 use moxcms::{
     ColorProfile, DataColorSpace, Layout, RenderingIntent, ToneReprCurve, TransformExecutor, TransformOptions,
 };
@@ -53,7 +53,7 @@ pub fn in_colours_of(reference: Photo, target: &Photo) -> Photo {
         Some(transform) if !changes_nothing(&transform) => {
             let mut pixels = reference.pixels.to_rgb16();
             convert(&transform, &mut pixels);
-            let icc = target.icc.clone().or_else(|| named_by_exif(target));
+            let icc = target.profile();
             // Its EXIF block and a PNG's chunks may name the colours that it had.
             Photo { pixels: pixels.into(), icc, exif: None, png_chunks: None, ..reference }
         }
@@ -90,7 +90,8 @@ pub fn without_colour(photo: Photo) -> Photo {
 
 /// Whether the photo is in Adobe RGB without a profile, as cameras write it.
 fn is_adobe_rgb(photo: &Photo) -> bool {
-    let is_marked = photo.icc.is_none() && photo.exif.as_deref().is_some_and(metadata::says_adobe_rgb);
+    let is_camera_file = photo.format == Some(ImageFormat::Jpeg) && photo.icc.is_none(); // others say it themselves
+    let is_marked = is_camera_file && photo.exif.as_deref().is_some_and(metadata::says_adobe_rgb);
     is_marked && photo.pixels.color().has_color()
 }
 
@@ -169,7 +170,7 @@ mod tests {
     use crate::save::Wanted;
     use crate::test_folder::TestFolder;
     use crate::{Mask, Scene};
-    use image::{GrayImage, ImageFormat, Luma, RgbImage};
+    use image::{GrayImage, Luma, RgbImage};
 
     fn photo(colour: [u8; 3], profile: Option<ColorProfile>) -> Photo {
         let icc = profile.map(|profile| profile.encode().unwrap());
@@ -197,7 +198,8 @@ mod tests {
     }
 
     fn marked(colour: [u8; 3], index: &[u8; 3]) -> Photo {
-        Photo { exif: Some(with_interoperability(index)), ..photo(colour, None) }
+        let (exif, format) = (Some(with_interoperability(index)), Some(ImageFormat::Jpeg));
+        Photo { exif, format, ..photo(colour, None) }
     }
 
     #[test]
@@ -216,6 +218,8 @@ mod tests {
             assert_eq!(same.pixels, photo(adobe, None).pixels);
         }
         let same = in_colours_of(marked(adobe, b"R98"), &photo([0; 3], None));
+        let exported = Photo { format: Some(ImageFormat::Png), ..marked(adobe, b"R03") };
+        assert_eq!(in_colours_of(exported, &photo([0; 3], None)).pixels, photo(adobe, None).pixels);
         assert_eq!(same.pixels, photo(adobe, None).pixels);
     }
 

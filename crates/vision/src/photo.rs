@@ -179,6 +179,11 @@ impl Photo {
         self
     }
 
+    /// The bytes of its ICC profile: its own, or that which a camera's mark in EXIF stands for; `None` for sRGB.
+    pub fn profile(&self) -> Option<Vec<u8>> {
+        self.icc.clone().or_else(|| crate::colour::named_by_exif(self))
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.pixels.width()

@@ -92,9 +92,12 @@ fn chosen(switch: Option<&str>) -> Result<Option<Way>, String> {
             let mut able: Vec<_> = Way::all().filter(|way| way.precision() == Precision::F32).collect();
             let names: String = able.iter().map(|way| format!("{}, ", way.name())).collect();
             able.retain(|way| way.name() == name);
-            able.pop()
-                .map(Some)
-                .ok_or_else(|| format!("{SWITCH} is `{name}`; on this processor it may be {names}or off"))
+            let only = if able.is_empty() && names.is_empty() {
+                "only be off".to_owned()
+            } else {
+                format!("be {names}or off")
+            };
+            able.pop().map(Some).ok_or_else(|| format!("{SWITCH} is `{name}`; on this processor it may {only}"))
         }
     }
 }
@@ -120,7 +123,7 @@ mod tests {
     fn a_switch_that_means_nothing_here_is_told() {
         for name in ["avx", "avx512 bf16", "on"] {
             let told = chosen(Some(name)).unwrap_err();
-            assert!(told.contains(name) && told.ends_with("or off"), "{told}");
+            assert!(told.contains(name) && told.ends_with(" off"), "{told}");
         }
     }
 }

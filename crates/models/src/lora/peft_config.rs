@@ -223,10 +223,11 @@ mod tests {
 
     #[test]
     fn layers_may_have_ranks_and_alphas_of_their_own() {
-        let ranks = json!({ "attn1.to_q": 2, "^encoder.layers.0.q_proj": 16, "to_q": 1 });
+        let ranks = json!({ "attn1.to_q": 2, "^encoder.layers.0.q_proj": 16, "to_q": 1, "a.to_q": 7 });
         let config = config(json!({ "rank_pattern": ranks, "alpha_pattern": { "mid.attn1.to_q": 3 } })).unwrap();
         assert_eq!((config.rank("mid.attn1.to_q"), config.scale("mid.attn1.to_q")), (2, 1.5));
         assert_eq!((config.rank("mid.attn2.to_q"), config.scale("mid.attn2.to_q")), (1, 8.0));
+        assert_eq!(config.rank("x.a.to_q"), 1, "the first that fits, and not the first by name");
         assert_eq!((config.rank("mid.not_to_q"), config.scale("mid.not_to_q")), (4, 2.0));
         assert_eq!(config.rank("text_model.encoder.layers.0.q_proj"), 16);
     }

@@ -4,6 +4,7 @@
 use super::FillConfig;
 use crate::fingerprint;
 use crate::model::Model;
+use crate::tuning::TuneConfig;
 use realfill_vision::Scene;
 use realfill_vision::save::{SaveError, write_whole};
 use serde_json::{Map, Value, json};
@@ -131,6 +132,9 @@ impl Job {
         ]);
         values.extend(tune.as_object().into_iter().flatten().map(|(k, v)| (format!("tune.{k}"), v.clone())));
         values.remove("tune.checkpoint_every");
+        if !config.tune.validates() {
+            values.remove("tune.patience");
+        }
         Self(values)
     }
 
@@ -154,12 +158,15 @@ impl Job {
     fn check(&self, folder: &Path, path: &Path, text: &[u8]) -> Result<(), FolderError> {
         let kept: Map<String, Value> =
             serde_json::from_slice(text).map_err(|source| FolderError::Damaged { path: path.into(), source })?;
-        match self.0.iter().find(|(name, value)| kept.get(*name) != Some(value)) {
+        let settings = serde_json::to_value(TuneConfig::default()).expect("settings are plain data");
+        // What the card of an older version does not know had its default.
+        let known = |name: &str| kept.get(name).or_else(|| settings.get(name.strip_prefix("tune.")?));
+        match self.0.iter().find(|(name, value)| known(name) != Some(value)) {
             None => Ok(()),
             Some((name, now)) => Err(FolderError::AnotherJob {
                 folder: folder.into(),
                 name: name.clone(),
-                kept: kept.get(name).unwrap_or(&Value::Null).to_string(),
+                kept: known(name).unwrap_or(&Value::Null).to_string(),
                 now: now.to_string(),
             }),
         }
@@ -193,6 +200,20 @@ mod tests {
         assert!(message.contains("another scene (\"a\", now \"b\")") && message.contains("--resume"), "{message}");
         remove_checkpoints(folder.path()).unwrap();
         job("b").begin_in(folder.path()).expect("a folder of its own again");
+    }
+
+    #[test]
+    fn a_job_goes_on_from_a_card_that_knows_no_newer_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |value: usize| {
+            let mut job = job("a");
+            job.0.insert("tune.validate_every".to_owned(), json!(value));
+            job
+        };
+        job("a").begin_in(folder.path()).expect("nothing is there yet");
+        with(0).begin_in(folder.path()).expect("as it was before there was a choice");
+        let message = with(25).begin_in(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("another tune.validate_every (0, now 25)"), "{message}");
     }
 
     #[test]

@@ -128,6 +128,7 @@ pub(super) fn scene_photos(
     let order = nearest_in_tone(&target, &pictures);
     let pretenders = if guides.is_some() { &order[..order.len().min(PRETENDERS)] } else { &[] };
     let held_out = if holds_out { held_out(&order, &pictures) } else { None };
+    let shown: Vec<usize> = order.iter().copied().filter(|&i| Some(i) != held_out).collect();
     let mut turns = vec![target];
     let mut done = 0;
     for (i, picture) in pictures.iter().enumerate() {
@@ -138,7 +139,7 @@ pub(super) fn scene_photos(
                     return Ok(None);
                 }
                 done += 1;
-                Some(pretended(&pictures, i, &order, &hole, guides)?)
+                Some(pretended(&pictures, i, if held_out == Some(i) { &order } else { &shown }, &hole, guides)?)
             }
             _ => None,
         };

@@ -24,6 +24,7 @@ use realfill_vision::Photo;
 use realfill_vision::canvas::CanvasError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 use tempfile::TempDir;
 use utoipa::{IntoParams, ToSchema};
 
@@ -164,7 +165,7 @@ async fn create_new(
     check_fits(server, owner, &scene, request, mask.is_some()).await?;
     check_room(server, owner).await?;
     let made = prepared(server, request, mask.as_ref())?;
-    check_losses(server, &scene, request, mask).await?;
+    check_losses(server, &scene, request, mask.is_some().then(|| made.path().join(MASK))).await?;
     let (id, owner, priority) = (Id::random(), owner.0.clone(), request.priority);
     let place = Place::Job(id.clone());
     let new = NewJob { id, owner, scene: scene.id, request: text, priority, files: None };
@@ -184,7 +185,11 @@ async fn mask_for(server: &Shared, owner: &Owner, scene: &StoredScene, request: 
     if find(server, owner, other).await?.scene != scene.id {
         return Err(Problem::conflict("mask_of must be a job of the same scene"));
     }
-    server.storage.file(&Place::Job(other.clone()), MASK).await
+    let mask = server.storage.file(&Place::Job(other.clone()), MASK).await?;
+    if mask.is_none() {
+        find(server, owner, other).await?; // it may have been deleted meanwhile, which is not the same as having none
+    }
+    Ok(mask)
 }
 
 /// Checks what only the scene can tell: that there is something to fill, the canvas's size, and the adapter.
@@ -243,7 +248,7 @@ fn of_photo(mut error: CanvasError, name: &str) -> CanvasError {
 
 /// Checks that the format holds all of the target, unless it need not. Whether it does is told by the pixels, so they are decoded
 /// where the target's own format leaves room for doubt.
-async fn check_losses(server: &Shared, scene: &StoredScene, request: &JobRequest, mask: Option<Local>) -> Answer<()> {
+async fn check_losses(server: &Shared, scene: &StoredScene, request: &JobRequest, mask: Option<PathBuf>) -> Answer<()> {
     let Some(format) = request.format.filter(|_| !request.lossy_ok) else { return Ok(()) };
     let about = scene.photo("target").ok_or_else(|| Problem::ours("a scene without a target"))?;
     let own = ImageFormat::from_extension(&about.extension);
@@ -253,8 +258,8 @@ async fn check_losses(server: &Shared, scene: &StoredScene, request: &JobRequest
     let target = picture(server, scene, about).await?;
     let name = about.name.clone();
     let checking = decode(server, move || {
-        let open = |file: &Local| Photo::open(&file.path).map_err(Problem::ours);
-        let (target, mask) = (open(&target)?, mask.as_ref().map(open).transpose()?);
+        let open = |path: &PathBuf| Photo::open(path).map_err(Problem::ours);
+        let (target, mask) = (open(&target.path)?, mask.as_ref().map(open).transpose()?);
         pictures::check_losses(&target, mask.as_ref(), &name, format)
     });
     checking.await

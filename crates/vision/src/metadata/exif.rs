@@ -14,6 +14,9 @@ const EXIF_DIRECTORY: u16 = 0x8769;
 const GPS_DIRECTORY: u16 = 0x8825;
 const INTEROPERABILITY_DIRECTORY: u16 = 0xA005;
 const INTEROPERABILITY_INDEX: u16 = 1;
+const COLOUR_SPACE: u16 = 0xA001;
+/// What [`COLOUR_SPACE`] says of any but sRGB.
+const UNCALIBRATED: u32 = 0xFFFF;
 const PIXEL_WIDTH: u16 = 0xA002;
 const PIXEL_HEIGHT: u16 = 0xA003;
 
@@ -156,6 +159,10 @@ impl Exif {
 /// 2.32, 4.6.7).
 pub(crate) fn says_adobe_rgb(block: &[u8]) -> bool {
     let Some(exif) = Exif::read(block.to_vec()) else { return false };
+    let space = exif.directory_at(EXIF_DIRECTORY).and_then(|below| exif.raw.number(below.find(COLOUR_SPACE)?));
+    if space.is_some_and(|space| space != UNCALIBRATED) {
+        return false;
+    }
     let index = exif.interoperability().and_then(|it| exif.raw.value_range(it.find(INTEROPERABILITY_INDEX)?));
     index.is_some_and(|range| exif.raw.bytes[range].starts_with(b"R03"))
 }

@@ -18,6 +18,8 @@ const DUBLIN_CORE_TERMS: &str = "http://purl.org/dc/terms/";
 const REGIONS: &str = "http://www.metadataworkinggroup.com/schemas/regions/";
 const MICROSOFT_REGIONS: &str = "http://ns.microsoft.com/photo/1.2/";
 const GAIN_MAP: &str = "http://ns.adobe.com/hdr-gain-map/1.0/";
+/// Where a part of a panorama lies in it, in pixels.
+const PANORAMA: &str = "http://ns.google.com/photos/1.0/panorama/";
 
 /// Those of Google's that speak of further pictures, sound and videos of the same view, in the packet or behind the picture, and
 /// of how they belong to it. They have others below them, such as those of a container's items.
@@ -136,6 +138,8 @@ fn is_regions(namespace: &str, name: &str) -> bool {
     match namespace {
         REGIONS => name == "Regions",
         MICROSOFT_REGIONS => name == "RegionInfo",
+        IPTC_EXTENSION => name == "ImageRegion",
+        PANORAMA => true,
         _ => false,
     }
 }

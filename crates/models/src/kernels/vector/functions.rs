@@ -2,7 +2,7 @@
 
 use super::simd::{Simd, Vector};
 
-/// e to the power of each lane, to 2 units in the last place; 0 below -87.3, infinite above 88.7.
+/// e to the power of each lane, to 2 units in the last place; subnormal below -87.3, 0 below -104, infinite above 88.7 and for what is no number.
 ///
 /// Taylor's polynomial of order 7 on half of an octave to each side of a power of two.
 #[inline(always)]

@@ -295,8 +295,9 @@ unsafe fn pairs_from<S: Simd, const KIND: u8>(
 pub(super) fn pair_rows<S: Simd>(simd: S, panel: &mut [f32], depth: usize, width: usize) {
     if S::PAIRS {
         assert!(depth * width <= panel.len());
-        let from = Source::<0> { start: panel.as_ptr().cast(), stride: width };
-        let out = Sink { start: panel.as_mut_ptr(), stride: width };
+        let place = panel.as_mut_ptr(); // one pointer for both, since writes through it end any other
+        let from = Source::<0> { start: place.cast_const().cast(), stride: width };
+        let out = Sink { start: place, stride: width };
         // SAFETY: inside of the panel; rows are read before pairs reach them.
         simd.run(
             #[inline(always)]

@@ -15,7 +15,7 @@ const ENTRIES: usize = 256;
 /// panels.
 const MOST_COLUMNS: usize = 128;
 
-/// Rows of the left factor that are packed at a time, at least.
+/// Rows of the left factor that are packed at a time, at least, down to whole tiles.
 const FEWEST_ROWS: usize = 112;
 
 /// What the columns are shared out in, at least, where they suffice.

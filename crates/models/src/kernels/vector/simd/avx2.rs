@@ -362,8 +362,11 @@ unsafe fn store_pairs(from: [__m256; 2], to: *mut f32, lanes: Range<usize>) {
             let place = to.wrapping_add(first).wrapping_sub(lanes.start);
             match (has(first), has(first + 2)) {
                 (true, true) => _mm_storeu_ps(place, four),
-                (true, false) => _mm_storel_pd(place.cast(), _mm_castps_pd(four)),
-                (false, true) => _mm_storeh_pd(place.add(2).cast(), _mm_castps_pd(four)),
+                (true, false) => _mm_storel_epi64(place.cast(), _mm_castps_si128(four)),
+                (false, true) => {
+                    let upper = _mm_castps_si128(_mm_movehl_ps(four, four));
+                    _mm_storel_epi64(place.wrapping_add(2).cast(), upper);
+                }
                 (false, false) => (),
             }
         }
