@@ -71,7 +71,7 @@ impl Field {
 /// The coarse cell of a place along one side and the one beside it, with their bilinear weights.
 fn shares(at: usize, cells: usize) -> [(usize, f32); 2] {
     let own = at / 2;
-    let beside = if at % 2 == 0 { own.checked_sub(1) } else { Some(own + 1).filter(|&cell| cell < cells) };
+    let beside = if at.is_multiple_of(2) { own.checked_sub(1) } else { Some(own + 1).filter(|&cell| cell < cells) };
     [(own, 0.75), (beside.unwrap_or(own), 0.25)]
 }
 

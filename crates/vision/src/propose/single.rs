@@ -206,7 +206,7 @@ mod tests {
     fn a_plane_seen_from_farther_away_does_not_alias_and_stays_in_place() {
         let near = resize_bilinear(&noise_rgb(25, 20, 5), 400, 320);
         let fine = Rgb32FImage::from_fn(400, 320, |x, y| {
-            let check = if (x + y) % 2 == 0 { 0.1 } else { -0.1 };
+            let check = if (x + y).is_multiple_of(2) { 0.1 } else { -0.1 };
             Rgb(near.get_pixel(x, y).0.map(|v| v + check))
         });
         // Pixel x of the target lies at 3x + 1 of the reference.
