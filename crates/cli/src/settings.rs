@@ -102,10 +102,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("settings.toml");
         std::fs::write(&file, "candidates = 2\n[tune]\nbatch = 3\nrank = 5\n[sampler]\nkind = \"ddim\"").unwrap();
-        let tune = TuneFlags { batch: Some(7), ..TuneFlags::default() };
+        let tune = TuneFlags { batch: Some(7), mask_unseen: Some(true), ..TuneFlags::default() };
         let config = resolve(Some(Preset::Paper), Some(&file), &flags(&tune)).unwrap();
         assert_eq!((config.tune.iterations, config.tune.batch, config.tune.rank), (2000, 7, 5));
         assert_eq!((config.candidates, config.sampler.kind.name()), (2, "ddim"));
+        assert!(config.tune.mask_unseen);
         assert_eq!(config.sampler.steps, FillConfig::default().sampler.steps);
     }
 

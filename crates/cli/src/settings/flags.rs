@@ -124,6 +124,10 @@ pub struct TuneFlags {
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask_dropout: Option<f64>,
+    /// Whether what lies outside the target's view is left out of what is learnt of the references [default: off]
+    #[arg(long, value_name = "on|off", value_parser = on_or_off())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask_unseen: Option<bool>,
     /// The sentence that stands for the scene (Stable Diffusion)
     #[arg(long, value_name = "TEXT")]
     #[serde(skip_serializing_if = "Option::is_none")]

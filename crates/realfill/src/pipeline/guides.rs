@@ -6,17 +6,19 @@ use image::{GrayImage, Rgb32FImage};
 use realfill_vision::guide::{Origins, ReferenceSummary, Sites};
 use realfill_vision::save::{SaveError, write_whole};
 use realfill_vision::warp::Places;
-use realfill_vision::{Guide, Plane};
+use realfill_vision::{Guide, Mask, Plane};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const REFERENCES: &str = "references";
+const UNSEEN: &str = "unseen";
 
 /// The guides of a job, each a safetensors file: `colour` `[h, w, 3]` and `trust` `[h, w]` in f32, `source` `[h, w]` in
 /// u8, and where the detail is found: `photo` in u8, `place_x` and `place_y` in f32, the same of what another reference shows
-/// (`beside_…`) and its `share` in f32; all bit for bit.
+/// (`beside_…`) and its `share` in f32, and where some reference reaches beyond the target's view, the cells of each that do, `unseen`
+/// `[references, rows, columns]` in u8; all bit for bit.
 #[derive(Clone, Debug)]
 pub(super) struct Guides {
     folder: Option<PathBuf>,
@@ -75,8 +77,9 @@ fn written(guide: &Guide) -> Vec<u8> {
     let (own, beside) = (&guide.origins.own, &guide.origins.beside);
     let [x, y, beside_x, beside_y] =
         [&own.places.x, &own.places.y, &beside.places.x, &beside.places.y].map(|p| bytes(p));
+    let unseen = marked(&guide.unseen);
     let view = |dtype, shape, data| TensorView::new(dtype, shape, data).expect("shape and data agree");
-    let tensors = [
+    let mut tensors = vec![
         ("colour", view(Dtype::F32, vec![height, width, 3], &colour)),
         ("trust", view(Dtype::F32, vec![height, width], &trust)),
         ("source", view(Dtype::U8, vec![height, width], guide.source.as_raw())),
@@ -88,8 +91,20 @@ fn written(guide: &Guide) -> Vec<u8> {
         ("beside_place_y", view(Dtype::F32, vec![height, width], &beside_y)),
         ("share", view(Dtype::F32, vec![height, width], &share)),
     ];
+    if let Some((shape, cells)) = &unseen {
+        tensors.push((UNSEEN, view(Dtype::U8, shape.to_vec(), cells)));
+    }
     let references = serde_json::to_string(&guide.references).expect("plain data");
     serialize(tensors, Some(HashMap::from([(REFERENCES.to_owned(), references)]))).expect("plain tensors")
+}
+
+/// Shape and values of the cells of all references; nothing where none has any.
+fn marked(unseen: &[Option<Mask>]) -> Option<([usize; 3], Vec<u8>)> {
+    let some = unseen.iter().flatten().next()?;
+    let none = Mask::from_fn(some.width(), some.height(), |_, _| false);
+    let cells = unseen.iter().flat_map(|cells| cells.as_ref().unwrap_or(&none).holes());
+    let shape = [unseen.len(), some.height() as usize, some.width() as usize];
+    Some((shape, cells.map(|&cell| u8::from(cell)).collect()))
 }
 
 fn read(bytes: &[u8]) -> Option<Guide> {
@@ -107,8 +122,18 @@ fn read(bytes: &[u8]) -> Option<Guide> {
             beside: sites(&tensors, "beside_", (width, height))?,
             share: Plane::from_raw(width, height, floats(&tensors, "share")?)?,
         },
+        unseen: unseen(&tensors).unwrap_or_else(|| vec![None; references.len()]),
         references,
     })
+}
+
+fn unseen(tensors: &SafeTensors) -> Option<Vec<Option<Mask>>> {
+    let tensor = tensors.tensor(UNSEEN).ok()?;
+    let [_, rows, columns] = *tensor.shape() else { return None };
+    let mask =
+        |cells: &[u8]| Mask::from_fn(columns as u32, rows as u32, |x, y| cells[y as usize * columns + x as usize] > 0);
+    let of_reference = |cells: &[u8]| cells.iter().any(|cell| *cell > 0).then(|| mask(cells));
+    Some(tensor.data().chunks_exact((rows * columns).max(1)).map(of_reference).collect())
 }
 
 fn sites(tensors: &SafeTensors, prefix: &str, (width, height): (u32, u32)) -> Option<Sites> {
@@ -140,7 +165,8 @@ mod tests {
         guide.origins.own.put(2, 1, (3, [0.25, 1.0 / 7.0]));
         guide.origins.beside.put(3, 1, (2, [0.5, 0.2]));
         guide.origins.share.put_pixel(3, 1, Luma([0.4]));
-        guide.references = vec![ReferenceSummary { matches: 31, share: 0.25, ..ReferenceSummary::default() }];
+        guide.references = vec![ReferenceSummary { matches: 31, share: 0.25, ..ReferenceSummary::default() }; 2];
+        guide.unseen = vec![None, Some(Mask::from_fn(4, 6, |x, y| x + 2 * y == 3))];
         guide
     }
 
@@ -152,7 +178,7 @@ mod tests {
         let kept = guides.get_or("target", (5, 3), || unreachable!("it was kept")).unwrap();
         let same = guide();
         assert_eq!((kept.colour, kept.trust, kept.source), (same.colour, same.trust, same.source));
-        assert_eq!(kept.references, same.references);
+        assert_eq!((kept.references, kept.unseen), (same.references, same.unseen));
         let Origins { own, beside, share } = kept.origins;
         assert_eq!((own.get(2, 1), own.get(0, 0)), (Some((3, [0.25, 1.0 / 7.0])), None));
         assert_eq!((beside.get(3, 1), beside.get(2, 1)), (Some((2, [0.5, 0.2])), None));

@@ -78,7 +78,7 @@ mod tests {
     fn solved(truth: f32, drawn: f32) -> Influence {
         let hole = Mask::from_fn(64, 64, |x, y| (8..56).contains(&x) && (8..56).contains(&y));
         let guide = Guide { colour: flat(0.5), ..Guide::empty(64, 64) };
-        let turn = Turn { picture: flat(truth), hole, role: Role::Reference, guide: Some(guide.clone()) };
+        let turn = Turn { picture: flat(truth), hole, role: Role::Reference, guide: Some(guide.clone()), unseen: None };
         let mut sums = Sums::default();
         let ripple = Rgb32FImage::from_fn(64, 64, |x, _| Rgb([drawn + if x % 2 == 0 { 0.05 } else { -0.05 }; 3]));
         sums.add(&turn, &guide, &ripple);

@@ -32,6 +32,7 @@ use image::Rgb32FImage;
 use realfill_vision::save::SaveError;
 use realfill_vision::{Guide, Mask, Photo, Scene};
 
+use drawn::DrawnGuides;
 use guides::Guides;
 use job::Job;
 use stages::Run;
@@ -140,7 +141,7 @@ pub fn fill(
     model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = begun(scene, model, config, folder, on_event)?;
     let guides = run.guides()?;
-    let influence = learnt(&mut run, model)?;
+    let influence = learnt(&mut run, model, Some(&guides))?;
     run.sample(guides, model, influence)
 }
 
@@ -156,7 +157,8 @@ pub fn tune_scene(
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Report, FillError> {
     let mut run = begun(scene, model, config, folder, on_event)?;
-    learnt(&mut run, model)?;
+    let guides = if config.tune.mask_unseen { Some(run.guides()?) } else { None };
+    learnt(&mut run, model, guides.as_ref())?;
     Ok(run.report)
 }
 
@@ -203,13 +205,13 @@ fn prepared<'a>(
 }
 
 /// Tunes, if asked to, and says how far the model may then move the guide; `None` where nobody wants to know.
-fn learnt(run: &mut Run, model: &mut dyn Model) -> Result<Option<Influence>, FillError> {
+fn learnt(run: &mut Run, model: &mut dyn Model, guides: Option<&DrawnGuides>) -> Result<Option<Influence>, FillError> {
     let is_tuned = run.config.tune.iterations > 0;
     let is_measured = run.config.guide && run.config.model_weight > 0.0 && model.influence().is_none();
     if !is_tuned && !is_measured {
         return Ok(model.influence());
     }
-    let photos = run.photos()?;
+    let photos = run.photos(guides)?;
     if is_tuned {
         run.tune(model, &photos)?;
     }

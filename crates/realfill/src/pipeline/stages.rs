@@ -61,9 +61,10 @@ impl Run<'_> {
         if go_on { Ok(guides) } else { Err(self.stopped()) }
     }
 
-    /// The photos as pretended targets, guided by one another: what the model is tuned on, and measured on.
+    /// The photos as pretended targets, guided by one another: what the model is tuned on, and measured on. `target` are the target's own
+    /// guides, which tell what is left out where that is asked for.
     #[tracing::instrument(level = "info", skip_all)]
-    pub fn photos(&mut self) -> Result<ScenePhotos, FillError> {
+    pub fn photos(&mut self, target: Option<&DrawnGuides>) -> Result<ScenePhotos, FillError> {
         let clock = Instant::now();
         let guided = self.config.guide && self.config.tune.guided_share > 0.0;
         if guided {
@@ -73,7 +74,11 @@ impl Run<'_> {
         let mut on_share = |share| (self.on_event)(Event::share(share));
         let photos = scene_photos(&self.working, guides, self.config.tune.validates(), &mut on_share)?;
         self.report.time("guides of the references", clock);
-        photos.ok_or_else(|| self.stopped())
+        let mut photos = photos.ok_or_else(|| self.stopped())?;
+        if let Some(target) = target.filter(|_| self.config.tune.mask_unseen) {
+            photos.mask_unseen(target.likeliest());
+        }
+        Ok(photos)
     }
 
     /// Tunes, going on from the newest checkpoint.

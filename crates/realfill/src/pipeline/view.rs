@@ -122,7 +122,7 @@ pub(super) fn scene_photos(
     on_progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<Option<ScenePhotos>, FillError> {
     let view = working.view(&Guide::empty(working.target.width(), working.target.height()));
-    let target = Turn { picture: view.picture, hole: view.mask, role: Role::Target, guide: None };
+    let target = Turn { picture: view.picture, hole: view.mask, role: Role::Target, guide: None, unseen: None };
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_learnt_scale(reference)).collect();
     let order = nearest_in_tone(&target, &pictures);
@@ -144,7 +144,7 @@ pub(super) fn scene_photos(
             _ => None,
         };
         let role = if held_out == Some(i) { Role::HeldOut } else { Role::Reference };
-        turns.push(Turn { picture: picture.clone(), hole, role, guide });
+        turns.push(Turn { picture: picture.clone(), hole, role, guide, unseen: None });
     }
     Ok(Some(ScenePhotos { turns }))
 }
@@ -231,7 +231,7 @@ mod tests {
         let grey = |value: f32| Rgb32FImage::from_pixel(8, 8, Rgb([value; 3]));
         let hole = Mask::from_fn(8, 8, |x, _| x < 4);
         let picture = Rgb32FImage::from_fn(8, 8, |x, _| Rgb([if x < 4 { 1.0 } else { 0.3 }; 3]));
-        let target = Turn { picture, hole, role: Role::Target, guide: None };
+        let target = Turn { picture, hole, role: Role::Target, guide: None, unseen: None };
         let pictures = [1.0, 0.4, 0.9, 0.2, 0.3].map(grey);
         assert_eq!(nearest_in_tone(&target, &pictures), [4, 1, 3, 2, 0]);
         let turned: Vec<Rgb32FImage> = pictures.iter().rev().cloned().collect();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// What a step found out.
 pub(super) struct Found {
-    /// Mean squared error of the predictions where the truth is known.
+    /// Mean squared error of the predictions where they are learnt from.
     pub loss: f64,
     pub gradients: StepGradients,
 }
@@ -135,7 +135,7 @@ struct Row {
     input: Tensor<4>,
     /// What is to be predicted.
     target: Tensor<4>,
-    /// 1 where the truth is known.
+    /// 1 where it is learnt from.
     counts: Tensor<4>,
     timestep: f32,
     /// Whether the prompt is shown, or an empty one.
@@ -160,6 +160,7 @@ mod tests {
             truth: Rgb32FImage::from_fn(64, 64, |x, y| Rgb([wave(x, y), wave(y, x), 0.5])),
             mask: Mask::from_fn(64, 64, |x, y| x < 32 + shift && y > 16),
             unknown: None,
+            unseen: None,
             guide: SimulatedGuide::none(64, 64),
         }
     }
@@ -196,6 +197,33 @@ mod tests {
             let error = a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
             assert!(a.len() == b.len() && largest > 0.0 && error < 1e-3 * largest, "{error} of {largest}");
         }
+    }
+
+    /// What is unseen adds nothing: the losses and gradients of two parts are those of the whole.
+    #[test]
+    fn a_part_that_is_unseen_has_no_loss_and_no_gradient() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        write_random_checkpoint(Preset::Tiny, place.path(), 3).expect("a tiny checkpoint");
+        let base = StableDiffusion::load_folder(place.path(), &Device::flex()).expect("loads");
+        let schedule = NoiseSchedule::new(ScheduleConfig::default()).expect("valid");
+        let config = TuneConfig { layer_dropout: 0.0, lora_dropout: 0.0, prompt_dropout: 0.0, ..TuneConfig::default() };
+        let adapters = Adapters::fresh(&base, &config);
+        let found = |unseen: Option<Mask>| {
+            let sample = Encoded::new(&base, &Sample { unseen, ..sample(0) });
+            let step = TuningStep { base: &base, schedule: &schedule, adapters: &adapters, config: &config, number: 1 };
+            let Found { loss, gradients } = step.in_passes_of(1, &[Arc::new(sample)]).expect("learns");
+            (loss, values(adapters.unet.named_gradients(&gradients.unet)))
+        };
+        let part = |is_right: bool| Some(Mask::from_fn(64, 64, |x, _| (x >= 24) == is_right));
+        let (whole, left, right) = (found(None), found(part(true)), found(part(false)));
+        assert!(left.0 > 0.0 && right.0 > 0.0);
+        assert!((left.0 + right.0 - whole.0).abs() < 1e-5 * whole.0, "{} + {} for {}", left.0, right.0, whole.0);
+        let largest = whole.1.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let parts = left.1.iter().zip(&right.1).map(|(a, b)| a + b);
+        let error = parts.zip(&whole.1).fold(0f32, |m, (sum, all)| m.max((sum - all).abs()));
+        assert!(largest > 0.0 && error < 1e-3 * largest, "{error} of {largest}");
+        let nothing = found(Some(Mask::from_fn(64, 64, |_, _| true)));
+        assert!(nothing.0 == 0.0 && nothing.1.iter().all(|v| *v == 0.0));
     }
 
     /// A step's gradients by factors rounded to `bf16` are those by `f32`, but for the rounding: up to 1 % a layer (see the

@@ -6,6 +6,7 @@ use super::conditions::{Known, tensors};
 use crate::training::batch::Sample;
 use burn::tensor::Tensor;
 use realfill_models::sd::{Moments, StableDiffusion};
+use realfill_vision::Mask;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -20,16 +21,16 @@ pub(super) struct Encoded {
     pub truth: Moments,
     /// What the U-Net is told.
     pub known: Known,
-    /// 1 where the truth is known.
+    /// 1 where it is learnt from.
     pub counts: Tensor<4>,
 }
 
 impl Encoded {
     pub fn new(base: &StableDiffusion, sample: &Sample) -> Self {
         let batch = tensors(sample, base);
-        let unknown = base.mask_to_latents(batch.counts.neg() + 1.0);
+        let left_out = base.mask_to_latents(batch.counts.neg() + 1.0);
         let (truth, known) = (base.encode(batch.truth), Known::encode(base, batch.known));
-        Self { truth, known, counts: unknown.neg() + 1.0 }
+        Self { truth, known, counts: left_out.neg() + 1.0 }
     }
 }
 
@@ -59,7 +60,7 @@ fn key(sample: &Sample) -> u64 {
     add(sample.guide.colour.as_raw());
     add(sample.guide.trust.as_raw());
     sample.mask.holes().hash(&mut hasher);
-    sample.unknown.as_ref().map(|unknown| unknown.holes()).hash(&mut hasher);
+    [&sample.unknown, &sample.unseen].map(|mask| mask.as_ref().map(Mask::holes)).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -68,13 +69,13 @@ mod tests {
     use super::*;
     use crate::training::simulated_guide::SimulatedGuide;
     use image::{Rgb, Rgb32FImage};
-    use realfill_vision::Mask;
 
     fn sample(shift: u32) -> Sample {
         Sample {
             truth: Rgb32FImage::from_fn(8, 8, |x, y| Rgb([x as f32 / 8.0, y as f32 / 8.0, 0.5])),
             mask: Mask::from_fn(8, 8, |x, _| x < 3 + shift),
             unknown: None,
+            unseen: None,
             guide: SimulatedGuide::none(8, 8),
         }
     }
@@ -84,7 +85,8 @@ mod tests {
         assert_eq!(key(&sample(0)), key(&sample(0)));
         assert_ne!(key(&sample(0)), key(&sample(1)));
         let unknown = Sample { unknown: Some(sample(0).mask), ..sample(0) };
-        assert_ne!(key(&sample(0)), key(&unknown));
+        let unseen = Sample { unseen: Some(sample(0).mask), ..sample(0) };
+        assert!(key(&sample(0)) != key(&unknown) && key(&sample(0)) != key(&unseen) && key(&unknown) != key(&unseen));
         let mut other = sample(0);
         other.truth.get_pixel_mut(7, 7).0[2] = 0.25;
         assert_ne!(key(&sample(0)), key(&other));

@@ -41,6 +41,7 @@ impl<'a> Inpainting<'a> {
             truth: view.picture.clone(),
             mask: view.mask.clone(),
             unknown: None,
+            unseen: None,
             guide: SimulatedGuide { colour: view.guide.colour.clone(), trust: view.guide.trust.clone() },
         };
         let context = base.encode_prompt_with(prompt, &Pass::with(&adapters.text))?;

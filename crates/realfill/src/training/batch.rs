@@ -13,8 +13,10 @@ pub struct Sample {
     pub truth: Rgb32FImage,
     /// What is hidden from the network.
     pub mask: Mask,
-    /// Pixels whose truth is unknown (the target's own hole), which are not learnt from.
+    /// Pixels whose truth is unknown (the target's own hole), which are hidden too and not learnt from.
     pub unknown: Option<Mask>,
+    /// Pixels outside the target's view, which are shown and not learnt from.
+    pub unseen: Option<Mask>,
     /// What the references propose.
     pub guide: SimulatedGuide,
 }
@@ -24,7 +26,7 @@ pub struct Sample {
 pub struct Batch {
     /// Clean pictures, `[n, 3, h, w]`, -1 to 1.
     pub truth: Tensor<4>,
-    /// 1 where the truth is known, `[n, 1, h, w]`.
+    /// 1 where it is learnt from: where the truth is known and in the target's view, `[n, 1, h, w]`.
     pub counts: Tensor<4>,
     /// What the network is told.
     pub known: Conditioning,
@@ -38,14 +40,18 @@ impl Batch {
     pub fn new(samples: &[Sample], device: &Device) -> Self {
         let truth = stack(samples.iter().map(|s| picture_tensor(&s.truth, device)));
         let mask = stack(samples.iter().map(|s| mask_tensor(&s.mask, device)));
-        let counts = stack(samples.iter().map(|s| match &s.unknown {
-            Some(unknown) => mask_tensor(unknown, device).neg() + 1.0,
-            None => Tensor::ones([1, 1, s.mask.height() as usize, s.mask.width() as usize], device),
-        }));
+        let outside = |of: fn(&Sample) -> Option<&Mask>| {
+            stack(samples.iter().map(|s| match of(s) {
+                Some(mask) => mask_tensor(mask, device).neg() + 1.0,
+                None => Tensor::ones([1, 1, s.mask.height() as usize, s.mask.width() as usize], device),
+            }))
+        };
+        let is_known = outside(|s| s.unknown.as_ref());
+        let counts = is_known.clone() * outside(|s| s.unseen.as_ref());
         let guide = stack(samples.iter().map(|s| picture_tensor(&s.guide.colour, device)));
         let trust = stack(samples.iter().map(|s| plane_tensor(&s.guide.trust, device)));
         let is_guided = trust.clone().greater_scalar(0.0).float();
-        let mask = mask.max_pair(counts.clone().neg() + 1.0);
+        let mask = mask.max_pair(is_known.neg() + 1.0);
         let masked = truth.clone() * (mask.clone().neg() + 1.0);
         Self { truth, counts, known: Conditioning { mask, masked, guide: guide * is_guided, trust } }
     }
@@ -82,4 +88,30 @@ pub fn mask_tensor(mask: &Mask, device: &Device) -> Tensor<4> {
 pub fn plane_tensor(plane: &Plane, device: &Device) -> Tensor<4> {
     let shape = [1, 1, plane.height() as usize, plane.width() as usize];
     Tensor::from_data(TensorData::new(plane.as_raw().clone(), shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn what_is_unseen_is_shown_and_does_not_count_and_what_is_unknown_neither() {
+        let column = |at: u32| Mask::from_fn(4, 2, |x, _| x == at);
+        let sample = Sample {
+            truth: Rgb32FImage::from_fn(4, 2, |x, y| Rgb([x as f32 / 4.0, y as f32, 0.5])),
+            mask: column(0),
+            unknown: Some(column(1)),
+            unseen: None,
+            guide: SimulatedGuide::none(4, 2),
+        };
+        let with = |unseen| Batch::new(&[Sample { unseen, ..sample.clone() }], &Device::flex());
+        let values = |tensor: &Tensor<4>| tensor.clone().into_data().try_to_vec::<f32>().expect("f32");
+        let (all, left_out) = (with(None), with(Some(column(2))));
+        assert_eq!(values(&all.counts), [1.0, 0.0, 1.0, 1.0].repeat(2));
+        assert_eq!(values(&left_out.counts), [1.0, 0.0, 0.0, 1.0].repeat(2));
+        assert_eq!(values(&left_out.known.mask), [1.0, 1.0, 0.0, 0.0].repeat(2));
+        assert_eq!(values(&left_out.known.masked), values(&all.known.masked));
+        assert_eq!(values(&left_out.truth), values(&all.truth));
+    }
 }

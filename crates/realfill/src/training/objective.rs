@@ -42,7 +42,7 @@ pub fn validation_timesteps(schedule: &NoiseSchedule) -> [usize; 4] {
     std::array::from_fn(|i| steps / 2 + (2 * i + 1) * steps / 16)
 }
 
-/// Mean squared x0 error where the truth is known, in the hole in full and outside at a tenth, weighted by timestep; 0 where none is.
+/// Mean squared x0 error where the samples are learnt from, in the hole in full and outside at a tenth, weighted by timestep; 0 where none is.
 pub fn loss(network: &PatchUNet, batch: &Batch, levels: &[NoiseLevel], rng: &mut impl Rng) -> Tensor<1> {
     let error = (predict(network, batch, levels, rng) - batch.truth.clone()).square();
     let place = (batch.known.mask.clone() * (1.0 - OUTSIDE) + OUTSIDE) * batch.counts.clone();
@@ -79,9 +79,11 @@ pub fn hole_error(predicted: Tensor<4>, batch: &Batch) -> f64 {
 mod tests {
     use super::*;
     use crate::training::batch::Sample;
+    use crate::training::clipping::squared_norm;
     use crate::training::simulated_guide::SimulatedGuide;
+    use burn::optim::GradientsParams;
     use burn::tensor::Device;
-    use image::Rgb32FImage;
+    use image::{Rgb, Rgb32FImage};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
     use realfill_models::embedded::EmbeddedConfig;
@@ -91,12 +93,42 @@ mod tests {
     fn a_crop_of_which_nothing_is_known_has_no_loss() {
         let all = Mask::new(32, 32, vec![true; 32 * 32]);
         let guide = SimulatedGuide::none(32, 32);
-        let sample = Sample { truth: Rgb32FImage::new(32, 32), mask: all.clone(), unknown: Some(all), guide };
+        let sample =
+            Sample { truth: Rgb32FImage::new(32, 32), mask: all.clone(), unknown: Some(all), unseen: None, guide };
         let network = PatchUNet::new(&EmbeddedConfig::tiny(), &Device::flex());
         let level = *schedule().level(700);
         let batch = Batch::new(&[sample], &Device::flex());
         let loss = loss(&network, &batch, &[level], &mut ChaCha8Rng::seed_from_u64(0)).into_scalar::<f32>();
         assert_eq!(loss, 0.0);
+    }
+
+    /// The losses of two parts, each times the sum of its weights, are that of the whole.
+    #[test]
+    fn what_is_unseen_has_no_loss_and_no_gradient() {
+        let device = Device::flex().autodiff();
+        let network = PatchUNet::built_in(&device).expect("the one that ships");
+        let level = *schedule().level(700);
+        let wave = |x: u32, y: u32| Rgb([0.5 + 0.5 * (x as f32 * 0.3).sin(), y as f32 / 32.0, 0.5]);
+        let found = |unseen: Option<Mask>| {
+            let sample = Sample {
+                truth: Rgb32FImage::from_fn(32, 32, wave),
+                mask: Mask::from_fn(32, 32, |x, _| x < 16),
+                unknown: None,
+                unseen,
+                guide: SimulatedGuide::none(32, 32),
+            };
+            let batch = Batch::new(&[sample], &device);
+            let loss = loss(&network, &batch, &[level], &mut ChaCha8Rng::seed_from_u64(0));
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            let place = (batch.known.mask * (1.0 - OUTSIDE) + OUTSIDE) * batch.counts;
+            let all = f64::from(loss.into_scalar::<f32>()) * f64::from(place.sum().into_scalar::<f32>());
+            (all, squared_norm(&network, &gradients))
+        };
+        let part = |is_left: bool| Some(Mask::from_fn(32, 32, |x, _| (x < 12) != is_left));
+        let (whole, left, right) = (found(None), found(part(true)), found(part(false)));
+        assert!(left.0 > 0.0 && right.0 > 0.0 && whole.1 > 0.0, "{left:?}, {right:?} and {whole:?}");
+        assert!((left.0 + right.0 - whole.0).abs() < 1e-4 * whole.0, "{left:?} and {right:?} for {whole:?}");
+        assert_eq!(found(Some(Mask::from_fn(32, 32, |_, _| true))), (0.0, 0.0));
     }
 
     #[test]

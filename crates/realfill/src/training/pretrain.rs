@@ -222,7 +222,7 @@ fn random_sample(photos: &[PathBuf], config: &PretrainConfig, index: u64) -> Sam
         masks::like_a_users(side, side, &mut rng)
     };
     let guide = SimulatedGuide::random(&truth, &other, &mask, &mut rng);
-    Sample { truth, mask, unknown: None, guide }
+    Sample { truth, mask, unknown: None, unseen: None, guide }
 }
 
 /// A fixed set of held-out samples, in batches.

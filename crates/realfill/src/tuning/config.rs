@@ -47,6 +47,9 @@ pub struct TuneConfig {
     pub prompt_dropout: f64,
     /// Probability of masking a reference in full.
     pub mask_dropout: f64,
+    /// Whether what lies outside the target's view is left out of the references' loss (cf. the target-aware masking of GeoComplete, 2025,
+    /// arXiv 2510.03110). Nothing is where it is not known where a reference lands, as without a guide.
+    pub mask_unseen: bool,
     /// The sentence that stands for the scene.
     pub prompt: String,
     /// Share of samples that pretend a photo is the target and show its guide, 0 to 1.
@@ -93,6 +96,7 @@ impl Default for TuneConfig {
             layer_dropout: 0.1,
             prompt_dropout: 0.1,
             mask_dropout: 0.1,
+            mask_unseen: false,
             prompt: "a photo of sks".into(),
             guided_share: 0.75,
             checkpoint_every: 50,

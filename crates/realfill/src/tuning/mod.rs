@@ -76,7 +76,7 @@ mod tests {
         let hole = Mask::from_fn(64, 64, |x, y| (16..40).contains(&x) && (16..40).contains(&y));
         let mut guide = Guide { colour: picture.clone(), ..Guide::empty(64, 64) };
         guide.trust.iter_mut().for_each(|trust| *trust = 0.9);
-        ScenePhotos { turns: vec![Turn { picture, hole, role: Role::Reference, guide: Some(guide) }] }
+        ScenePhotos { turns: vec![Turn { picture, hole, role: Role::Reference, guide: Some(guide), unseen: None }] }
     }
 
     #[test]

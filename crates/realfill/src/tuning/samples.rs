@@ -30,6 +30,8 @@ pub struct Turn {
     pub role: Role,
     /// Its guide from the other photos for that hole; none when there is no guide.
     pub guide: Option<Guide>,
+    /// What of a reference is not learnt, since it lies outside the target's view.
+    pub unseen: Option<Mask>,
 }
 
 /// What a photo is learnt for.
@@ -91,6 +93,15 @@ impl ScenePhotos {
         self.turns.iter().any(|turn| turn.guide.is_some())
     }
 
+    /// Leaves out of what is learnt of each reference what lies outside the target's view; `guide` is the target's.
+    pub fn mask_unseen(&mut self, guide: &Guide) {
+        let references = self.turns.iter_mut().filter(|turn| turn.role != Role::Target);
+        for (turn, unseen) in references.zip(&guide.unseen) {
+            let (width, height) = turn.picture.dimensions();
+            turn.unseen = unseen.as_ref().map(|cells| cells.resized_max(width, height));
+        }
+    }
+
     /// The samples of one step, from the step's own seed: crops of at most `side` pixels, sides multiples of `stride`.
     /// All have one size.
     pub fn samples(&self, config: &TuneConfig, sides: Sides, step: usize) -> Vec<Sample> {
@@ -103,7 +114,8 @@ impl ScenePhotos {
         (0..count).into_par_iter().map(|i| self.sample(config, side, &mut ChaCha8Rng::seed_from_u64(seed(i)))).collect()
     }
 
-    /// What the held-out photo is judged by, the same at every look: crops around its hole with its guide, or, where it has none, all of it.
+    /// What the held-out photo is judged by, the same at every look: crops around its hole with its guide, or, where it has none, all of it;
+    /// its whole hole, whether the target's view shows that or not.
     /// Nothing where no photo is held out.
     pub fn validation(&self, config: &TuneConfig, sides: Sides) -> Vec<Sample> {
         let Some(turn) = self.turns.iter().find(|turn| turn.role == Role::HeldOut) else { return Vec::new() };
@@ -154,7 +166,9 @@ fn drawn_at(step: usize, i: usize, reuse: usize) -> usize {
 
 /// The photo pretends to be the target: its hole and its guide from the others.
 fn guided_sample(turn: &Turn, side: u32, rng: &mut impl Rng) -> Sample {
-    let sample = guided_cut(turn, place_near(&turn.hole, side, rng), side);
+    let at = place_near(&turn.hole, side, rng);
+    let part = Part { at, from: (side, side), to: (side, side) };
+    let sample = Sample { unseen: part.unseen(turn), ..guided_cut(turn, at, side) };
     if rng.random_bool(0.5) { mirrored(sample) } else { sample }
 }
 
@@ -210,7 +224,16 @@ impl Part {
     }
 
     fn hole(self, turn: &Turn) -> Mask {
-        Mask::from_fn(self.from.0, self.from.1, |x, y| turn.hole.is_hole(self.at.0 + x, self.at.1 + y))
+        self.cut(&turn.hole)
+    }
+
+    /// What of it is not learnt, at the other size.
+    fn unseen(self, turn: &Turn) -> Option<Mask> {
+        turn.unseen.as_ref().map(|unseen| self.cut(unseen).resized_max(self.to.0, self.to.1))
+    }
+
+    fn cut(self, mask: &Mask) -> Mask {
+        Mask::from_fn(self.from.0, self.from.1, |x, y| mask.is_hole(self.at.0 + x, self.at.1 + y))
     }
 }
 
@@ -221,15 +244,16 @@ fn resized_cut(turn: &Turn, part: Part) -> Sample {
     Sample {
         truth: resize(&part.picture(turn), width, height, Filter::Bilinear),
         unknown: turn.hides_its_hole().then(|| hole.clone()),
+        unseen: None,
         mask: hole,
         guide: SimulatedGuide::none(width, height),
     }
 }
 
 /// The same as it is learnt from: nothing that lies in a hidden hole reaches what is beside it, and a held-out photo's hole is as black as the
-/// target's, or noised pictures would still show it.
+/// target's, or noised pictures would still show it; what the target's view does not show is left out.
 fn learnt_cut(turn: &Turn, part: Part) -> Sample {
-    let mut sample = resized_cut(turn, part);
+    let mut sample = Sample { unseen: part.unseen(turn), ..resized_cut(turn, part) };
     if turn.hides_its_hole() {
         sample.truth = resize_known(&part.picture(turn), &part.hole(turn), part.to.0, part.to.1);
     }
@@ -267,6 +291,7 @@ fn guided_cut(turn: &Turn, (left, top): (u32, u32), side: u32) -> Sample {
     Sample {
         truth: imageops::crop_imm(&turn.picture, left, top, side, side).to_image(),
         unknown: turn.hides_its_hole().then(|| hole.clone()),
+        unseen: None,
         mask: hole,
         guide: SimulatedGuide {
             colour: imageops::crop_imm(&guide.colour, left, top, side, side).to_image(),
@@ -281,6 +306,7 @@ fn mirrored(sample: Sample) -> Sample {
         truth: imageops::flip_horizontal(&sample.truth),
         mask: flip(&sample.mask),
         unknown: sample.unknown.as_ref().map(flip),
+        unseen: sample.unseen.as_ref().map(flip),
         guide: SimulatedGuide {
             colour: imageops::flip_horizontal(&sample.guide.colour),
             trust: imageops::flip_horizontal(&sample.guide.trust),
@@ -304,5 +330,70 @@ mod tests {
         }
         assert!(uses.iter().filter(|((d, _), _)| (32..350).contains(d)).all(|(_, &count)| count == 8));
         assert!((0..9).all(|step| drawn_at(step, 3, 1) == step));
+    }
+
+    const SIDES: Sides = Sides { crop: 64, whole: 64, whole_every: 1, stride: 32, reuse: 1 };
+
+    /// A target, a reference and a held-out one of 128×96 px; with `is_guided` the last two pretend.
+    fn photos(is_guided: bool) -> ScenePhotos {
+        let turn = |role: Role| {
+            let red = if role == Role::Target { 0.0 } else { 1.0 };
+            let picture = Rgb32FImage::from_fn(128, 96, |x, y| Rgb([red, x as f32 / 128.0, y as f32 / 96.0]));
+            let hole = Mask::from_fn(128, 96, |x, y| (40..90).contains(&x) && (30..60).contains(&y));
+            let guide = (is_guided && role != Role::Target).then(|| Guide::empty(128, 96));
+            Turn { picture, hole, role, guide, unseen: None }
+        };
+        ScenePhotos { turns: [Role::Target, Role::Reference, Role::HeldOut].map(turn).to_vec() }
+    }
+
+    /// A target's guide that does not show the left half of either reference.
+    fn guide() -> Guide {
+        Guide { unseen: vec![Some(Mask::from_fn(8, 8, |x, _| x < 4)); 2], ..Guide::empty(128, 96) }
+    }
+
+    /// Samples that are learnt from, guided or not, whole views and crops.
+    fn drawn(masks_unseen: bool) -> Vec<Sample> {
+        let config = TuneConfig::default();
+        let of = |(is_guided, whole_every): (bool, usize)| {
+            let mut photos = photos(is_guided);
+            if masks_unseen {
+                photos.mask_unseen(&guide());
+            }
+            let sides = Sides { whole_every, ..SIDES };
+            (1..5).flat_map(|step| photos.samples(&config, sides, step)).collect::<Vec<_>>()
+        };
+        [(true, 1), (false, 1), (false, 9)].into_iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn what_the_target_does_not_see_is_left_out_of_the_references_and_nothing_else_changes() {
+        let mut left_out = 0;
+        for (plain, masked) in drawn(false).iter().zip(&drawn(true)) {
+            assert_eq!((&plain.truth, &plain.mask, &plain.unknown), (&masked.truth, &masked.mask, &masked.unknown));
+            assert!(plain.unseen.is_none());
+            let is_targets = masked.truth.pixels().all(|pixel| pixel[0] == 0.0);
+            assert_eq!(masked.unseen.is_none(), is_targets);
+            let unseen = masked.unseen.iter().flat_map(Mask::holes);
+            for (pixel, unseen) in masked.truth.pixels().zip(unseen) {
+                // A held-out hole is black.
+                let is_near_the_edge = (pixel[1] - 0.5).abs() < 0.04 || pixel[0] < 0.5;
+                assert!(is_near_the_edge || *unseen == (pixel[1] < 0.5), "{pixel:?}");
+                left_out += usize::from(*unseen);
+            }
+        }
+        assert!(left_out > 0);
+    }
+
+    #[test]
+    fn a_held_out_hole_is_judged_as_a_whole_and_a_photo_that_lands_nowhere_is_learnt_as_a_whole() {
+        for is_guided in [false, true] {
+            let mut photos = photos(is_guided);
+            photos.mask_unseen(&guide());
+            assert!(photos.validation(&TuneConfig::default(), SIDES).iter().all(|sample| sample.unseen.is_none()));
+        }
+        let mut photos = photos(false);
+        photos.mask_unseen(&Guide::empty(128, 96));
+        photos.mask_unseen(&Guide { unseen: vec![None, None], ..Guide::empty(128, 96) });
+        assert!(photos.turns.iter().all(|turn| turn.unseen.is_none()));
     }
 }

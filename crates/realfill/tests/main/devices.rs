@@ -40,7 +40,7 @@ fn tuned_and_drawn(network: &PatchUNet, device: &Device) -> Vec<f32> {
     let mut model = EmbeddedModel::new(network, &EmbeddedConfig::tiny(), "tiny".into(), device);
     let config = TuneConfig { batch: 1, warmup_steps: 0, ..TuneConfig::default() };
     let guide = SimulatedGuide { colour: picture(), trust: trust() };
-    let sample = Sample { truth: picture(), mask: hole(), unknown: None, guide };
+    let sample = Sample { truth: picture(), mask: hole(), unknown: None, unseen: None, guide };
     for step in 0..2 {
         model.learn(std::slice::from_ref(&sample), step, &config).expect("learns");
     }

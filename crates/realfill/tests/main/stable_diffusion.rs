@@ -69,8 +69,14 @@ fn guide() -> SimulatedGuide {
 fn samples() -> Vec<Sample> {
     let corner = Mask::from_fn(SIDE, SIDE, |x, y| x >= 32 && y >= 32);
     vec![
-        Sample { truth: picture(), mask: hole(), unknown: None, guide: guide() },
-        Sample { truth: picture(), mask: hole(), unknown: Some(corner), guide: SimulatedGuide::none(SIDE, SIDE) },
+        Sample { truth: picture(), mask: hole(), unknown: None, unseen: None, guide: guide() },
+        Sample {
+            truth: picture(),
+            mask: hole(),
+            unknown: Some(corner),
+            unseen: None,
+            guide: SimulatedGuide::none(SIDE, SIDE),
+        },
     ]
 }
 
@@ -139,13 +145,19 @@ fn a_batch_may_be_split_by_accumulation() {
 #[test]
 fn nothing_is_learnt_from_what_is_unknown() {
     let all = Mask::new(SIDE, SIDE, vec![true; (SIDE * SIDE) as usize]);
-    let sample = Sample { truth: picture(), mask: hole(), unknown: Some(all), guide: SimulatedGuide::none(SIDE, SIDE) };
+    let sample = Sample {
+        truth: picture(),
+        mask: hole(),
+        unknown: Some(all),
+        unseen: None,
+        guide: SimulatedGuide::none(SIDE, SIDE),
+    };
     assert_eq!(load().learn(&[sample], 0, &config()).expect("learns"), 0.0);
 }
 
 #[test]
 fn the_validation_loss_is_the_same_at_every_look_and_falls_with_what_is_learnt() {
-    let held_out = [Sample { truth: picture(), mask: hole(), unknown: Some(hole()), guide: guide() }];
+    let held_out = [Sample { truth: picture(), mask: hole(), unknown: Some(hole()), unseen: None, guide: guide() }];
     let mut model = load();
     let before = model.validation_loss(&held_out, &config()).expect("looks");
     assert_eq!(model.validation_loss(&held_out, &config()).expect("looks"), before);

@@ -7,6 +7,7 @@ mod contest;
 mod distinct;
 mod origins;
 mod surface;
+mod unseen;
 mod upright;
 
 use crate::detail::Pixels;
@@ -27,6 +28,7 @@ use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
 use origins::Sources;
 use std::sync::Arc;
 use surface::carried_on;
+use unseen::unseen;
 use upright::Turns;
 
 pub use crate::fuse::Draw;
@@ -46,6 +48,9 @@ pub struct Guide {
     pub origins: Origins,
     /// What was found, one entry a reference.
     pub references: Vec<ReferenceSummary>,
+    /// What of each reference lies outside the target's view, as cells of a grid over the whole photo; `None` where that is nothing, or
+    /// where it is not known where the reference lands.
+    pub unseen: Vec<Option<Mask>>,
 }
 
 /// What one reference gave.
@@ -99,10 +104,11 @@ impl Guide {
             source: GrayImage::new(width, height),
             origins: Origins::none(width, height),
             references: Vec::new(),
+            unseen: Vec::new(),
         }
     }
 
-    /// The guide at another size, for a model to look at: it forgets where detail comes from.
+    /// The guide at another size, for a model to look at: it forgets where detail comes from, and what is unseen.
     pub fn resized(&self, width: u32, height: u32) -> Self {
         Self {
             colour: resize(&self.colour, width, height, Filter::Bilinear),
@@ -161,6 +167,7 @@ impl Guide {
             ..self.references[distinct.place(photo)].clone()
         };
         self.references = distinct.stands_for.iter().enumerate().map(summary).collect();
+        self.unseen = (0..distinct.stands_for.len()).map(|photo| self.unseen[distinct.place(photo)].clone()).collect();
     }
 }
 
@@ -229,6 +236,8 @@ fn stood_up(
     }
     on_progress("geometry", 0.3);
     let proposals = proposed(target, mask, &references, &matches);
+    let sizes: Vec<(u32, u32)> = references.iter().map(|reference| reference.dimensions()).collect();
+    let unseen = unseen(&proposals, &sizes, &turns);
     let matched = Matched { references: &references, matches: &matches };
     let mut guides = match part {
         None => fused(target, mask, proposals, &matched, options, draws, on_progress),
@@ -238,7 +247,11 @@ fn stood_up(
             fused(target, mask, proposals, &matched, options, draws, on_progress)
         }
     };
-    guides.iter_mut().for_each(|guide| upright::as_given(&mut guide.origins, &turns));
+    for guide in &mut guides {
+        upright::as_given(&mut guide.origins, &turns);
+        let landed = guide.references.iter().map(|reference| !reference.shares_nothing);
+        guide.unseen = unseen.iter().zip(landed).map(|(cells, landed)| cells.clone().filter(|_| landed)).collect();
+    }
     guides
 }
 
@@ -517,6 +530,27 @@ mod tests {
         let (black, white) = (build(&painted(0.0)), build(&painted(1.0)));
         assert_eq!(black.colour, white.colour);
         assert_eq!(black.trust, white.trust);
+    }
+
+    /// The target's view is the right five twelfths of a wide reference.
+    #[test]
+    fn what_a_reference_shows_beside_the_targets_view_is_unseen_whatever_way_up_it_is_given() {
+        let (target, more) = (coloured(3), coloured(5));
+        let wide = Rgb32FImage::from_fn(480, 160, |x, y| match x.checked_sub(280) {
+            Some(x) => *target.get_pixel(x, y),
+            None => *more.get_pixel(x % 200, y),
+        });
+        let marked = |cells: &Mask, share: [f32; 2]| {
+            let at = |v: f32, cells: u32| (v * cells as f32) as u32;
+            cells.is_hole(at(share[0], cells.width()), at(share[1], cells.height()))
+        };
+        let places = [[0.1, 0.5], [0.4, 0.1], [0.7, 0.5], [0.95, 0.9]];
+        let unseen = |reference: &Rgb32FImage| built(reference).unseen.remove(0).expect("it is known where it lands");
+        let (upright, turned) = (unseen(&wide), unseen(&imageops::rotate90(&wide)));
+        assert_eq!(places.map(|at| marked(&upright, at)), [true, true, false, false]);
+        assert_eq!(places.map(|[u, v]| marked(&turned, [1.0 - v, u])), [true, true, false, false]);
+        assert!(built(&coloured(77)).unseen[0].is_none(), "a photo of another place");
+        assert!(built(&target).unseen[0].is_none(), "all of it is in view");
     }
 
     #[test]

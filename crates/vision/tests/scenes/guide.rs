@@ -55,6 +55,7 @@ fn the_order_of_the_references_changes_nothing() {
     assert_eq!(guide.trust, PLAIN.trust);
     for (place, &i) in order.iter().enumerate() {
         assert_eq!(guide.references[place], PLAIN.references[i]);
+        assert_eq!(guide.unseen[place], PLAIN.unseen[i]);
     }
     let there = |s: u8| if s == 0 { 0 } else { order[s as usize - 1] as u8 + 1 };
     assert!(guide.source.iter().zip(PLAIN.source.iter()).all(|(a, b)| there(*a) == *b));
@@ -68,6 +69,7 @@ fn a_doubled_reference_changes_nothing_and_is_named() {
     assert_eq!(guide.colour, PLAIN.colour);
     assert_eq!(guide.trust, PLAIN.trust);
     assert_eq!(guide.references[3].same_as, Some(1));
+    assert_eq!(guide.unseen[3], PLAIN.unseen[1]);
     assert_eq!(guide.references[3].to_string(), "is the same photo as reference 1");
 }
 
@@ -100,6 +102,7 @@ fn a_photo_of_another_place_is_said_to_be_one_and_costs_nothing() {
     println!("with {:.2} dB, without {:.2} dB", merit(&guide), merit(&PLAIN));
     assert_eq!(guide.references[0].to_string(), "shares nothing with the target");
     assert!(guide.source.iter().all(|s| *s != 1));
+    assert!(guide.unseen[0].is_none());
     assert!(merit(&guide) > merit(&PLAIN) - 0.3, "{:.2} dB with, {:.2} dB without", merit(&guide), merit(&PLAIN));
 }
 

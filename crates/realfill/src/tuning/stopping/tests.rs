@@ -45,7 +45,7 @@ fn photos(is_guided: bool, inside: [f32; 3]) -> ScenePhotos {
             Guide { colour: Rgb32FImage::from_pixel(SIDE, SIDE, Rgb([0.5; 3])), ..Guide::empty(SIDE, SIDE) };
         guide.trust.iter_mut().for_each(|trust| *trust = 0.5);
         let guide = (is_guided && role != Role::Target).then_some(guide);
-        Turn { picture, hole: hole.clone(), role, guide }
+        Turn { picture, hole: hole.clone(), role, guide, unseen: None }
     };
     ScenePhotos { turns: [Role::Target, Role::Reference, Role::HeldOut].map(turn).to_vec() }
 }
