@@ -1,9 +1,10 @@
 //! What the U-Net is told beside the noisy latent, from the networks' own view of pictures.
 
-use crate::training::batch::{Batch, Sample};
+use crate::training::batch::{Batch, Sample, picture_tensor, plane_tensor};
 use burn::tensor::Tensor;
 use realfill_models::embedded::Conditioning;
 use realfill_models::sd::{Moments, StableDiffusion};
+use realfill_vision::Guide;
 
 /// One sample as a one-row batch of tensors on the base's device.
 pub(super) fn tensors(sample: &Sample, base: &StableDiffusion) -> Batch {
@@ -24,10 +25,24 @@ impl Known {
     /// Encodes the masked picture, and the guide where there is one.
     pub fn encode(base: &StableDiffusion, known: Conditioning) -> Self {
         let masked = base.encode(known.masked);
-        let is_empty = known.trust.clone().max().into_scalar::<f32>() <= 0.0;
-        let guide = if is_empty { masked.mean.zeros_like() } else { latents(base, known.guide) };
-        let trust = mean_of_cells(known.trust, base.config.vae.scale());
+        let (guide, trust) = encoded_guide(base, known.guide, known.trust);
+        let guide = guide.unwrap_or_else(|| masked.mean.zeros_like());
         Self { mask: base.mask_to_latents(known.mask), masked, guide, trust }
+    }
+
+    /// The same picture with another guide of its size, which alone is encoded.
+    pub fn guided(&self, base: &StableDiffusion, guide: &Guide) -> Self {
+        let trust = plane_tensor(&guide.trust, base.device());
+        let colour = picture_tensor(&guide.colour, base.device()) * trust.clone().greater_scalar(0.0).float();
+        let (guide, trust) = encoded_guide(base, colour, trust);
+        let guide = guide.unwrap_or_else(|| self.masked.mean.zeros_like());
+        Self { guide, trust, ..self.clone() }
+    }
+
+    /// Channels, height and width of a latent.
+    pub fn size(&self) -> [usize; 3] {
+        let [_, channels, height, width] = self.masked.mean.dims();
+        [channels, height, width]
     }
 
     /// The channels after the noisy latent: mask, masked picture's latent, guide's latent, trust; `[1, 2 * channels + 2, h, w]`.
@@ -37,6 +52,12 @@ impl Known {
         let masked = base.scaled_latents(&self.masked, noise);
         Tensor::cat(vec![self.mask.clone(), masked, self.guide.clone(), self.trust.clone()], 1)
     }
+}
+
+/// The latent of a guide's colours (`[1, 3, height, width]`, -1 to 1), none where nothing is trusted, and its trust in cells.
+fn encoded_guide(base: &StableDiffusion, colour: Tensor<4>, trust: Tensor<4>) -> (Option<Tensor<4>>, Tensor<4>) {
+    let is_empty = trust.clone().max().into_scalar::<f32>() <= 0.0;
+    ((!is_empty).then(|| latents(base, colour)), mean_of_cells(trust, base.config.vae.scale()))
 }
 
 /// Pictures `[1, 3, height, width]`, -1 to 1, as the means of their latents `[1, channels, h, w]`.
