@@ -1,13 +1,15 @@
 //! Sampling the hole with the patch U-Net, in pixels.
 
 use crate::denoiser::{Denoiser, led_by};
-use crate::drawing::Painter;
+use crate::drawing::{Judge, Painter, Wanted};
 use crate::model::{Draft, StageError, View};
 use crate::noise::SeededNoise;
 use crate::samplers::{Next, SamplerSettings, Start, sample};
 use crate::schedule::{NoiseLevel, NoiseSchedule};
 use crate::training::batch::{mask_tensor, picture_from_tensor, picture_tensor, plane_tensor};
 use crate::tuning::whole_size;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use image::Rgb32FImage;
 use realfill_models::embedded::{Conditioning, PatchUNet};
@@ -83,9 +85,23 @@ impl<'a> Painter for PixelPainter<'a> {
         Ok(KnownPixels { network: self.network, known: conditioning(&view, self.device) })
     }
 
+    fn judge(&mut self) -> Judge {
+        let Conditioning { mask, masked, guide, trust } = conditioning(self.view, self.device);
+        let rim = continued(masked, mask.clone());
+        Judge { guide: Wanted { x0: guide, weight: trust * mask }, rim }
+    }
+
     fn picture(&self, x0: Tensor<4>) -> Rgb32FImage {
         picture_from_tensor(x0)
     }
+}
+
+/// Pixels of the hole that touch known ones should look like them: known pixels themselves are exact in every prediction.
+fn continued(masked: Tensor<4>, mask: Tensor<4>) -> Wanted {
+    let around = || AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]);
+    let known = avg_pool2d(mask.clone().neg() + 1.0, around());
+    let weight = mask * known.clone().greater_scalar(0.0).float();
+    Wanted { x0: avg_pool2d(masked, around()) / known.clamp_min(f32::EPSILON), weight }
 }
 
 fn size_of(view: &View) -> [usize; 3] {

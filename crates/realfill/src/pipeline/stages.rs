@@ -143,7 +143,7 @@ impl Run<'_> {
         Ok(Completion { photo, candidates, window, mask, fidelity, report })
     }
 
-    /// The candidates' seeds, guides and completed pictures, in the order of the seeds.
+    /// The candidates that were not dropped, in the order of their seeds.
     fn completed(
         &mut self,
         guides: &DrawnGuides,
@@ -151,7 +151,7 @@ impl Run<'_> {
         allowed: Influence,
     ) -> Result<Vec<Completed>, FillError> {
         let (seeds, sampler) = (self.config.seeds(), self.config.sampler_of(model));
-        self.begins("sample", seeds.len() * sampler.steps)?;
+        self.begins("sample", sampler.steps_of(seeds.len()))?;
         let seen = guides.resized(self.working.view_size);
         let view = self.working.view(seen.likeliest().clone());
         let draft = |&seed: &u64| Draft { seed, guide: seen.of_seed(seed).clone() };
@@ -166,7 +166,8 @@ impl Run<'_> {
                 (self.on_event)(Event::Preview { seed: Some(seeds[draft]), picture })
             }
         })?;
-        Ok(completed)
+        let go_on = completed.len() == seeds.len() || self.notes(&dropped(&seeds, &completed));
+        if go_on { Ok(completed) } else { Err(self.stopped()) }
     }
 
     fn begins(&mut self, stage: &str, steps: usize) -> Result<(), FillError> {
@@ -181,4 +182,11 @@ impl Run<'_> {
     fn stopped(&self) -> FillError {
         FillError::Stopped { folder: self.folder.into() }
     }
+}
+
+/// Which seeds have no candidate, for people.
+fn dropped(seeds: &[u64], completed: &[Completed]) -> String {
+    let gone = seeds.iter().filter(|seed| completed.iter().all(|(done, ..)| done != *seed));
+    let gone: Vec<String> = gone.map(u64::to_string).collect();
+    format!("dropped halfway: the candidates of the seeds {}", gone.join(", "))
 }

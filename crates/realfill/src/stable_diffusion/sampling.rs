@@ -3,7 +3,7 @@
 use super::adapters::Adapters;
 use super::conditions::{Known, tensors};
 use crate::denoiser::{Denoiser, led_by};
-use crate::drawing::Painter;
+use crate::drawing::{Judge, Painter};
 use crate::model::{Draft, StageError, View};
 use crate::schedule::{NoiseLevel, NoiseSchedule};
 use crate::training::batch::{Sample, picture_from_tensor};
@@ -21,6 +21,8 @@ pub(super) struct Inpainter<'a> {
     base: &'a StableDiffusion,
     adapters: &'a Adapters,
     schedule: &'a NoiseSchedule,
+    /// By which candidates are compared.
+    likeliest: Arc<Guide>,
     /// `[1, tokens, width]`.
     context: Tensor<3>,
     /// The view without a guide.
@@ -50,7 +52,8 @@ impl<'a> Inpainter<'a> {
         };
         let context = base.encode_prompt_with(prompt, &Pass::with(&adapters.text))?;
         let unguided = Known::encode(base, tensors(&sample, base).known);
-        Ok(Self { base, adapters, schedule, context, unguided, guided: Vec::new() })
+        let likeliest = view.guide.clone();
+        Ok(Self { base, adapters, schedule, likeliest, context, unguided, guided: Vec::new() })
     }
 
     fn known(&mut self, guide: &Arc<Guide>) -> Known {
@@ -84,6 +87,11 @@ impl<'a> Painter for Inpainter<'a> {
         Ok(Inpainting { base: self.base, adapters: self.adapters, conditions, context: self.context.clone() })
     }
 
+    fn judge(&mut self) -> Judge {
+        let likeliest = self.likeliest.clone();
+        self.known(&likeliest).judge(self.base)
+    }
+
     fn picture(&self, x0: Tensor<4>) -> Rgb32FImage {
         picture_from_tensor(self.base.decode(x0))
     }
@@ -110,5 +118,33 @@ impl Denoiser for Inpainting<'_> {
         let guide = self.conditions.clone().narrow(1, channels + 1, channels);
         let trust = self.conditions.clone().narrow(1, 2 * channels + 1, 1);
         led_by(&guide, &trust, x0, level)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::ScheduleConfig;
+    use crate::tuning::TuneConfig;
+    use burn::module::Module;
+    use realfill_models::sd::{Preset, write_random_checkpoint};
+    use realfill_vision::Mask;
+
+    #[test]
+    fn a_guide_that_candidates_share_is_encoded_once() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        write_random_checkpoint(Preset::Tiny, place.path(), 1).expect("a tiny checkpoint");
+        let base = StableDiffusion::load_folder(place.path(), &Device::flex()).expect("loads");
+        let adapters = Adapters::fresh(&base, &TuneConfig::default()).valid();
+        let schedule = NoiseSchedule::new(ScheduleConfig::default()).expect("a valid schedule");
+        let [likeliest, other] = [0, 1].map(|_| Arc::new(Guide::empty(64, 64)));
+        let mask = Mask::from_fn(64, 64, |x, _| x < 16);
+        let view = View { picture: Rgb32FImage::new(64, 64), mask, guide: likeliest.clone() };
+        let mut painter = Inpainter::new(&base, &adapters, &schedule, "a photo", &view).expect("encodes");
+        for guide in [&likeliest, &other, &likeliest] {
+            painter.denoiser(&Draft { seed: 0, guide: guide.clone() }).expect("encodes");
+        }
+        painter.judge();
+        assert_eq!(painter.guided.len(), 2);
     }
 }

@@ -339,6 +339,18 @@ fn a_candidate_with_a_guide_of_its_own_is_the_same_alone_and_beside_others() {
 }
 
 #[test]
+fn the_better_half_goes_on_as_if_the_others_were_never_there() {
+    let (model, view, drafts) = (load(), view(true), guided_drafts());
+    let all = SamplerSettings { steps: 4, ..settings() };
+    let together = drawn(&model, &view, &drafts, &all);
+    let kept = drawn(&model, &view, &drafts, &SamplerSettings { drop_halfway: true, ..all });
+    assert_eq!(kept.len(), 2);
+    for (draft, picture) in kept {
+        assert_eq!(picture, together[draft].1, "candidate {draft}");
+    }
+}
+
+#[test]
 fn sampling_can_be_stopped() {
     let drafts = [1, 2].map(|seed| Draft { seed, guide: view(false).guide });
     let mut heard = Vec::new();
