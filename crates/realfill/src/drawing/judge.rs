@@ -71,7 +71,7 @@ mod tests {
         let rim = Wanted { x0: tensor(&[0.0; 4], [1, 2, 1, 2]), weight: tensor(&[0.0, 1.0], [1, 1, 1, 2]) };
         let judge = Judge { guide, rim };
         // Channels of two cells; what the first cell should be counts, then what the second should be.
-        let as_wanted = [1.0, 0.0, 0.0, 0.0];
+        let as_wanted: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
         let first_is_off = [3.0, 0.0, 0.0, 0.0];
         let second_is_off = [1.0, 0.0, 0.0, 4.0];
         let rows = tensor(&[as_wanted, first_is_off, second_is_off].concat(), [3, 2, 1, 2]);

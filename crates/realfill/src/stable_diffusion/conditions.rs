@@ -99,11 +99,11 @@ mod tests {
 
     #[test]
     fn a_mask_grows_in_all_directions_and_not_past_the_picture() {
-        let mut cells = vec![0.0; 24];
+        let mut cells = vec![0.0_f32; 24];
         cells[1] = 1.0; // the second of the first row of six
         let mask = Tensor::<4>::from_data(TensorData::new(cells, [1, 1, 4, 6]), &Device::flex());
         let grown = dilated(mask, 2).into_data().try_to_vec::<f32>().unwrap();
-        let row = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0];
+        let row: [f32; 6] = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0];
         assert_eq!(grown, [row, row, row, [0.0; 6]].concat());
     }
 
