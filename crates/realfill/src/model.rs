@@ -171,7 +171,8 @@ pub trait Model {
     /// Draws to another sentence than the one learnt with; nothing where the model reads none.
     fn set_prompt(&mut self, _prompt: &str) {}
 
-    /// Draws a picture for each draft, which depends on the view's picture and mask and its own draft only.
+    /// Draws a picture for each draft, which depends on the view's picture and mask and its own draft only. With
+    /// [`SamplerSettings::drop_halfway`] the worse half, measured by the view's guide, gets none.
     ///
     /// `on_event` hears of the steps and of each picture as soon as it is done, in the order of the drafts, and returns whether to go on.
     ///
