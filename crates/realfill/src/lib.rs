@@ -6,6 +6,7 @@
 
 pub mod adapter;
 pub mod denoiser;
+mod drawing;
 pub mod embedded;
 pub mod fingerprint;
 pub mod model;

@@ -10,6 +10,7 @@ use realfill_models::ModelError;
 use realfill_vision::{Guide, Mask};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A picture with a hole at the model's own size, and what the references propose for it.
 #[derive(Clone, Debug)]
@@ -18,8 +19,31 @@ pub struct View {
     pub picture: Rgb32FImage,
     /// The hole.
     pub mask: Mask,
-    /// The proposals; [`Guide::empty`] when there are none.
-    pub guide: Guide,
+    /// What the references most likely show, by which candidates are compared; [`Guide::empty`] when there is nothing.
+    pub guide: Arc<Guide>,
+}
+
+/// A candidate that is to be drawn.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The seed of its noise.
+    pub seed: u64,
+    /// What the references propose to it, of the view's size. What candidates share (`Arc::ptr_eq`) is encoded once.
+    pub guide: Arc<Guide>,
+}
+
+/// What a model tells while it draws.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drawn {
+    /// So many sampling steps are done, of all candidates together.
+    Steps(usize),
+    /// A candidate is done.
+    Picture {
+        /// Its place among the drafts.
+        draft: usize,
+        /// The completed picture, of the view's size, colours 0 to 1.
+        picture: Rgb32FImage,
+    },
 }
 
 /// How far a model's pictures may move what the guide proposes where trust is 0, each from 0 to 1.
@@ -147,17 +171,41 @@ pub trait Model {
     /// Draws to another sentence than the one learnt with; nothing where the model reads none.
     fn set_prompt(&mut self, _prompt: &str) {}
 
-    /// One completed picture of the view's size for each seed; a picture depends on its own seed only.
+    /// Draws a picture for each draft, which depends on the view's picture and mask and its own draft only. With
+    /// [`SamplerSettings::drop_halfway`] the worse half, measured by the view's guide, gets none.
     ///
-    /// `on_step` hears (step, steps) and returns whether to go on.
+    /// `on_event` hears of the steps and of each picture as soon as it is done, in the order of the drafts, and returns whether to go on.
     ///
     /// # Errors
     /// When the settings do not fit or the caller stopped.
     fn draw(
         &self,
         view: &View,
-        seeds: &[u64],
+        drafts: &[Draft],
         settings: &SamplerSettings,
-        on_step: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Vec<Rgb32FImage>, StageError>;
+        on_event: &mut dyn FnMut(Drawn) -> bool,
+    ) -> Result<(), StageError>;
+
+    /// The picture of one seed, with the view's guide. `on_step` hears the steps done and returns whether to go on.
+    ///
+    /// # Errors
+    /// As [`Model::draw`].
+    fn draw_one(
+        &self,
+        view: &View,
+        seed: u64,
+        settings: &SamplerSettings,
+        on_step: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Rgb32FImage, StageError> {
+        let mut drawn = None;
+        let draft = Draft { seed, guide: view.guide.clone() };
+        self.draw(view, &[draft], settings, &mut |told| match told {
+            Drawn::Steps(done) => on_step(done),
+            Drawn::Picture { picture, .. } => {
+                drawn = Some(picture);
+                true
+            }
+        })?;
+        Ok(drawn.expect("a single draft is never dropped"))
+    }
 }

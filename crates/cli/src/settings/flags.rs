@@ -58,6 +58,10 @@ pub struct SamplerFlags {
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta: Option<f64>,
+    /// Whether the worse half of the candidates is dropped halfway, judged by the pictures predicted there [default: off]
+    #[arg(long, value_name = "on|off", value_parser = on_or_off())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop_halfway: Option<bool>,
 }
 
 /// Flags of tuning.

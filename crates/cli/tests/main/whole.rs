@@ -177,6 +177,18 @@ fn json_is_one_event_a_line_that_ends_with_the_result() {
 }
 
 #[test]
+fn the_worse_half_of_the_candidates_may_be_dropped_halfway() {
+    let folder = scene();
+    let dropping = ["--iterations", "0", "--drop-halfway", "on", "--json"];
+    fill(folder.path(), "out", &dropping).assert().success().stdout(contains("dropped halfway"));
+    let out = folder.path().join("out");
+    assert_eq!(fs::read_dir(out.join("candidates")).unwrap().count(), 1);
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["config"]["sampler"]["drop_halfway"], true);
+    assert_eq!(report["candidates"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn quiet_says_nothing() {
     let folder = scene();
     fill(folder.path(), "out", &["--iterations", "0", "--quiet"]).assert().success().stdout("").stderr("");

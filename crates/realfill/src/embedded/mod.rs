@@ -3,8 +3,9 @@
 mod sampling;
 
 use crate::adapter::AdapterCard;
+use crate::drawing;
 use crate::fingerprint;
-use crate::model::{Influence, Model, StageError, View};
+use crate::model::{Draft, Drawn, Influence, Model, StageError, View};
 use crate::samplers::SamplerSettings;
 use crate::schedule::NoiseSchedule;
 use crate::training::batch::{Batch, Sample};
@@ -15,7 +16,6 @@ use crate::tuning::TuneConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{DType, Device};
-use image::Rgb32FImage;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use realfill_models::ModelError;
@@ -161,10 +161,12 @@ impl Model for EmbeddedModel {
     fn draw(
         &self,
         view: &View,
-        seeds: &[u64],
+        drafts: &[Draft],
         settings: &SamplerSettings,
-        on_step: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Vec<Rgb32FImage>, StageError> {
-        sampling::draw(&self.network.valid(), &self.schedule, view, seeds, settings, &self.device, on_step)
+        on_event: &mut dyn FnMut(Drawn) -> bool,
+    ) -> Result<(), StageError> {
+        let (network, schedule, device) = (&self.network.valid(), &self.schedule, &self.device);
+        let mut painter = sampling::PixelPainter { network, schedule, view, settings, device };
+        drawing::draw(&mut painter, drafts, settings, on_event)
     }
 }

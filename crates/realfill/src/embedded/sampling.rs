@@ -1,16 +1,21 @@
-//! Sampling the hole with the patch U-Net, one candidate after another so that memory stays that of one.
+//! Sampling the hole with the patch U-Net, in pixels.
 
 use crate::denoiser::{Denoiser, led_by};
-use crate::model::{StageError, View};
+use crate::drawing::{Judge, Painter, Wanted};
+use crate::model::{Draft, StageError, View};
 use crate::noise::SeededNoise;
 use crate::samplers::{Next, SamplerSettings, Start, sample};
 use crate::schedule::{NoiseLevel, NoiseSchedule};
 use crate::training::batch::{mask_tensor, picture_from_tensor, picture_tensor, plane_tensor};
 use crate::tuning::whole_size;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use image::Rgb32FImage;
 use realfill_models::embedded::{Conditioning, PatchUNet};
+use realfill_vision::Guide;
 use realfill_vision::resize::{Filter, resize, resize_known};
+use std::sync::Arc;
 
 /// Longest side of the coarse view, in pixels.
 pub(super) const COARSE_PX: u32 = 160;
@@ -19,7 +24,7 @@ const COARSE_TRUST: f32 = 0.6;
 
 /// The network with what it is told of the view; known pixels have the last word on every prediction, and the guide
 /// the first one, where it is trusted.
-struct KnownPixels<'a> {
+pub(super) struct KnownPixels<'a> {
     network: &'a PatchUNet,
     known: Conditioning,
 }
@@ -36,38 +41,71 @@ impl Denoiser for KnownPixels<'_> {
     }
 }
 
-/// One completed picture a seed.
-pub(super) fn draw(
-    network: &PatchUNet,
-    schedule: &NoiseSchedule,
-    view: &View,
-    seeds: &[u64],
-    settings: &SamplerSettings,
-    device: &Device,
-    on_step: &mut dyn FnMut(usize, usize) -> bool,
-) -> Result<Vec<Rgb32FImage>, StageError> {
-    let steps = settings.steps * seeds.len();
-    let mut pictures = Vec::with_capacity(seeds.len());
-    for (i, &seed) in seeds.iter().enumerate() {
-        let mut report = |index: usize| match on_step(i * settings.steps + index + 1, steps) {
-            true => Next::Continue,
-            false => Next::Stop,
-        };
-        let pass = |view: &View, report: &mut dyn FnMut(usize) -> Next| -> Result<Rgb32FImage, StageError> {
-            let denoiser = KnownPixels { network, known: conditioning(view, device) };
-            let size = [3, view.picture.height() as usize, view.picture.width() as usize];
-            let mut noise = SeededNoise::new([seed]);
-            let start = Start::Noise(noise.initial(size, device));
-            let x0 = sample(settings, &denoiser, schedule, start, &mut noise, &mut |step| report(step.index))?;
-            Ok(picture_from_tensor(x0))
-        };
-        let view = match coarse_view(view) {
-            Some(coarse) => &led(view, &pass(&coarse, &mut |_| Next::Continue)?),
+/// The network in front of a view.
+pub(super) struct PixelPainter<'a> {
+    pub network: &'a PatchUNet,
+    pub schedule: &'a NoiseSchedule,
+    pub view: &'a View,
+    pub settings: &'a SamplerSettings,
+    pub device: &'a Device,
+}
+
+impl PixelPainter<'_> {
+    /// A view drawn on its own, without a word on the way.
+    fn drawn(&self, view: &View, seed: u64) -> Result<Rgb32FImage, StageError> {
+        let denoiser = KnownPixels { network: self.network, known: conditioning(view, self.device) };
+        let mut noise = SeededNoise::new([seed]);
+        let start = Start::Noise(noise.initial(size_of(view), self.device));
+        let x0 = sample(self.settings, &denoiser, self.schedule, start, &mut noise, &mut |_| Next::Continue)?;
+        Ok(picture_from_tensor(x0))
+    }
+}
+
+impl<'a> Painter for PixelPainter<'a> {
+    type Denoiser = KnownPixels<'a>;
+
+    fn schedule(&self) -> &NoiseSchedule {
+        self.schedule
+    }
+
+    fn device(&self) -> &Device {
+        self.device
+    }
+
+    fn size(&self) -> [usize; 3] {
+        size_of(self.view)
+    }
+
+    fn denoiser(&mut self, draft: &Draft) -> Result<KnownPixels<'a>, StageError> {
+        let view = View { guide: draft.guide.clone(), ..self.view.clone() };
+        let view = match coarse_view(&view) {
+            Some(coarse) => led(view, &self.drawn(&coarse, draft.seed)?),
             None => view,
         };
-        pictures.push(pass(view, &mut report)?);
+        Ok(KnownPixels { network: self.network, known: conditioning(&view, self.device) })
     }
-    Ok(pictures)
+
+    fn judge(&mut self) -> Judge {
+        let Conditioning { mask, masked, guide, trust } = conditioning(self.view, self.device);
+        let rim = continued(masked, mask.clone());
+        Judge { guide: Wanted { x0: guide, weight: trust * mask }, rim }
+    }
+
+    fn picture(&self, x0: Tensor<4>) -> Rgb32FImage {
+        picture_from_tensor(x0)
+    }
+}
+
+/// Pixels of the hole that touch known ones should look like them: known pixels themselves are exact in every prediction.
+fn continued(masked: Tensor<4>, mask: Tensor<4>) -> Wanted {
+    let around = || AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]);
+    let known = avg_pool2d(mask.clone().neg() + 1.0, around());
+    let weight = mask * known.clone().greater_scalar(0.0).float();
+    Wanted { x0: avg_pool2d(masked, around()) / known.clamp_min(f32::EPSILON), weight }
+}
+
+fn size_of(view: &View) -> [usize; 3] {
+    [3, view.picture.height() as usize, view.picture.width() as usize]
 }
 
 /// The view at the scale the network was trained at, where a whole picture is one crop; `None` where the guide says
@@ -82,21 +120,21 @@ fn coarse_view(view: &View) -> Option<View> {
     Some(View {
         picture: resize_known(&view.picture, &view.mask, width, height),
         mask: view.mask.resized_max(width, height),
-        guide: view.guide.resized(width, height),
+        guide: Arc::new(view.guide.resized(width, height)),
     })
 }
 
 /// The view with the coarse picture as its guide where it has none.
-fn led(view: &View, coarse: &Rgb32FImage) -> View {
+fn led(mut view: View, coarse: &Rgb32FImage) -> View {
     let (width, height) = view.picture.dimensions();
     let coarse = resize(coarse, width, height, Filter::Lanczos);
-    let mut led = view.clone();
-    let guide = led.guide.colour.pixels_mut().zip(led.guide.trust.pixels_mut()).zip(coarse.pixels());
+    let Guide { colour, trust, .. } = Arc::make_mut(&mut view.guide);
+    let guide = colour.pixels_mut().zip(trust.pixels_mut()).zip(coarse.pixels());
     for ((colour, trust), coarse) in guide.filter(|((_, trust), _)| trust[0] == 0.0) {
         *colour = *coarse;
         trust[0] = COARSE_TRUST;
     }
-    led
+    view
 }
 
 fn conditioning(view: &View, device: &Device) -> Conditioning {

@@ -25,6 +25,12 @@ impl DrawnGuides {
         Self(draws.zip(guides.into_iter().map(Arc::new)).collect())
     }
 
+    /// All of them at another size, for a model to look at.
+    pub fn resized(&self, (width, height): (u32, u32)) -> Self {
+        let resized = |(draw, guide): &(Draw, Arc<Guide>)| (*draw, Arc::new(guide.resized(width, height)));
+        Self(self.0.iter().map(resized).collect())
+    }
+
     /// The one of the likeliest labels.
     pub fn likeliest(&self) -> &Arc<Guide> {
         &self.0[0].1
@@ -57,6 +63,9 @@ mod tests {
         let guides = DrawnGuides::new(sizes.map(|side| Guide::empty(side, side)).to_vec(), &draws);
         let width = |seed| guides.of_seed(seed).colour.width();
         assert_eq!([3, 4, 5, 8].map(width), [5, 4, 6, 4]);
+        let resized = guides.resized((2, 3));
+        assert_eq!([3, 5].map(|seed| resized.of_seed(seed).colour.dimensions()), [(2, 3); 2]);
+        assert!(Arc::ptr_eq(resized.of_seed(4), resized.of_seed(8)), "what is shared stays shared");
         let alone = DrawnGuides::new(vec![Guide::empty(7, 7)], &[]);
         assert_eq!(alone.of_seed(3).colour.width(), 7);
     }

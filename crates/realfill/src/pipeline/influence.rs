@@ -7,6 +7,7 @@ use crate::model::{Influence, Model, StageError, View};
 use crate::tuning::{ScenePhotos, Turn};
 use image::Rgb32FImage;
 use realfill_vision::Guide;
+use std::sync::Arc;
 
 /// Weight of the belief that the model does not help, beside what the references show. The model was tuned on them
 /// too, so it is better there than on the target; 1 halves what they promise.
@@ -26,9 +27,9 @@ pub(super) fn measured(
     let mut sums = Sums::default();
     for (i, turn) in photos.turns.iter().enumerate() {
         let Some(guide) = &turn.guide else { continue };
-        let view = View { picture: turn.picture.clone(), mask: turn.hole.clone(), guide: guide.clone() };
-        let drawn = model.draw(&view, &[config.seed], &sampler, &mut |_, _| on_turn(i))?;
-        sums.add(turn, guide, &drawn[0]);
+        let view = View { picture: turn.picture.clone(), mask: turn.hole.clone(), guide: Arc::new(guide.clone()) };
+        let drawn = model.draw_one(&view, config.seed, &sampler, &mut |_| on_turn(i))?;
+        sums.add(turn, guide, &drawn);
     }
     Ok(sums.solution())
 }

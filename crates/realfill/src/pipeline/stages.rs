@@ -9,17 +9,21 @@ use super::{
     Candidate, Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
 };
 use crate::adapter::AdapterCard;
-use crate::model::{Influence, Model};
+use crate::model::{Draft, Drawn, Influence, Model};
 use crate::training::checkpoint::Checkpoints;
 use crate::tuning::{ScenePhotos, tune};
 use image::Rgb32FImage;
 use realfill_vision::{Guide, Scene};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a person may want to change about such a target.
 const MIXED_RIM: &str = "the pixels beside the hole are mixed with what was painted into it; they stay as they are, but nothing is matched to \
                          them (grow the mask by a pixel or two to fill them too)";
+
+/// A candidate's seed, guide and completed picture.
+type Completed = (u64, Arc<Guide>, Rgb32FImage);
 
 /// A job under way.
 pub(super) struct Run<'a> {
@@ -125,18 +129,8 @@ impl Run<'_> {
         influence: Option<Influence>,
     ) -> Result<Completion, FillError> {
         let clock = Instant::now();
-        let (seeds, sampler) = (self.config.seeds(), self.config.sampler_of(model));
-        self.begins("sample", seeds.len() * sampler.steps)?;
         let allowed = influence.unwrap_or(Influence::NONE).times(self.config.model_weight);
-        let mut completed = Vec::with_capacity(seeds.len());
-        for (i, &seed) in seeds.iter().enumerate() {
-            let mut on_step = |step, _| (self.on_event)(Event::Progress { step: i * sampler.steps + step, loss: None });
-            let guide = guides.of_seed(seed);
-            let pictures = model.draw(&self.working.view(guide), &[seed], &sampler, &mut on_step)?;
-            let picture = complete(guide, &pictures[0], allowed, self.config);
-            self.shows(seed, &picture)?;
-            completed.push((seed, guide.clone(), picture));
-        }
+        let completed = self.completed(&guides, model, allowed)?;
         self.report.time("sample", clock);
 
         let clock = Instant::now();
@@ -154,9 +148,31 @@ impl Run<'_> {
         Ok(Completion { photo, candidates, window, mask, fidelity, report })
     }
 
-    fn shows(&mut self, seed: u64, picture: &Rgb32FImage) -> Result<(), FillError> {
-        let go_on = (self.on_event)(Event::Preview { seed: Some(seed), picture: picture.clone() });
-        if go_on { Ok(()) } else { Err(self.stopped()) }
+    /// The candidates that were not dropped, in the order of their seeds.
+    fn completed(
+        &mut self,
+        guides: &DrawnGuides,
+        model: &dyn Model,
+        allowed: Influence,
+    ) -> Result<Vec<Completed>, FillError> {
+        let (seeds, sampler) = (self.config.seeds(), self.config.sampler_of(model));
+        self.begins("sample", sampler.steps_of(seeds.len()))?;
+        let seen = guides.resized(self.working.view_size);
+        let view = self.working.view(seen.likeliest().clone());
+        let draft = |&seed: &u64| Draft { seed, guide: seen.of_seed(seed).clone() };
+        let drafts: Vec<Draft> = seeds.iter().map(draft).collect();
+        let mut completed = Vec::with_capacity(seeds.len());
+        model.draw(&view, &drafts, &sampler, &mut |told| match told {
+            Drawn::Steps(step) => (self.on_event)(Event::Progress { step, loss: None }),
+            Drawn::Picture { draft, picture } => {
+                let guide = guides.of_seed(seeds[draft]);
+                let picture = complete(guide, &picture, allowed, self.config);
+                completed.push((seeds[draft], guide.clone(), picture.clone()));
+                (self.on_event)(Event::Preview { seed: Some(seeds[draft]), picture })
+            }
+        })?;
+        let go_on = completed.len() == seeds.len() || self.notes(&dropped(&seeds, &completed));
+        if go_on { Ok(completed) } else { Err(self.stopped()) }
     }
 
     fn begins(&mut self, stage: &str, steps: usize) -> Result<(), FillError> {
@@ -171,4 +187,11 @@ impl Run<'_> {
     fn stopped(&self) -> FillError {
         FillError::Stopped { folder: self.folder.into() }
     }
+}
+
+/// Which seeds have no candidate, for people.
+fn dropped(seeds: &[u64], completed: &[Completed]) -> String {
+    let gone = seeds.iter().filter(|seed| completed.iter().all(|(done, ..)| done != *seed));
+    let gone: Vec<String> = gone.map(u64::to_string).collect();
+    format!("dropped halfway: the candidates of the seeds {}", gone.join(", "))
 }

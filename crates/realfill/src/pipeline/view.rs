@@ -8,6 +8,7 @@ use image::{Rgb, Rgb32FImage};
 use realfill_vision::guide::{CloseUp, Draw, GuideOptions};
 use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
 use realfill_vision::{Guide, Mask, Photo, Scene};
+use std::sync::Arc;
 
 /// Longest side the guide is worked out at, in pixels.
 pub(super) const GUIDE_PX: u32 = 1024;
@@ -81,13 +82,13 @@ impl Working {
         resize(reference, width, height, Filter::Bilinear)
     }
 
-    /// What the model sees.
-    pub fn view(&self, guide: &Guide) -> View {
+    /// What the model sees; `guide` is of that size already.
+    pub fn view(&self, guide: Arc<Guide>) -> View {
         let (width, height) = self.view_size;
         View {
             picture: resize_known(&self.target, &self.mask, width, height),
             mask: self.mask.resized_max(width, height),
-            guide: guide.resized(width, height),
+            guide,
         }
     }
 }
@@ -121,7 +122,7 @@ pub(super) fn scene_photos(
     holds_out: bool,
     on_progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<Option<ScenePhotos>, FillError> {
-    let view = working.view(&Guide::empty(working.target.width(), working.target.height()));
+    let view = working.view(Arc::new(Guide::empty(working.view_size.0, working.view_size.1)));
     let target = Turn { picture: view.picture, hole: view.mask, role: Role::Target, guide: None, unseen: None };
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_learnt_scale(reference)).collect();

@@ -32,11 +32,28 @@ pub struct SamplerSettings {
     pub steps: usize,
     /// With DDIM, the share of DDPM's noise that is added anew, from 0 to 1; default 0.
     pub eta: f64,
+    /// Whether of several candidates the worse half is dropped halfway, judged by the pictures predicted there; default false.
+    pub drop_halfway: bool,
 }
 
 impl Default for SamplerSettings {
     fn default() -> Self {
-        Self { kind: SamplerKind::default(), steps: 20, eta: 0.0 }
+        Self { kind: SamplerKind::default(), steps: 20, eta: 0.0, drop_halfway: false }
+    }
+}
+
+impl SamplerSettings {
+    /// The step after whose prediction the worse half of so many candidates is dropped: that in the middle, or the last but one; none where
+    /// nothing is dropped.
+    pub(crate) fn halfway(&self, candidates: usize) -> Option<usize> {
+        let drops = self.drop_halfway && candidates > 1 && self.steps > 1;
+        drops.then(|| (self.steps / 2).min(self.steps - 2))
+    }
+
+    /// Steps of so many candidates together.
+    pub(crate) fn steps_of(&self, candidates: usize) -> usize {
+        let dropped = |step: usize| candidates / 2 * (self.steps - 1 - step);
+        candidates * self.steps - self.halfway(candidates).map_or(0, dropped)
     }
 }
 

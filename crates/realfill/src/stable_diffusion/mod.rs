@@ -11,7 +11,8 @@ mod seeds;
 mod validation;
 
 use crate::adapter::AdapterCard;
-use crate::model::{Influence, Model, StageError, View};
+use crate::drawing;
+use crate::model::{Draft, Drawn, Influence, Model, StageError, View};
 use crate::samplers::{SampleError, SamplerSettings};
 use crate::schedule::{NoiseSchedule, ScheduleConfig};
 use crate::training::batch::Sample;
@@ -21,7 +22,6 @@ use adapters::Adapters;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use image::Rgb32FImage;
 use learning::TuningStep;
 use pool::Pool;
 use realfill_models::sd::{SdConfig, SdFolder, StableDiffusion};
@@ -235,12 +235,12 @@ impl Model for StableDiffusionModel {
     fn draw(
         &self,
         view: &View,
-        seeds: &[u64],
+        drafts: &[Draft],
         settings: &SamplerSettings,
-        on_step: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Vec<Rgb32FImage>, StageError> {
+        on_event: &mut dyn FnMut(Drawn) -> bool,
+    ) -> Result<(), StageError> {
         let adapters = self.adapters.clone().valid();
-        let denoiser = sampling::Inpainting::new(&self.base, &adapters, &self.prompt, view)?;
-        sampling::draw(&denoiser, &self.schedule, seeds, settings, on_step)
+        let mut painter = sampling::Inpainter::new(&self.base, &adapters, &self.schedule, &self.prompt, view)?;
+        drawing::draw(&mut painter, drafts, settings, on_event)
     }
 }

@@ -15,6 +15,7 @@ use realfill::training::simulated_guide::SimulatedGuide;
 use realfill::tuning::TuneConfig;
 use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
 use realfill_vision::{Guide, Mask, Plane};
+use std::sync::Arc;
 
 const SIDE: u32 = 32;
 
@@ -47,9 +48,8 @@ fn tuned_and_drawn(network: &PatchUNet, device: &Device) -> Vec<f32> {
     let mut guide = Guide::empty(SIDE, SIDE);
     (guide.colour, guide.trust) = (picture(), trust());
     let settings = SamplerSettings { steps: 2, ..SamplerSettings::default() };
-    let view = View { picture: picture(), mask: hole(), guide };
-    let drawn = model.draw(&view, &[1], &settings, &mut |_, _| true).expect("draws");
-    drawn[0].as_raw().clone()
+    let view = View { picture: picture(), mask: hole(), guide: Arc::new(guide) };
+    model.draw_one(&view, 1, &settings, &mut |_| true).expect("draws").into_raw()
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 #[cfg(feature = "wgpu")]
 mod devices;
+mod embedded;
 mod samplers;
 mod stable_diffusion;

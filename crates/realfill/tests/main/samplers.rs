@@ -114,7 +114,8 @@ fn whole_runs_agree_with_diffusers() {
 
         let first = tensor(&goldens.first, goldens.shape);
         let start = case.start.map_or(Start::Noise(first.clone()), |step| Start::At { step, x: first });
-        let settings = SamplerSettings { kind: case.sampler, steps: case.steps, eta: case.eta };
+        let (kind, steps, eta) = (case.sampler, case.steps, case.eta);
+        let settings = SamplerSettings { kind, steps, eta, ..SamplerSettings::default() };
         let mut noise = Replay { shape: goldens.shape, draws: goldens.draws.clone() };
         let result = run_to_end(&settings, &toy, &schedule, start, &mut noise);
         let error = relative_error(&result, &case.result);
@@ -194,7 +195,7 @@ fn a_perfect_denoiser_leads_every_sampler_to_the_image() {
         let denoiser = Perfect { x0: image(), schedule: schedule.clone() };
         for kind in SamplerKind::ALL {
             for eta in if kind == SamplerKind::Ddim { vec![0.0, 1.0] } else { vec![0.0] } {
-                let settings = SamplerSettings { kind, steps: 12, eta };
+                let settings = SamplerSettings { kind, steps: 12, eta, ..SamplerSettings::default() };
                 let mut noise = SeededNoise::new([5]);
                 let start = Start::Noise(noise.initial(DIMS, &Device::flex()));
                 let result = run_to_end(&settings, &denoiser, &schedule, start, &mut noise);
@@ -209,7 +210,7 @@ fn a_perfect_denoiser_leads_every_sampler_to_the_image() {
 fn one_step_schedule_returns_the_denoised_image() {
     let schedule = schedule(&serde_json::json!({"prediction_type": "sample", "timestep_spacing": "trailing"}));
     for kind in SamplerKind::ALL {
-        let settings = SamplerSettings { kind, steps: 1, eta: 0.0 };
+        let settings = SamplerSettings { kind, steps: 1, ..SamplerSettings::default() };
         let mut noise = SeededNoise::new([5]);
         let x = noise.initial(DIMS, &Device::flex());
         let mut denoised = Vec::new();
@@ -228,7 +229,7 @@ fn sd_schedule() -> NoiseSchedule {
 
 /// Each seed's result in a batch, alone or with rows dropped at a step.
 fn drawn(kind: SamplerKind, seeds: &[u64], drop_at: Option<(usize, Vec<usize>)>) -> (Vec<f32>, SeededNoise) {
-    let settings = SamplerSettings { kind, steps: 8, eta: 0.5 };
+    let settings = SamplerSettings { kind, steps: 8, eta: 0.5, ..SamplerSettings::default() };
     let mut noise = SeededNoise::new(seeds);
     let start = Start::Noise(noise.initial(DIMS, &Device::flex()));
     let x = sample(&settings, &toy, &sd_schedule(), start, &mut noise, &mut |step: &Step| match &drop_at {
@@ -280,7 +281,7 @@ fn each_step_is_told_with_its_place_and_rows() {
 fn a_run_starts_from_a_noised_image_where_told() {
     let schedule = sd_schedule();
     for kind in SamplerKind::ALL {
-        let settings = SamplerSettings { kind, steps: 10, eta: 0.0 };
+        let settings = SamplerSettings { kind, steps: 10, ..SamplerSettings::default() };
         let plan = schedule.plan(kind, 10).expect("fits");
         let mut noise = SeededNoise::new([5]);
         let x = plan.add_noise(6, image(), noise.initial(DIMS, &Device::flex()));
@@ -307,7 +308,7 @@ fn the_denoiser_has_the_last_word_on_x0() {
         }
     }
     for kind in SamplerKind::ALL {
-        let settings = SamplerSettings { kind, steps: 10, eta: 0.0 };
+        let settings = SamplerSettings { kind, steps: 10, ..SamplerSettings::default() };
         let mut noise = SeededNoise::new([5]);
         let start = Start::Noise(noise.initial(DIMS, &Device::flex()));
         let result = run_to_end(&settings, &Pulled(image()), &sd_schedule(), start, &mut noise);

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use image::{Luma, Rgb, Rgb32FImage};
 use realfill::adapter::AdapterCard;
 use realfill::fingerprint;
-use realfill::model::{Model, StageError, View};
+use realfill::model::{Draft, Drawn, Model, StageError, View};
 use realfill::samplers::{SampleError, SamplerKind, SamplerSettings};
 use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::training::batch::Sample;
@@ -16,7 +16,7 @@ use realfill_vision::{Guide, Mask, Photo, Plane, Scene};
 use safetensors::SafeTensors;
 use safetensors::tensor::serialize;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
 
 const SIDE: u32 = 64;
@@ -91,7 +91,7 @@ fn view(guided: bool) -> View {
     if guided {
         (empty.colour, empty.trust) = (guide().colour, guide().trust);
     }
-    View { picture: picture(), mask: hole(), guide: empty }
+    View { picture: picture(), mask: hole(), guide: Arc::new(empty) }
 }
 
 fn settings() -> SamplerSettings {
@@ -99,7 +99,27 @@ fn settings() -> SamplerSettings {
 }
 
 fn draw(model: &StableDiffusionModel, seeds: &[u64], guided: bool) -> Vec<Rgb32FImage> {
-    model.draw(&view(guided), seeds, &settings(), &mut |_, _| true).expect("draws")
+    let view = view(guided);
+    let drafts: Vec<Draft> = seeds.iter().map(|&seed| Draft { seed, guide: view.guide.clone() }).collect();
+    drawn(model, &view, &drafts, &settings()).into_iter().map(|(_, picture)| picture).collect()
+}
+
+/// The pictures with their places among the drafts.
+fn drawn(
+    model: &StableDiffusionModel,
+    view: &View,
+    drafts: &[Draft],
+    settings: &SamplerSettings,
+) -> Vec<(usize, Rgb32FImage)> {
+    let mut pictures = Vec::new();
+    let mut listen = |told| {
+        if let Drawn::Picture { draft, picture } = told {
+            pictures.push((draft, picture));
+        }
+        true
+    };
+    model.draw(view, drafts, settings, &mut listen).expect("draws");
+    pictures
 }
 
 fn scene() -> Scene {
@@ -306,16 +326,59 @@ fn a_candidate_is_the_same_alone_and_in_a_batch() {
     assert_eq!(batch[0].dimensions(), (SIDE, SIDE));
 }
 
+/// Drafts of seeds 0, 1, ... with a trusted guide each; the third has the second's.
+fn guided_drafts() -> Vec<Draft> {
+    let of = |shade: f32| {
+        let mut guide = Guide::empty(SIDE, SIDE);
+        guide.colour = Rgb32FImage::from_pixel(SIDE, SIDE, Rgb([shade; 3]));
+        guide.trust = Plane::from_pixel(SIDE, SIDE, Luma([0.8]));
+        Arc::new(guide)
+    };
+    let guides = [of(0.2), of(0.6), of(0.9)];
+    [0, 1, 1, 2].iter().zip(0..).map(|(&i, seed): (&usize, u64)| Draft { seed, guide: guides[i].clone() }).collect()
+}
+
+#[test]
+fn a_candidate_with_a_guide_of_its_own_is_the_same_alone_and_beside_others() {
+    let (model, view, drafts) = (load(), view(true), guided_drafts());
+    let together = drawn(&model, &view, &drafts, &settings());
+    for (i, draft) in drafts.iter().enumerate() {
+        let alone = drawn(&model, &view, std::slice::from_ref(draft), &settings());
+        assert_eq!(together[i], (i, alone[0].1.clone()));
+    }
+    let other_guide = [Draft { seed: 0, guide: drafts[1].guide.clone() }];
+    assert_ne!(drawn(&model, &view, &other_guide, &settings())[0].1, together[0].1, "the guide leads");
+}
+
+#[test]
+fn the_better_half_goes_on_as_if_the_others_were_never_there() {
+    let (model, view, drafts) = (load(), view(true), guided_drafts());
+    let all = SamplerSettings { steps: 4, ..settings() };
+    let together = drawn(&model, &view, &drafts, &all);
+    let kept = drawn(&model, &view, &drafts, &SamplerSettings { drop_halfway: true, ..all });
+    assert_eq!(kept.len(), 2);
+    for (draft, picture) in kept {
+        assert_eq!(picture, together[draft].1, "candidate {draft}");
+    }
+}
+
 #[test]
 fn sampling_can_be_stopped() {
+    let drafts = [1, 2].map(|seed| Draft { seed, guide: view(false).guide });
     let mut heard = Vec::new();
-    let mut listen = |step, steps| {
-        heard.push((step, steps));
-        step < 3
+    let mut listen = |told| match told {
+        Drawn::Steps(done) => {
+            heard.push(done);
+            done < 3
+        }
+        Drawn::Picture { .. } => true,
     };
-    let error = load().draw(&view(false), &[1, 2], &settings(), &mut listen).expect_err("stopped");
+    let error = load().draw(&view(false), &drafts, &settings(), &mut listen).expect_err("stopped");
     assert!(matches!(error, StageError::Sample(SampleError::Stopped { .. })), "{error}");
-    assert_eq!(heard, [(1, 4), (2, 4), (3, 4)]);
+    assert_eq!(heard, [1, 2, 3]);
+    let mut stop_at_picture = |told| matches!(told, Drawn::Steps(_));
+    let error = load().draw(&view(false), &drafts, &settings(), &mut stop_at_picture).expect_err("stopped");
+    assert!(matches!(error, StageError::Sample(SampleError::Stopped { .. })), "{error}");
 }
 
 #[test]
