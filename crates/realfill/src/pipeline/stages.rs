@@ -1,12 +1,12 @@
 //! The stages of a job, each noting in the report how long it took.
 
-use super::drawn::{DrawnGuides, name_of};
+use super::drawn::{DrawnGuides, name_of, summaries};
 use super::guides::Guides;
 use super::influence::measured;
 use super::job::checkpoints_in;
-use super::view::scene_photos;
+use super::view::{hole_shares, scene_photos};
 use super::{
-    Candidate, Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
+    Completion, Event, Fidelity, FillConfig, FillError, Filled, Judgement, Report, Working, complete, finish, rank,
 };
 use crate::adapter::AdapterCard;
 use crate::model::{Influence, Model};
@@ -34,29 +34,33 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Where the references land in the target, by the likeliest labels and by those of the candidates.
+    /// Where the references land in each part of the target, by the likeliest labels and by those of the candidates.
     #[tracing::instrument(name = "guide", level = "info", skip_all)]
-    pub fn guides(&mut self) -> Result<DrawnGuides, FillError> {
-        let size = self.working.target.dimensions();
-        if self.working.has_mixed_rim && !self.notes(MIXED_RIM) {
+    pub fn guides(&mut self) -> Result<Vec<DrawnGuides>, FillError> {
+        if self.working.parts.iter().any(|part| part.has_mixed_rim) && !self.notes(MIXED_RIM) {
             return Err(self.stopped());
         }
+        let sizes: Vec<(u32, u32)> = self.working.parts.iter().map(|part| part.target.dimensions()).collect();
         if !self.config.guide {
-            return Ok(DrawnGuides::new(vec![Guide::empty(size.0, size.1)], &[]));
+            let empty = |size: (u32, u32)| DrawnGuides::new(vec![Guide::empty(size.0, size.1)], &[]);
+            return Ok(sizes.into_iter().map(empty).collect());
         }
         let draws = DrawnGuides::draws(&self.config.seeds());
         let clock = Instant::now();
         let mut go_on = self.begins("guide", 100).is_ok();
         let mut on_share = |_: &str, share: f32| go_on &= (self.on_event)(Event::share(share));
-        let names: Vec<String> = draws.iter().map(name_of).collect();
-        let guides = self
-            .guides
-            .get_all_or(&names, size, || self.working.guides(&self.scene.references, &draws, &mut on_share))?;
-        let guides = DrawnGuides::new(guides, &draws);
-        for (i, reference) in guides.likeliest().references.iter().enumerate() {
+        let parts = sizes.iter().enumerate();
+        let wanted = parts.flat_map(|(i, &size)| draws.iter().map(move |draw| (name_of(i, draw), size)));
+        let build =
+            || self.working.guides(&self.scene.references, &draws, &mut on_share).into_iter().flatten().collect();
+        let mut guides = self.guides.get_all_or(&wanted.collect::<Vec<_>>(), build)?.into_iter();
+        let of_part = |_| DrawnGuides::new(guides.by_ref().take(draws.len()).collect(), &draws);
+        let guides: Vec<DrawnGuides> = sizes.iter().map(of_part).collect();
+        for (i, reference) in summaries(&guides, &hole_shares(&self.working.parts)).iter().enumerate() {
             go_on &= (self.on_event)(Event::Note { text: format!("reference {}: {reference}", i + 1) });
         }
-        go_on &= (self.on_event)(Event::Preview { seed: None, picture: guides.likeliest().colour.clone() });
+        let proposed: Vec<&Rgb32FImage> = guides.iter().map(|guides| &guides.likeliest().colour).collect();
+        go_on &= (self.on_event)(Event::Preview { seed: None, picture: self.working.shown(&proposed) });
         self.report.time("guide", clock);
         if go_on { Ok(guides) } else { Err(self.stopped()) }
     }
@@ -115,42 +119,48 @@ impl Run<'_> {
     #[tracing::instrument(level = "info", skip_all)]
     pub fn sample(
         mut self,
-        guides: DrawnGuides,
+        guides: Vec<DrawnGuides>,
         model: &dyn Model,
         influence: Option<Influence>,
     ) -> Result<Completion, FillError> {
         let clock = Instant::now();
         let (seeds, sampler) = (self.config.seeds(), self.config.sampler_of(model));
-        self.begins("sample", seeds.len() * sampler.steps)?;
+        self.begins("sample", seeds.len() * guides.len() * sampler.steps)?;
         let allowed = influence.unwrap_or(Influence::NONE).times(self.config.model_weight);
         let mut completed = Vec::with_capacity(seeds.len());
-        for (i, &seed) in seeds.iter().enumerate() {
-            let mut on_step = |step, _| (self.on_event)(Event::Progress { step: i * sampler.steps + step, loss: None });
-            let guide = guides.of_seed(seed);
-            let pictures = model.draw(&self.working.view(guide), &[seed], &sampler, &mut on_step)?;
-            let picture = complete(guide, &pictures[0], allowed, self.config);
-            self.shows(seed, &picture)?;
-            completed.push((seed, guide.clone(), picture));
+        for &seed in &seeds {
+            let mut filled = Vec::with_capacity(guides.len());
+            for (part, guides) in self.working.parts.iter().zip(&guides) {
+                let before = (completed.len() * self.working.parts.len() + filled.len()) * sampler.steps;
+                let mut on_step = |step, _| (self.on_event)(Event::Progress { step: before + step, loss: None });
+                let guide = guides.of_seed(seed);
+                let pictures = model.draw(&part.view(guide), &[seed], &sampler, &mut on_step)?;
+                let picture = complete(guide, &pictures[0], allowed, self.config);
+                filled.push(Filled { picture, guide: guide.clone() });
+            }
+            self.shows(seed, &filled)?;
+            completed.push((seed, filled));
         }
         self.report.time("sample", clock);
 
         let clock = Instant::now();
         self.begins("composite", 1)?;
-        let candidates = rank(&self.working, guides.likeliest(), completed.into_iter());
-        let Candidate { picture, guide, .. } = &candidates[0];
-        let photo = finish(self.scene, picture, guide, &self.working.mask, self.config);
+        let likeliest: Vec<&Guide> = guides.iter().map(|guides| &**guides.likeliest()).collect();
+        let candidates = rank(&self.working, &likeliest, completed);
+        let (filled, parts) = (&candidates[0].filled, self.working.parts);
+        let photo = finish(self.scene, filled, &parts, self.config);
         let mut report = self.report;
         report.time("composite", clock);
         report.influence = allowed;
-        let fidelity = Fidelity::of(guide, &self.working.mask, &self.working.window, self.scene.frame);
+        let fidelity = Fidelity::of(filled, &parts, self.scene.frame);
         report.supported_share = fidelity.supported_share;
         report.candidates = candidates.iter().map(Judgement::of).collect();
-        let Working { window, mask, .. } = self.working;
-        Ok(Completion { photo, candidates, window, mask, fidelity, report })
+        Ok(Completion { photo, candidates, parts, fidelity, report })
     }
 
-    fn shows(&mut self, seed: u64, picture: &Rgb32FImage) -> Result<(), FillError> {
-        let go_on = (self.on_event)(Event::Preview { seed: Some(seed), picture: picture.clone() });
+    fn shows(&mut self, seed: u64, filled: &[Filled]) -> Result<(), FillError> {
+        let pictures: Vec<&Rgb32FImage> = filled.iter().map(|filled| &filled.picture).collect();
+        let go_on = (self.on_event)(Event::Preview { seed: Some(seed), picture: self.working.shown(&pictures) });
         if go_on { Ok(()) } else { Err(self.stopped()) }
     }
 
