@@ -2,5 +2,6 @@
 
 #[cfg(feature = "wgpu")]
 mod devices;
+mod far_holes;
 mod samplers;
 mod stable_diffusion;

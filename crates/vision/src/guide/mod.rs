@@ -482,10 +482,13 @@ fn summaries(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Photo;
     use crate::matching::Correspondence;
     use crate::pyramid::test_pictures::texture;
+    use crate::resize::quantise;
     use crate::robust::PointPair;
     use image::Rgb;
+    use image::math::Rect;
 
     fn coloured(seed: u64) -> Rgb32FImage {
         let grey = texture(200, 160, seed);
@@ -557,6 +560,37 @@ mod tests {
         let (black, white) = (build(&painted(0.0)), build(&painted(1.0)));
         assert_eq!(black.colour, white.colour);
         assert_eq!(black.trust, white.trust);
+    }
+
+    #[test]
+    fn parts_that_are_built_together_are_as_they_are_alone() {
+        let truth = coloured(3);
+        let is_hole = |x: u32, y: u32| (80..110).contains(&y) && ((30..60).contains(&x) || (140..170).contains(&x));
+        let mask = Mask::from_fn(200, 160, is_hole);
+        let photos = [Photo::from_pixels(quantise(&truth))];
+        let parts = [0, 100].map(|x| {
+            let rect = Rect { x, y: 40, width: 100, height: 100 };
+            (imageops::crop_imm(&truth, x, 40, 100, 100).to_image(), mask.cut_to(rect))
+        });
+        let close_ups = [0, 1].map(|i| {
+            let (target, mask) = (&parts[i].0, &parts[i].1);
+            CloseUp { target, mask, part: [0.5 * i as f32, 0.25, 0.5, 0.625], photos: &photos, working_side: 100 }
+        });
+        let mut shares = Vec::new();
+        let mut build = |close_ups: &[CloseUp]| {
+            let (references, options) = (std::slice::from_ref(&truth), GuideOptions::default());
+            let mut on_progress = |_: &str, share: f32| shares.push(share);
+            let draws = [Draw::Likeliest];
+            Guide::build_close_ups(&truth, &mask, references, close_ups, &options, &draws, &mut on_progress)
+        };
+        let alone = close_ups.map(|close_up| build(&[close_up]).remove(0).remove(0));
+        let together = build(&close_ups);
+        for (found, alone) in together.iter().zip(&alone) {
+            assert_eq!((&found[0].colour, &found[0].trust), (&alone.colour, &alone.trust));
+            assert_eq!(alone.source.get_pixel(55, 55)[0], 1);
+        }
+        let last = shares.rsplit(|share| *share == 0.0).next().expect("the parts together");
+        assert!(last.is_sorted() && last.last().is_some_and(|share| *share > 0.99), "{last:?}");
     }
 
     #[test]
