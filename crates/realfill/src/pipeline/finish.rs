@@ -30,9 +30,10 @@ pub fn finish(scene: &Scene, filled: &[Filled], parts: &[Part], config: &FillCon
     let known: Vec<Cow<Photo>> = parts.iter().map(|part| part.window.part_of(&scene.target)).collect();
     let each = parts.iter().zip(filled).zip(&known);
     let fine: Vec<Fine> = each.map(|((part, filled), known)| Fine::new(scene, part, filled, known)).collect();
+    let is_grey = scene.is_black_and_white();
     composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {
         let mut filled = known.clone();
-        fine.iter().for_each(|part| part.lay(rect, known, &mut filled));
+        fine.iter().for_each(|part| part.lay(rect, known, is_grey, &mut filled));
         filled
     })
 }
@@ -43,7 +44,6 @@ struct Fine<'a> {
     hole: Mask,
     rim: Rim,
     rect: Rect,
-    is_grey: bool,
 }
 
 impl<'a> Fine<'a> {
@@ -55,17 +55,16 @@ impl<'a> Fine<'a> {
             rim: Rim::of(&hole, &part.mask),
             hole,
             rect,
-            is_grey: scene.is_black_and_white(),
         }
     }
 
     /// Lays what a rectangle of the photo shows of it into a picture of that; `known` is what the photo has there.
-    fn lay(&self, rect: Rect, known: &Rgb32FImage, filled: &mut Rgb32FImage) {
+    fn lay(&self, rect: Rect, known: &Rgb32FImage, is_grey: bool, filled: &mut Rgb32FImage) {
         let Some(shown) = common(rect, self.rect) else { return };
         let in_part = Rect { x: shown.x - self.rect.x, y: shown.y - self.rect.y, ..shown };
         let mut rendered = self.detail.render(in_part);
         for (x, y, pixel) in rendered.enumerate_pixels_mut() {
-            if self.is_grey {
+            if is_grey {
                 pixel.0 = [pixel.0.iter().sum::<f32>() / 3.0; 3];
             }
             // What the detail is fitted to here is known, so there is no step in light for the feather to mend; nor is a mixed rim one.
