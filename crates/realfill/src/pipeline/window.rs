@@ -29,7 +29,7 @@ const TEXTURED: f64 = 0.15;
 const LOOKED_AT: u32 = 320;
 const TEXTURE: f32 = 0.04;
 
-/// A rectangle of a photo that holds the hole.
+/// A rectangle of a photo that holds some of its holes, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     rect: Rect,
