@@ -101,11 +101,13 @@ impl Results {
     /// Counts errors by trust, at the guide's size.
     fn add_trust(&mut self, scene: &Scene, done: &Completion) {
         let Some(truth) = &scene.truth else { return };
-        let (width, height) = done.guide().trust.dimensions();
-        let part = |photo: &Photo| photo.clone().cut_to(done.window.rect()).to_rgb32f();
-        let at_guide = |photo: &Photo| quantise(&resize(&part(photo), width, height, Filter::Bilinear));
-        let (result, truth) = (at_guide(&done.photo), at_guide(truth));
-        self.trust.add(&result, &truth, &done.guide().trust, &done.mask);
+        for (part, filled) in done.parts.iter().zip(&done.best().filled) {
+            let (width, height) = filled.guide.trust.dimensions();
+            let cut = |photo: &Photo| photo.clone().cut_to(part.window.rect()).to_rgb32f();
+            let at_guide = |photo: &Photo| quantise(&resize(&cut(photo), width, height, Filter::Bilinear));
+            let (result, truth) = (at_guide(&done.photo), at_guide(truth));
+            self.trust.add(&result, &truth, &filled.guide.trust, &part.mask);
+        }
     }
 }
 
@@ -189,10 +191,9 @@ fn settings(variant: Variant, arguments: &Arguments) -> FillConfig {
 }
 
 fn save_sheet(scene: &Scene, done: &Completion, out: &Path) -> Result<()> {
-    let guide = Tile::new(&done.guide().colour, "guide");
-    let others = done.candidates.iter().skip(1);
-    let tiles: Vec<Tile> =
-        std::iter::once(guide).chain(others.map(|c| Tile::new(&c.picture, format!("seed {}", c.seed)))).collect();
+    let guides = done.best().filled.iter().map(|filled| Tile::new(&filled.guide.colour, "guide"));
+    let other = |c: &Candidate| Tile::new(&done.closely(c, &scene.target), format!("seed {}", c.seed));
+    let tiles: Vec<Tile> = guides.chain(done.candidates.iter().skip(1).map(other)).collect();
     let sheet = scene_sheet(scene, &done.photo, &tiles);
     sheet.save(out.join(format!("{}.sheet.png", scene.name)))?;
     Ok(())
@@ -203,7 +204,7 @@ fn judged(scene: &Scene, done: &Completion, config: &FillConfig, secs: f64) -> R
     let (result, target) = (rgb(&done.photo), rgb(&scene.target));
     let truth = scene.truth.as_ref().map(rgb);
     let psnr = |candidate: &Candidate| {
-        let photo = finish(scene, &candidate.picture, &candidate.guide, &done.mask, config);
+        let photo = finish(scene, &candidate.filled, &done.parts, config);
         truth.as_ref().map(|truth| hole_psnr(&rgb(&photo), truth, &scene.mask))
     };
     Row {

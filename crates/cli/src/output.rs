@@ -8,7 +8,7 @@ use crate::supervised;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
-use realfill::pipeline::{Completion, Fidelity, Report, finish};
+use realfill::pipeline::{Candidate, Completion, Fidelity, Report, finish};
 use realfill_credentials::{Identity, Signer};
 use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
@@ -131,7 +131,7 @@ impl OutputArguments {
         write_candidates(&self.output.join(ours::CANDIDATES), scene, completion)?;
         write_report(&self.output, &completion.report)?;
         if completion.report.config.guide {
-            let map = Fidelity::picture(completion.guide(), &completion.mask, &completion.window);
+            let map = Fidelity::picture(&completion.best().filled, &completion.parts);
             Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
             write_json(&self.output.join("fidelity.json"), &completion.fidelity)?;
         }
@@ -169,8 +169,7 @@ impl OutputArguments {
         let folder = self.output.join(ours::COMPLETIONS);
         ours::make_room(&folder).or_failed()?;
         for (rank, candidate) in completion.candidates.iter().enumerate().skip(1) {
-            let photo =
-                finish(scene, &candidate.picture, &candidate.guide, &completion.mask, &completion.report.config);
+            let photo = finish(scene, &candidate.filled, &completion.parts, &completion.report.config);
             let stem = folder.join(ours::stem(rank + 1, candidate.seed));
             self.save_photo(scene, &photo, &completion.report, identity, &stem)?.1?;
         }
@@ -191,7 +190,7 @@ fn write_candidates(folder: &Path, scene: &Scene, completion: &Completion) -> Re
     ours::make_room(folder).or_failed()?;
     for (rank, candidate) in completion.candidates.iter().enumerate() {
         let path = folder.join(ours::stem(rank + 1, candidate.seed)).with_extension("png");
-        let picture = completion.window.in_photo(&candidate.picture, &scene.target);
+        let picture = completion.in_photo(candidate, &scene.target);
         Photo::from_pixels(quantise(&picture)).save(path).or_failed()?;
     }
     Ok(())
@@ -211,8 +210,8 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure>
 }
 
 fn write_sheet(folder: &Path, scene: &Scene, completion: &Completion) -> Result<(), Failure> {
-    let others = completion.candidates.iter().skip(1);
-    let others: Vec<Tile> = others.map(|c| Tile::new(&c.picture, format!("seed {}", c.seed))).collect();
+    let tile = |c: &Candidate| Tile::new(&completion.closely(c, &scene.target), format!("seed {}", c.seed));
+    let others: Vec<Tile> = completion.candidates.iter().skip(1).map(tile).collect();
     let sheet = scene_sheet(scene, &completion.photo, &others);
     Photo::from_pixels(sheet).save(folder.join("sheet.png")).or_failed()
 }

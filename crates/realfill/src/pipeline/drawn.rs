@@ -1,10 +1,10 @@
 //! The guides of a job's candidates: candidates differ in what they show where the references leave a choice.
 
 use realfill_vision::Guide;
-use realfill_vision::guide::Draw;
+use realfill_vision::guide::{Draw, ReferenceSummary};
 use std::sync::Arc;
 
-/// One guide for each draw; the first takes the likeliest labels.
+/// One guide of a part for each draw; the first takes the likeliest labels.
 pub(super) struct DrawnGuides(Vec<(Draw, Arc<Guide>)>);
 
 impl DrawnGuides {
@@ -43,12 +43,26 @@ impl DrawnGuides {
     }
 }
 
-/// What a guide is kept as.
-pub(super) fn name_of(draw: &Draw) -> String {
-    match draw {
+/// What a guide of a part is kept as; parts count from 0.
+pub(super) fn name_of(part: usize, draw: &Draw) -> String {
+    let name = match draw {
         Draw::Likeliest => "target".into(),
         Draw::Seeded(seed) => format!("target-{seed}"),
-    }
+    };
+    if part == 0 { name } else { format!("part-{}-{name}", part + 1) }
+}
+
+/// What each reference gave to all parts, of which each has that share of the holes.
+pub(super) fn summaries(parts: &[DrawnGuides], shares: &[f64]) -> Vec<ReferenceSummary> {
+    let summary = |i: usize| {
+        let given: Vec<&ReferenceSummary> = parts.iter().map(|guides| &guides.likeliest().references[i]).collect();
+        ReferenceSummary {
+            share: given.iter().zip(shares).map(|(given, share)| share * given.share).sum(),
+            shares_nothing: given.iter().all(|given| given.shares_nothing),
+            ..given[0].clone()
+        }
+    };
+    (0..parts[0].likeliest().references.len()).map(summary).collect()
 }
 
 #[cfg(test)]
@@ -68,5 +82,23 @@ mod tests {
         assert!(Arc::ptr_eq(resized.of_seed(4), resized.of_seed(8)), "what is shared stays shared");
         let alone = DrawnGuides::new(vec![Guide::empty(7, 7)], &[]);
         assert_eq!(alone.of_seed(3).colour.width(), 7);
+    }
+
+    #[test]
+    fn each_part_and_draw_has_a_name_of_its_own() {
+        let draws = [Draw::Likeliest, Draw::Seeded(2)];
+        let names: Vec<String> = (0..2).flat_map(|part| draws.iter().map(move |draw| name_of(part, draw))).collect();
+        assert_eq!(names, ["target", "target-2", "part-2-target", "part-2-target-2"]);
+    }
+
+    #[test]
+    fn a_reference_gives_to_all_parts_together() {
+        let part = |share, shares_nothing| {
+            let given = ReferenceSummary { matches: 31, share, shares_nothing, same_as: None };
+            DrawnGuides::new(vec![Guide { references: vec![given], ..Guide::empty(4, 4) }], &[])
+        };
+        let given = summaries(&[part(0.5, false), part(0.0, true)], &[0.75, 0.25]);
+        assert_eq!(given, [ReferenceSummary { matches: 31, share: 0.375, shares_nothing: false, same_as: None }]);
+        assert!(summaries(&[part(0.0, true), part(0.0, true)], &[0.75, 0.25])[0].shares_nothing);
     }
 }

@@ -1,6 +1,6 @@
 //! From what the guide proposes and the model sampled, at their own sizes, to the photo at its own.
 
-use super::{FillConfig, Window};
+use super::{FillConfig, Filled, Part};
 use crate::model::Influence;
 use image::math::Rect;
 use image::{Rgb32FImage, imageops};
@@ -10,6 +10,7 @@ use realfill_vision::detail::Detail;
 use realfill_vision::pyramid::gaussian_blur;
 use realfill_vision::resize::{Filter, resize};
 use realfill_vision::{Guide, Mask, Photo, Scene};
+use std::borrow::Cow;
 
 /// Blur that parts tone from detail, as a share of the longer side: 12 px of 768.
 const TONE_BLUR: f32 = 1.0 / 64.0;
@@ -22,34 +23,58 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
     if config.guide { moved(guide, &sampled, influence) } else { sampled }
 }
 
-/// Fills the photo's hole with a completed picture of its [`Window`] at the guide's size, its detail fetched from the photos; nothing else
-/// changes. `mask` is the hole at the guide's size, grown past known pixels that say nothing. A black and white photo stays black and white.
+/// Fills the photo's holes with what fills the parts they lie in, at the guides' size, its detail fetched from the photos; nothing else
+/// changes. A black and white photo stays black and white.
 #[tracing::instrument(level = "info", skip_all)]
-pub fn finish(scene: &Scene, completed: &Rgb32FImage, guide: &Guide, mask: &Mask, config: &FillConfig) -> Photo {
-    let window = Window::of(scene);
-    let part = window.part_of(&scene.target);
-    let detail = Detail::new(completed, mask, &guide.origins, &part, &scene.references);
+pub fn finish(scene: &Scene, filled: &[Filled], parts: &[Part], config: &FillConfig) -> Photo {
+    let known: Vec<Cow<Photo>> = parts.iter().map(|part| part.window.part_of(&scene.target)).collect();
+    let each = parts.iter().zip(filled).zip(&known);
+    let fine: Vec<Fine> = each.map(|((part, filled), known)| Fine::new(scene, part, filled, known)).collect();
     let is_grey = scene.is_black_and_white();
-    let hole = scene.mask.cut_to(window.rect());
-    let rim = Rim::of(&hole, mask);
     composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {
         let mut filled = known.clone();
-        let Some(shown) = common(rect, window.rect()) else { return filled };
-        let in_part = Rect { x: shown.x - window.rect().x, y: shown.y - window.rect().y, ..shown };
-        let mut rendered = detail.render(in_part);
+        fine.iter().for_each(|part| part.lay(rect, known, is_grey, &mut filled));
+        filled
+    })
+}
+
+/// A part at the photo's own size.
+struct Fine<'a> {
+    detail: Detail<'a>,
+    hole: Mask,
+    rim: Rim,
+    rect: Rect,
+}
+
+impl<'a> Fine<'a> {
+    fn new(scene: &'a Scene, part: &Part, filled: &'a Filled, known: &'a Photo) -> Self {
+        let rect = part.window.rect();
+        let hole = scene.mask.cut_to(rect);
+        Self {
+            detail: Detail::new(&filled.picture, &part.mask, &filled.guide.origins, known, &scene.references),
+            rim: Rim::of(&hole, &part.mask),
+            hole,
+            rect,
+        }
+    }
+
+    /// Lays what a rectangle of the photo shows of it into a picture of that; `known` is what the photo has there.
+    fn lay(&self, rect: Rect, known: &Rgb32FImage, is_grey: bool, filled: &mut Rgb32FImage) {
+        let Some(shown) = common(rect, self.rect) else { return };
+        let in_part = Rect { x: shown.x - self.rect.x, y: shown.y - self.rect.y, ..shown };
+        let mut rendered = self.detail.render(in_part);
         for (x, y, pixel) in rendered.enumerate_pixels_mut() {
             if is_grey {
                 pixel.0 = [pixel.0.iter().sum::<f32>() / 3.0; 3];
             }
             // What the detail is fitted to here is known, so there is no step in light for the feather to mend; nor is a mixed rim one.
             let at = (in_part.x + x, in_part.y + y);
-            if !hole.is_hole(at.0, at.1) && (detail.covers(at.0, at.1) || rim.holds(at.0, at.1)) {
+            if !self.hole.is_hole(at.0, at.1) && (self.detail.covers(at.0, at.1) || self.rim.holds(at.0, at.1)) {
                 *pixel = *known.get_pixel(shown.x - rect.x + x, shown.y - rect.y + y);
             }
         }
-        imageops::replace(&mut filled, &rendered, i64::from(shown.x - rect.x), i64::from(shown.y - rect.y));
-        filled
-    })
+        imageops::replace(filled, &rendered, i64::from(shown.x - rect.x), i64::from(shown.y - rect.y));
+    }
 }
 
 /// Known pixels of the window that the hole at the guide's size has grown past.
@@ -106,7 +131,9 @@ pub(super) fn distrusted_difference(guide: &Guide, sampled: &Rgb32FImage) -> Rgb
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Window;
     use image::{Luma, Rgb};
+    use std::sync::Arc;
 
     fn guide(trust: f32) -> Guide {
         let mut guide = Guide::empty(64, 48);
@@ -151,7 +178,9 @@ mod tests {
         assert!(grown.is_hole(30, 20) && !grown.is_hole(31, 20));
         let flat = Rgb32FImage::from_pixel(64, 48, Rgb([0.3; 3]));
         let filled = |mask: &Mask| {
-            let photo = finish(&scene, &flat, &Guide::empty(64, 48), mask, &FillConfig::default());
+            let filled = Filled { picture: flat.clone(), guide: Arc::new(Guide::empty(64, 48)) };
+            let part = Part::of_hole(Window::all_of(&scene)[0], mask.clone());
+            let photo = finish(&scene, &[filled], &[part], &FillConfig::default());
             photo.to_rgb32f().get_pixel(29, 20)[0]
         };
         assert!((filled(&grown) - 0.3).abs() < 0.01, "{}", filled(&grown));

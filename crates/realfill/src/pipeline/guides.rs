@@ -40,30 +40,29 @@ impl Guides {
     /// # Errors
     /// When it cannot be written.
     pub fn get_or(&self, name: &str, size: (u32, u32), build: impl FnOnce() -> Guide) -> Result<Guide, FillError> {
-        Ok(self.get_all_or(&[name.to_owned()], size, || vec![build()])?.remove(0))
+        Ok(self.get_all_or(&[(name.to_owned(), size)], || vec![build()])?.remove(0))
     }
 
-    /// As [`Guides::get_or`] for several of one size, which are built together if one is missing.
+    /// As [`Guides::get_or`] for several names and sizes, which are built together if one is missing.
     ///
     /// # Errors
     /// When one cannot be written.
     pub fn get_all_or(
         &self,
-        names: &[String],
-        size: (u32, u32),
+        wanted: &[(String, (u32, u32))],
         build: impl FnOnce() -> Vec<Guide>,
     ) -> Result<Vec<Guide>, FillError> {
         let Some(folder) = &self.folder else { return Ok(build()) };
         let path = |name: &String| folder.join(format!("{name}.safetensors"));
         let kept = |name: &String| std::fs::read(path(name)).ok().and_then(|bytes| read(&bytes));
-        let kept = |name: &String| kept(name).filter(|kept| kept.colour.dimensions() == size);
-        if let Some(guides) = names.iter().map(kept).collect::<Option<Vec<_>>>() {
+        let kept = |(name, size): &(String, (u32, u32))| kept(name).filter(|kept| kept.colour.dimensions() == *size);
+        if let Some(guides) = wanted.iter().map(kept).collect::<Option<Vec<_>>>() {
             return Ok(guides);
         }
         let guides = build();
         let unusable = |source| SaveError::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(folder).map_err(unusable)?;
-        for (name, guide) in names.iter().zip(&guides) {
+        for ((name, _), guide) in wanted.iter().zip(&guides) {
             write_whole(path(name), |file| file.write_all(&written(guide)))?;
         }
         Ok(guides)

@@ -1,6 +1,7 @@
 //! The order of the stages: the one place that knows it. Each stage reads and writes plain files in the output folder,
 //! so that a job can stop after any of them and go on later.
 
+mod apart;
 mod config;
 mod drawn;
 mod fidelity;
@@ -20,22 +21,23 @@ pub use config::FillConfig;
 pub use fidelity::Fidelity;
 pub use finish::{complete, finish};
 pub use job::{FolderError, remove_checkpoints};
-pub use rank::{Candidate, rank};
+pub use rank::{Candidate, Filled, rank};
 pub use regions::Region;
 pub use report::{Judgement, Report, Timing};
 pub use validate::OutOfRange;
-pub use view::Working;
+pub use view::{Part, Working};
 pub use window::Window;
 
 use crate::model::{Influence, Model, StageError};
 use image::Rgb32FImage;
 use realfill_vision::save::SaveError;
-use realfill_vision::{Guide, Mask, Photo, Scene};
+use realfill_vision::{Photo, Scene};
 
 use drawn::DrawnGuides;
 use guides::Guides;
 use job::Job;
 use stages::Run;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What a job tells while it works.
@@ -62,7 +64,7 @@ pub enum Event {
         /// A sentence.
         text: String,
     },
-    /// What can be seen already, at working size.
+    /// What can be seen already, at working size: the part that is worked on, or, where there are several, all of the photo.
     Preview {
         /// The seed of a candidate that is drawn; `None` for what the references propose.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,10 +109,8 @@ pub struct Completion {
     pub photo: Photo,
     /// All candidates, best first.
     pub candidates: Vec<Candidate>,
-    /// The part of the photo that was worked on: what candidates and their guides show.
-    pub window: Window,
-    /// The hole in it, at working size.
-    pub mask: Mask,
+    /// The parts of the photo that were worked on: what candidates fill, in that order.
+    pub parts: Vec<Part>,
     /// What of the hole is supported, and by which reference.
     pub fidelity: Fidelity,
     /// What was done and how it went.
@@ -118,9 +118,24 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// What the references proposed to the best candidate, at working size.
-    pub fn guide(&self) -> &Guide {
-        &self.candidates[0].guide
+    /// The candidate that the photo is completed with.
+    pub fn best(&self) -> &Candidate {
+        &self.candidates[0]
+    }
+
+    /// A candidate laid into the whole `photo`, at the size that would be worked on.
+    pub fn in_photo(&self, candidate: &Candidate, photo: &Photo) -> Rgb32FImage {
+        let pictures =
+            self.parts.iter().map(|part| &part.window).zip(candidate.filled.iter().map(|part| &part.picture));
+        window::in_photo(&pictures.collect::<Vec<_>>(), photo)
+    }
+
+    /// What a candidate shows as closely as it was worked on: the only part, or, where there are several, all of the photo.
+    pub fn closely<'a>(&self, candidate: &'a Candidate, photo: &Photo) -> Cow<'a, Rgb32FImage> {
+        match candidate.filled.as_slice() {
+            [only] => Cow::Borrowed(&only.picture),
+            _ => Cow::Owned(self.in_photo(candidate, photo)),
+        }
     }
 }
 
@@ -141,7 +156,7 @@ pub fn fill(
     model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = begun(scene, model, config, folder, on_event)?;
     let guides = run.guides()?;
-    let influence = learnt(&mut run, model, Some(&guides))?;
+    let influence = learnt(&mut run, model, guides.first())?;
     run.sample(guides, model, influence)
 }
 
@@ -158,7 +173,7 @@ pub fn tune_scene(
 ) -> Result<Report, FillError> {
     let mut run = begun(scene, model, config, folder, on_event)?;
     let guides = if config.tune.mask_unseen { Some(run.guides()?) } else { None };
-    learnt(&mut run, model, guides.as_ref())?;
+    learnt(&mut run, model, guides.as_ref().and_then(|guides| guides.first()))?;
     Ok(run.report)
 }
 

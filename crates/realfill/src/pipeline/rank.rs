@@ -1,7 +1,8 @@
 //! Ranking the candidates: the most believable first, by what the references, the seam, the guide and the other
 //! candidates say.
 
-use super::Working;
+use super::view::hole_shares;
+use super::{Part, Working};
 use image::Rgb32FImage;
 use rayon::prelude::*;
 use realfill_vision::rank::{RankParts, Ranker};
@@ -16,15 +17,13 @@ const SEAM: f64 = -0.1;
 const GUIDE: f64 = -50.0;
 const APART: f64 = -1.0;
 
-/// A completed picture at working size.
+/// One completed photo of several.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The seed it came from.
     pub seed: u64,
-    /// The completed picture, colours 0 to 1.
-    pub picture: Rgb32FImage,
-    /// The guide it was made with.
-    pub guide: Arc<Guide>,
+    /// What fills each part of the photo.
+    pub filled: Vec<Filled>,
     /// What it was judged by.
     pub parts: RankParts,
     /// Root mean square distance in the hole from the mean of all candidates, in colour values of 0 to 1. The one nearest
@@ -34,25 +33,74 @@ pub struct Candidate {
     pub score: f64,
 }
 
-/// The completed pictures with their seeds and guides as candidates, best first; equal ones in the order of their seeds. All are compared
-/// with `likeliest`, the guide that takes the likeliest labels.
+/// A part of the photo, completed at working size.
+#[derive(Clone, Debug)]
+pub struct Filled {
+    /// The completed picture, colours 0 to 1.
+    pub picture: Rgb32FImage,
+    /// The guide it was made with.
+    pub guide: Arc<Guide>,
+}
+
+/// What fills the parts, with its seeds, as candidates, best first; equal ones in the order of their seeds. All are compared with
+/// `likeliest`, each part's guide that takes the likeliest labels. Each part counts by the share of the holes that lies in it.
 #[tracing::instrument(level = "info", skip_all)]
-pub fn rank(
-    working: &Working,
-    likeliest: &Guide,
-    completed: impl Iterator<Item = (u64, Arc<Guide>, Rgb32FImage)>,
-) -> Vec<Candidate> {
-    let ranker = Ranker::new(&working.target, &working.mask, &working.references);
-    let completed: Vec<_> = completed.collect();
-    let mean = mean_of(completed.iter().map(|(_, _, picture)| picture));
-    let judge = |(seed, guide, picture): (u64, Arc<Guide>, Rgb32FImage)| {
-        let parts = ranker.parts(&picture, likeliest);
-        let apart = distance(&picture, &mean, &working.mask);
-        Candidate { seed, picture, guide, parts, apart, score: score(&parts, apart) }
+pub fn rank(working: &Working, likeliest: &[&Guide], completed: Vec<(u64, Vec<Filled>)>) -> Vec<Candidate> {
+    let judge = |i: usize| {
+        let mean = mean_of(completed.iter().map(|(_, filled)| &filled[i].picture));
+        Judge::new(&working.parts[i], &working.references, likeliest[i], mean)
     };
-    let mut candidates: Vec<Candidate> = completed.into_par_iter().map(judge).collect();
+    let judges: Vec<Judge> = (0..working.parts.len()).map(judge).collect();
+    let shares = hole_shares(&working.parts);
+    let judged = |(seed, filled): (u64, Vec<Filled>)| {
+        let each: Vec<Judged> =
+            judges.iter().zip(&filled).map(|(judge, filled)| judge.judged(&filled.picture)).collect();
+        let Judged { parts, apart_squared } = together(&each, &shares);
+        let apart = apart_squared.sqrt();
+        Candidate { seed, filled, parts, apart, score: score(&parts, apart) }
+    };
+    let mut candidates: Vec<Candidate> = completed.into_par_iter().map(judged).collect();
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     candidates
+}
+
+/// What judges the pictures of one part.
+struct Judge<'a> {
+    ranker: Ranker,
+    hole: &'a Mask,
+    likeliest: &'a Guide,
+    /// Of all candidates.
+    mean: Rgb32FImage,
+}
+
+impl<'a> Judge<'a> {
+    fn new(part: &'a Part, references: &[Rgb32FImage], likeliest: &'a Guide, mean: Rgb32FImage) -> Self {
+        Self { ranker: Ranker::new(&part.target, &part.mask, references), hole: &part.mask, likeliest, mean }
+    }
+
+    fn judged(&self, picture: &Rgb32FImage) -> Judged {
+        let parts = self.ranker.parts(picture, self.likeliest);
+        Judged { parts, apart_squared: distance_squared(picture, &self.mean, self.hole) }
+    }
+}
+
+/// What a picture is judged by.
+struct Judged {
+    parts: RankParts,
+    apart_squared: f64,
+}
+
+/// The pictures of all parts as one, each by its share of the holes.
+fn together(each: &[Judged], shares: &[f64]) -> Judged {
+    let mean =
+        |of: fn(&Judged) -> f64| -> f64 { each.iter().zip(shares).map(|(judged, share)| share * of(judged)).sum() };
+    let parts = RankParts {
+        correspondences: mean(|judged| judged.parts.correspondences),
+        verified: each.iter().map(|judged| judged.parts.verified).sum(),
+        seam: mean(|judged| judged.parts.seam),
+        guide: mean(|judged| judged.parts.guide),
+    };
+    Judged { parts, apart_squared: mean(|judged| judged.apart_squared) }
 }
 
 fn score(parts: &RankParts, apart: f64) -> f64 {
@@ -69,13 +117,13 @@ fn mean_of<'a>(mut pictures: impl ExactSizeIterator<Item = &'a Rgb32FImage>) -> 
     mean
 }
 
-/// Root mean square over the hole.
-fn distance(a: &Rgb32FImage, b: &Rgb32FImage, hole: &Mask) -> f64 {
+/// Mean square over the hole.
+fn distance_squared(a: &Rgb32FImage, b: &Rgb32FImage, hole: &Mask) -> f64 {
     let pairs = a.pixels().zip(b.pixels()).zip(hole.holes()).filter(|(_, hole)| **hole);
     let (sum, count) = pairs.fold((0.0, 0usize), |(sum, count), ((a, b), _)| {
         (sum + (0..3).map(|c| f64::from(a[c] - b[c]).powi(2)).sum::<f64>() / 3.0, count + 1)
     });
-    (sum / count.max(1) as f64).sqrt()
+    sum / count.max(1) as f64
 }
 
 #[cfg(test)]
@@ -101,6 +149,19 @@ mod tests {
         let mut known_differs = flat(0.5);
         known_differs.put_pixel(0, 0, Rgb([1.0; 3]));
         let hole = Mask::new(4, 1, vec![false, true, true, true]);
-        assert!((distance(&known_differs, &mean, &hole) - 0.1).abs() < 1e-6);
+        assert!((distance_squared(&known_differs, &mean, &hole) - 0.01).abs() < 1e-6);
+    }
+
+    #[test]
+    fn parts_count_by_their_share_of_the_holes_and_one_alone_as_it_is() {
+        let judged = |value: f64, verified| {
+            let parts = RankParts { correspondences: value, verified, seam: 2.0 * value, guide: value / 3.0 };
+            Judged { parts, apart_squared: value * value }
+        };
+        let both = together(&[judged(0.5, 3), judged(1.0, 4)], &[0.75, 0.25]);
+        assert_eq!((both.parts.correspondences, both.parts.verified, both.parts.seam), (0.625, 7, 1.25));
+        assert_eq!(both.apart_squared, 0.4375);
+        let alone = together(&[judged(0.1, 3)], &[1.0]);
+        assert_eq!((alone.parts, alone.apart_squared), (judged(0.1, 3).parts, judged(0.1, 3).apart_squared));
     }
 }

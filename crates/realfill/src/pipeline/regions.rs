@@ -27,9 +27,9 @@ pub struct Region {
     pub height: i64,
 }
 
-/// The regions of a hole, largest first. `part` is what the guide stands for, in the photo's pixels; `frame` the part of the photo that is
-/// kept, where not all is.
-pub(super) fn regions(guide: &Guide, mask: &Mask, part: Rect, frame: Option<Rect>) -> Vec<Region> {
+/// The regions of holes that are this `share` of all, largest first. `part` is what the guide stands for, in the photo's pixels; `frame` the
+/// part of the photo that is kept, where not all is.
+pub(super) fn regions(guide: &Guide, mask: &Mask, share: f64, part: Rect, frame: Option<Rect>) -> Vec<Region> {
     let (w, h) = (mask.width() as usize, mask.height() as usize);
     let mut left = (0..w * h).map(|i| mask.holes()[i].then(|| Fidelity::supporter(guide, i))).collect::<Vec<_>>();
     let holes = mask.holes().iter().filter(|hole| **hole).count().max(1) as f64;
@@ -37,7 +37,7 @@ pub(super) fn regions(guide: &Guide, mask: &Mask, part: Rect, frame: Option<Rect
     for start in 0..w * h {
         let Some(supporter) = left[start] else { continue };
         let pixels = connected(&mut left, start, w);
-        let share = pixels.len() as f64 / holes;
+        let share = share * (pixels.len() as f64 / holes);
         if share >= SMALLEST {
             let trust = pixels.iter().map(|&i| f64::from(guide.trust.as_raw()[i])).sum::<f64>() / pixels.len() as f64;
             let [x, y, width, height] = bounds(&pixels, (w, h), (part.width, part.height));
@@ -99,7 +99,7 @@ mod tests {
         }
         let mask = Mask::from_fn(8, 4, |x, _| x >= 4);
         let frame = Rect { x: 15, y: 20, width: 70, height: 40 };
-        let found = regions(&guide, &mask, Rect { x: 5, y: 20, width: 80, height: 40 }, Some(frame));
+        let found = regions(&guide, &mask, 1.0, Rect { x: 5, y: 20, width: 80, height: 40 }, Some(frame));
         let brief: Vec<_> =
             found.iter().map(|r| (r.reference, r.share, r.trust, [r.x, r.y, r.width, r.height])).collect();
         assert_eq!(

@@ -1,29 +1,29 @@
 //! The stages of a job, each noting in the report how long it took.
 
-use super::drawn::{DrawnGuides, name_of};
+use super::drawn::{DrawnGuides, name_of, summaries};
 use super::guides::Guides;
 use super::influence::measured;
 use super::job::checkpoints_in;
-use super::view::scene_photos;
+use super::view::{hole_shares, scene_photos};
 use super::{
-    Candidate, Completion, Event, Fidelity, FillConfig, FillError, Judgement, Report, Working, complete, finish, rank,
+    Completion, Event, Fidelity, FillConfig, FillError, Filled, Judgement, Report, Working, complete, finish, rank,
 };
 use crate::adapter::AdapterCard;
-use crate::model::{Draft, Drawn, Influence, Model};
+use crate::model::{Draft, Drawn, Influence, Model, StageError};
+use crate::samplers::{SampleError, SamplerSettings};
 use crate::training::checkpoint::Checkpoints;
 use crate::tuning::{ScenePhotos, tune};
 use image::Rgb32FImage;
 use realfill_vision::{Guide, Scene};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// What a person may want to change about such a target.
 const MIXED_RIM: &str = "the pixels beside the hole are mixed with what was painted into it; they stay as they are, but nothing is matched to \
                          them (grow the mask by a pixel or two to fill them too)";
 
-/// A candidate's seed, guide and completed picture.
-type Completed = (u64, Arc<Guide>, Rgb32FImage);
+/// A candidate's seed and what fills the parts.
+type Completed = (u64, Vec<Filled>);
 
 /// A job under way.
 pub(super) struct Run<'a> {
@@ -38,29 +38,33 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Where the references land in the target, by the likeliest labels and by those of the candidates.
+    /// Where the references land in each part of the target, by the likeliest labels and by those of the candidates.
     #[tracing::instrument(name = "guide", level = "info", skip_all)]
-    pub fn guides(&mut self) -> Result<DrawnGuides, FillError> {
-        let size = self.working.target.dimensions();
-        if self.working.has_mixed_rim && !self.notes(MIXED_RIM) {
+    pub fn guides(&mut self) -> Result<Vec<DrawnGuides>, FillError> {
+        if self.working.parts.iter().any(|part| part.has_mixed_rim) && !self.notes(MIXED_RIM) {
             return Err(self.stopped());
         }
+        let sizes: Vec<(u32, u32)> = self.working.parts.iter().map(|part| part.target.dimensions()).collect();
         if !self.config.guide {
-            return Ok(DrawnGuides::new(vec![Guide::empty(size.0, size.1)], &[]));
+            let empty = |size: (u32, u32)| DrawnGuides::new(vec![Guide::empty(size.0, size.1)], &[]);
+            return Ok(sizes.into_iter().map(empty).collect());
         }
         let draws = DrawnGuides::draws(&self.config.seeds());
         let clock = Instant::now();
         let mut go_on = self.begins("guide", 100).is_ok();
         let mut on_share = |_: &str, share: f32| go_on &= (self.on_event)(Event::share(share));
-        let names: Vec<String> = draws.iter().map(name_of).collect();
-        let guides = self
-            .guides
-            .get_all_or(&names, size, || self.working.guides(&self.scene.references, &draws, &mut on_share))?;
-        let guides = DrawnGuides::new(guides, &draws);
-        for (i, reference) in guides.likeliest().references.iter().enumerate() {
+        let parts = sizes.iter().enumerate();
+        let wanted = parts.flat_map(|(i, &size)| draws.iter().map(move |draw| (name_of(i, draw), size)));
+        let build =
+            || self.working.guides(&self.scene.references, &draws, &mut on_share).into_iter().flatten().collect();
+        let mut guides = self.guides.get_all_or(&wanted.collect::<Vec<_>>(), build)?.into_iter();
+        let of_part = |_| DrawnGuides::new(guides.by_ref().take(draws.len()).collect(), &draws);
+        let guides: Vec<DrawnGuides> = sizes.iter().map(of_part).collect();
+        for (i, reference) in summaries(&guides, &hole_shares(&self.working.parts)).iter().enumerate() {
             go_on &= (self.on_event)(Event::Note { text: format!("reference {}: {reference}", i + 1) });
         }
-        go_on &= (self.on_event)(Event::Preview { seed: None, picture: guides.likeliest().colour.clone() });
+        let proposed: Vec<&Rgb32FImage> = guides.iter().map(|guides| &guides.likeliest().colour).collect();
+        go_on &= (self.on_event)(Event::Preview { seed: None, picture: self.working.shown(&proposed) });
         self.report.time("guide", clock);
         if go_on { Ok(guides) } else { Err(self.stopped()) }
     }
@@ -124,7 +128,7 @@ impl Run<'_> {
     #[tracing::instrument(level = "info", skip_all)]
     pub fn sample(
         mut self,
-        guides: DrawnGuides,
+        guides: Vec<DrawnGuides>,
         model: &dyn Model,
         influence: Option<Influence>,
     ) -> Result<Completion, FillError> {
@@ -135,42 +139,55 @@ impl Run<'_> {
 
         let clock = Instant::now();
         self.begins("composite", 1)?;
-        let candidates = rank(&self.working, guides.likeliest(), completed.into_iter());
-        let Candidate { picture, guide, .. } = &candidates[0];
-        let photo = finish(self.scene, picture, guide, &self.working.mask, self.config);
+        let likeliest: Vec<&Guide> = guides.iter().map(|guides| &**guides.likeliest()).collect();
+        let candidates = rank(&self.working, &likeliest, completed);
+        let (filled, parts) = (&candidates[0].filled, self.working.parts);
+        let photo = finish(self.scene, filled, &parts, self.config);
         let mut report = self.report;
         report.time("composite", clock);
         report.influence = allowed;
-        let fidelity = Fidelity::of(guide, &self.working.mask, &self.working.window, self.scene.frame);
+        let fidelity = Fidelity::of(filled, &parts, self.scene.frame);
         report.supported_share = fidelity.supported_share;
         report.candidates = candidates.iter().map(Judgement::of).collect();
-        let Working { window, mask, .. } = self.working;
-        Ok(Completion { photo, candidates, window, mask, fidelity, report })
+        Ok(Completion { photo, candidates, parts, fidelity, report })
     }
 
-    /// The candidates that were not dropped, in the order of their seeds.
+    /// The candidates that were not dropped, in the order of their seeds. Where there are several parts, the first decides who is.
     fn completed(
         &mut self,
-        guides: &DrawnGuides,
+        guides: &[DrawnGuides],
         model: &dyn Model,
         allowed: Influence,
     ) -> Result<Vec<Completed>, FillError> {
         let (seeds, sampler) = (self.config.seeds(), self.config.sampler_of(model));
-        self.begins("sample", sampler.steps_of(seeds.len()))?;
-        let seen = guides.resized(self.working.view_size);
-        let view = self.working.view(seen.likeliest().clone());
-        let draft = |&seed: &u64| Draft { seed, guide: seen.of_seed(seed).clone() };
-        let drafts: Vec<Draft> = seeds.iter().map(draft).collect();
-        let mut completed = Vec::with_capacity(seeds.len());
-        model.draw(&view, &drafts, &sampler, &mut |told| match told {
-            Drawn::Steps(step) => (self.on_event)(Event::Progress { step, loss: None }),
-            Drawn::Picture { draft, picture } => {
-                let guide = guides.of_seed(seeds[draft]);
-                let picture = complete(guide, &picture, allowed, self.config);
-                completed.push((seeds[draft], guide.clone(), picture.clone()));
-                (self.on_event)(Event::Preview { seed: Some(seeds[draft]), picture })
-            }
-        })?;
+        let whole = SamplerSettings { drop_halfway: false, ..sampler };
+        let later = (guides.len() - 1) * whole.steps_of(sampler.kept_of(seeds.len()));
+        self.begins("sample", sampler.steps_of(seeds.len()) + later)?;
+        let mut completed: Vec<Completed> = seeds.iter().map(|&seed| (seed, Vec::new())).collect();
+        let mut before = 0;
+        for (i, (part, guides)) in self.working.parts.iter().zip(guides).enumerate() {
+            let settings = if i == 0 { sampler } else { whole };
+            let seen = guides.resized(part.view_size);
+            let view = part.view(seen.likeliest().clone());
+            let draft = |&(seed, _): &Completed| Draft { seed, guide: seen.of_seed(seed).clone() };
+            let drafts: Vec<Draft> = completed.iter().map(draft).collect();
+            let is_last = i + 1 == self.working.parts.len();
+            let drawn = model.draw(&view, &drafts, &settings, &mut |told| match told {
+                Drawn::Steps(step) => (self.on_event)(Event::Progress { step: before + step, loss: None }),
+                Drawn::Picture { draft, picture } => {
+                    let (seed, filled) = &mut completed[draft];
+                    let guide = guides.of_seed(*seed);
+                    let picture = complete(guide, &picture, allowed, self.config);
+                    filled.push(Filled { picture, guide: guide.clone() });
+                    let shown: Vec<&Rgb32FImage> = filled.iter().map(|filled| &filled.picture).collect();
+                    let preview = || Event::Preview { seed: Some(*seed), picture: self.working.shown(&shown) };
+                    !is_last || (self.on_event)(preview())
+                }
+            });
+            drawn.map_err(|error| self.stopped_or(error))?;
+            before += settings.steps_of(drafts.len());
+            completed.retain(|(_, filled)| filled.len() > i);
+        }
         let go_on = completed.len() == seeds.len() || self.notes(&dropped(&seeds, &completed));
         if go_on { Ok(completed) } else { Err(self.stopped()) }
     }
@@ -186,6 +203,10 @@ impl Run<'_> {
 
     fn stopped(&self) -> FillError {
         FillError::Stopped { folder: self.folder.into() }
+    }
+
+    fn stopped_or(&self, error: StageError) -> FillError {
+        if matches!(error, StageError::Sample(SampleError::Stopped { .. })) { self.stopped() } else { error.into() }
     }
 }
 

@@ -20,20 +20,12 @@ const OTHERS: usize = 2;
 /// The scene's pictures, no larger than the guide needs them, and the size the model works at.
 #[derive(Clone, Debug)]
 pub struct Working {
-    /// The part of the photo that is worked on.
-    pub window: Window,
-    /// That part of the target, colours 0 to 1.
-    pub target: Rgb32FImage,
-    /// Its hole, grown past a rim that is mixed with what was painted into it.
-    pub mask: Mask,
-    /// Whether there is such a rim.
-    pub has_mixed_rim: bool,
+    /// The parts of the target that are worked on, which hold all of its holes; at least one.
+    pub parts: Vec<Part>,
     /// The references.
     pub references: Vec<Rgb32FImage>,
-    /// All of the target and its holes, where the window is a part: what the references are matched with.
+    /// All of the target and its holes, where that is no part: what the references are matched with.
     whole: Option<AtWork>,
-    /// Width and height of the model's view.
-    pub view_size: (u32, u32),
     /// Longest side at which references are learnt.
     learnt_px: u32,
     stride: u32,
@@ -42,44 +34,110 @@ pub struct Working {
 impl Working {
     /// The scene at working size.
     pub fn of(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
-        let window = Window::of(scene);
-        let part = at_work(&window.part_of(&scene.target), &scene.mask.cut_to(window.rect()));
-        let whole = (!window.is_whole()).then(|| at_work(&scene.target, &scene.mask));
+        let view_px = if config.view_px == 0 { model.view_px() } else { config.view_px };
+        let windows = Window::all_of(scene).into_iter();
+        let parts: Vec<Part> = windows.map(|window| Part::of(scene, window, view_px, model.stride())).collect();
+        let whole = (!parts[0].window.is_whole()).then(|| at_work(&scene.target, &scene.mask));
         let references = scene.references.iter().map(|reference| {
             let (w, h) = within((reference.width(), reference.height()), GUIDE_PX);
             shrunk(&reference.pixels, w, h)
         });
-        let view_px = if config.view_px == 0 { model.view_px() } else { config.view_px };
         Self {
             references: references.collect(),
-            has_mixed_rim: part.has_mixed_rim,
-            view_size: view_size(part.picture.dimensions(), view_px, model.stride()),
-            mask: part.mask,
-            target: part.picture,
             whole,
-            learnt_px: learnt_px(view_px, &window, model),
-            window,
+            learnt_px: learnt_px(view_px, &parts, model),
+            parts,
             stride: model.stride(),
         }
     }
 
-    /// Where the references land in the target, at the target's working size, once for each of `draws`; `photos` are the references at their
-    /// own size. `on_stage` hears what is being done.
-    pub fn guides(&self, photos: &[Photo], draws: &[Draw], on_stage: &mut dyn FnMut(&str, f32)) -> Vec<Guide> {
-        let references = &self.references;
+    /// Where the references land in each part of the target, at its working size, once for each of `draws`; `photos` are the references at
+    /// their own size. `on_stage` hears what is being done.
+    pub fn guides(&self, photos: &[Photo], draws: &[Draw], on_stage: &mut dyn FnMut(&str, f32)) -> Vec<Vec<Guide>> {
+        let (options, references) = (&GuideOptions::default(), &self.references);
         let Some(whole) = &self.whole else {
-            let options = &GuideOptions::default();
-            return Guide::build_drawn(&self.target, &self.mask, references, options, draws, on_stage);
+            let Part { target, mask, .. } = &self.parts[0];
+            return vec![Guide::build_drawn(target, mask, references, options, draws, on_stage)];
         };
-        let options = &GuideOptions { working_side: self.window.compared_at(), ..GuideOptions::default() };
-        let close_up = CloseUp { target: &self.target, mask: &self.mask, part: self.window.share(), photos };
-        Guide::build_close_up(&whole.picture, &whole.mask, references, close_up, options, draws, on_stage)
+        let close_ups: Vec<CloseUp> = self.parts.iter().map(|part| part.close_up(photos)).collect();
+        Guide::build_close_ups(&whole.picture, &whole.mask, references, &close_ups, options, draws, on_stage)
+    }
+
+    /// What a person sees of a picture of each part: that of the only one, or all of them in the whole photo.
+    pub(super) fn shown(&self, pictures: &[&Rgb32FImage]) -> Rgb32FImage {
+        let Some(whole) = self.whole_of_several() else { return pictures[0].clone() };
+        let mut all = whole.picture.clone();
+        self.parts.iter().zip(pictures).for_each(|(part, picture)| part.window.lay(picture, &mut all));
+        all
+    }
+
+    /// The target as it is learnt: the only part, or all of it where there are several.
+    fn learnt_target(&self) -> Turn {
+        let part = &self.parts[0];
+        let (picture, mask, (width, height)) = match self.whole_of_several() {
+            None => (&part.target, &part.mask, part.view_size),
+            Some(AtWork { picture, mask, .. }) => (picture, mask, self.learnt_size(picture)),
+        };
+        let (picture, hole) = (resize_known(picture, mask, width, height), mask.resized_max(width, height));
+        Turn { picture, hole, role: Role::Target, guide: None, unseen: None }
+    }
+
+    /// The hole that references pretend to have: the target's as it is learnt.
+    fn pretended_hole(&self) -> &Mask {
+        self.whole_of_several().map_or(&self.parts[0].mask, |whole| &whole.mask)
+    }
+
+    fn whole_of_several(&self) -> Option<&AtWork> {
+        self.whole.as_ref().filter(|_| self.parts.len() > 1)
     }
 
     /// A reference at the scale it is learnt at.
     fn at_learnt_scale(&self, reference: &Rgb32FImage) -> Rgb32FImage {
-        let (width, height) = view_size(reference.dimensions(), self.learnt_px, self.stride);
+        let (width, height) = self.learnt_size(reference);
         resize(reference, width, height, Filter::Bilinear)
+    }
+
+    fn learnt_size(&self, picture: &Rgb32FImage) -> (u32, u32) {
+        view_size(picture.dimensions(), self.learnt_px, self.stride)
+    }
+}
+
+/// A part of the target at working size.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Where it lies in the photo.
+    pub window: Window,
+    /// The part, colours 0 to 1.
+    pub target: Rgb32FImage,
+    /// Its hole, grown past a rim that is mixed with what was painted into it.
+    pub mask: Mask,
+    /// Whether there is such a rim.
+    pub has_mixed_rim: bool,
+    /// Width and height of the model's view.
+    pub view_size: (u32, u32),
+}
+
+impl Part {
+    fn of(scene: &Scene, window: Window, view_px: u32, stride: u32) -> Self {
+        let part = at_work(&window.part_of(&scene.target), &scene.mask.cut_to(window.rect()));
+        Self {
+            window,
+            view_size: view_size(part.picture.dimensions(), view_px, stride),
+            has_mixed_rim: part.has_mixed_rim,
+            mask: part.mask,
+            target: part.picture,
+        }
+    }
+
+    fn close_up<'a>(&'a self, photos: &'a [Photo]) -> CloseUp<'a> {
+        let (part, working_side) = (self.window.share(), self.window.compared_at());
+        CloseUp { target: &self.target, mask: &self.mask, part, photos, working_side }
+    }
+
+    /// Pixels of the photo that its hole takes.
+    fn hole_area(&self) -> f64 {
+        let rect = self.window.rect();
+        self.mask.hole_share() * f64::from(rect.width) * f64::from(rect.height)
     }
 
     /// What the model sees; `guide` is of that size already.
@@ -91,6 +149,12 @@ impl Working {
             guide,
         }
     }
+}
+
+/// The share of all holes that lies in each part.
+pub(super) fn hole_shares(parts: &[Part]) -> Vec<f64> {
+    let all: f64 = parts.iter().map(Part::hole_area).sum();
+    parts.iter().map(|part| part.hole_area() / all.max(f64::MIN_POSITIVE)).collect()
 }
 
 /// A photo with a hole at the size the guide is worked out at.
@@ -122,8 +186,7 @@ pub(super) fn scene_photos(
     holds_out: bool,
     on_progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<Option<ScenePhotos>, FillError> {
-    let view = working.view(Arc::new(Guide::empty(working.view_size.0, working.view_size.1)));
-    let target = Turn { picture: view.picture, hole: view.mask, role: Role::Target, guide: None, unseen: None };
+    let target = working.learnt_target();
     let pictures: Vec<Rgb32FImage> =
         working.references.iter().map(|reference| working.at_learnt_scale(reference)).collect();
     let order = nearest_in_tone(&target, &pictures);
@@ -133,7 +196,7 @@ pub(super) fn scene_photos(
     let mut turns = vec![target];
     let mut done = 0;
     for (i, picture) in pictures.iter().enumerate() {
-        let hole = working.mask.resized_max(picture.width(), picture.height());
+        let hole = working.pretended_hole().resized_max(picture.width(), picture.height());
         let guide = match guides {
             Some(guides) if pictures.len() > 1 && pretenders.contains(&i) => {
                 if !on_progress(done as f32 / pretenders.len() as f32) {
@@ -208,10 +271,12 @@ pub(super) fn within((width, height): (u32, u32), longest: u32) -> (u32, u32) {
 }
 
 /// Longest side at which references are learnt: that of the view. A model that decides for itself what a small window shows learns them as
-/// closely as it sees the window, as far as a guide can be worked out; one that has to prove itself only moves the tone.
-fn learnt_px(view_px: u32, window: &Window, model: &dyn Model) -> u32 {
+/// closely as it sees the window, the largest of several, as far as a guide can be worked out; one that has to prove itself only moves the
+/// tone.
+fn learnt_px(view_px: u32, parts: &[Part], model: &dyn Model) -> u32 {
+    let closeness = parts.iter().map(|part| part.window.closeness()).fold(f32::INFINITY, f32::min);
     match model.influence() {
-        Some(_) => ((view_px as f32 * window.closeness()) as u32).min(GUIDE_PX.max(view_px)),
+        Some(_) => ((view_px as f32 * closeness) as u32).min(GUIDE_PX.max(view_px)),
         None => view_px,
     }
 }
@@ -221,6 +286,15 @@ fn view_size(size: (u32, u32), longest: u32, stride: u32) -> (u32, u32) {
     let (width, height) = within(size, longest);
     let side = |length: u32| ((length + stride / 2) / stride * stride).max(stride);
     (side(width), side(height))
+}
+
+#[cfg(test)]
+impl Part {
+    /// One of which nothing but the hole is looked at.
+    pub(super) fn of_hole(window: Window, mask: Mask) -> Self {
+        let size = (mask.width(), mask.height());
+        Self { window, target: Rgb32FImage::new(size.0, size.1), mask, has_mixed_rim: false, view_size: size }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The part of a photo that is worked on: around a small hole in a large photo it is seen closer than the whole would be.
+//! The parts of a photo that are worked on: around a small hole in a large photo one is seen closer than the whole would be.
 
+use super::apart::windows_apart;
 use super::view::{GUIDE_PX, within};
 use image::math::Rect;
 use image::{Rgb32FImage, imageops};
@@ -16,6 +17,9 @@ const CONTEXT: f64 = 0.75;
 const SMALLEST: f64 = 1536.0;
 /// A window of more than this share of the photo's longer side is not worth its own scale: the whole is taken.
 const WORTH: f64 = 0.75;
+/// Holes are looked at in so many rectangles at most when they are parted into groups: separate ones are found with a few, and each takes
+/// a look at the mask.
+const HOLES: usize = 32;
 
 /// A window without texture grows by so much at a time.
 const WIDER: f64 = 1.5;
@@ -25,7 +29,7 @@ const TEXTURED: f64 = 0.15;
 const LOOKED_AT: u32 = 320;
 const TEXTURE: f32 = 0.04;
 
-/// A rectangle of a photo that holds the hole.
+/// A rectangle of a photo that holds some of its holes, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     rect: Rect,
@@ -33,25 +37,27 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window around a scene's hole: as large as it needs to be seen in its surroundings, and to hold some texture.
-    pub fn of(scene: &Scene) -> Self {
+    /// The windows around a scene's holes, none of which overlap: each as large as it needs to be for holes to be seen in their surroundings,
+    /// and to hold some texture.
+    pub fn all_of(scene: &Scene) -> Vec<Self> {
         let texture = LazyCell::new(|| Texture::of(scene));
-        Self::around(&scene.mask, |surroundings| texture.share(surroundings) >= TEXTURED)
+        Self::around_each(&scene.mask, |surroundings| texture.share(surroundings) >= TEXTURED)
     }
 
-    /// The smallest window around a hole whose surroundings, as far as light and agreement are looked for in it, will do.
+    /// The windows around holes that lie far from each other, where all are worth their own scale; else the one around all.
+    pub(super) fn around_each(holes: &Mask, will_do: impl Fn(Rect) -> bool) -> Vec<Self> {
+        let photo = (holes.width(), holes.height());
+        match windows_apart(holes.rectangles(HOLES), |hole| closest(hole, photo, &will_do)) {
+            Some(rects) if rects.len() > 1 => rects.into_iter().map(|rect| Self { rect, photo }).collect(),
+            _ => vec![Self::around(holes, will_do)],
+        }
+    }
+
+    /// The window around all of a hole.
     pub(super) fn around(hole: &Mask, will_do: impl Fn(Rect) -> bool) -> Self {
         let photo = (hole.width(), hole.height());
-        let whole = Self { rect: Rect { x: 0, y: 0, width: photo.0, height: photo.1 }, photo };
-        let Some(found) = hole.bounding_box() else { return whole };
-        let side = f64::from(found.width.max(found.height));
-        let least = (CONTEXT * side).max(0.5 * (SMALLEST - side));
-        let reaches = std::iter::successors(Some(least), |reach| Some(WIDER * reach));
-        let rects = reaches.map(|reach| grown(found, reach.ceil() as u32, photo));
-        let longer = |rect: Rect| f64::from(rect.width.max(rect.height));
-        let mut worth = rects.take_while(|rect| longer(*rect) <= WORTH * longer(whole.rect));
-        let looked_at = |rect: Rect| grown(found, (f64::from(REACH) * longer(rect)) as u32, photo);
-        worth.find(|rect| will_do(looked_at(*rect))).map_or(whole, |rect| Self { rect, photo })
+        let rect = hole.bounding_box().and_then(|hole| closest(hole, photo, will_do));
+        Self { rect: rect.unwrap_or(Rect { x: 0, y: 0, width: photo.0, height: photo.1 }), photo }
     }
 
     /// Where it lies in the photo.
@@ -91,16 +97,11 @@ impl Window {
         [(x, w), (y, h), (width, w), (height, h)].map(|(part, all)| part as f32 / all as f32)
     }
 
-    /// A picture of the window, laid into the photo at the size the whole would be worked on.
-    pub fn in_photo(&self, picture: &Rgb32FImage, photo: &Photo) -> Rgb32FImage {
-        let shown = self.shown_at(picture.dimensions());
-        if self.is_whole() {
-            return picture.clone();
-        }
-        let mut all = shrunk(&photo.pixels, shown.photo.0, shown.photo.1);
-        let small = resize(picture, shown.part.width, shown.part.height, Filter::Bilinear);
-        imageops::replace(&mut all, &small, i64::from(shown.part.x), i64::from(shown.part.y));
-        all
+    /// Lays a picture of the window into one of the whole photo, of any size.
+    pub(super) fn lay(&self, picture: &Rgb32FImage, all: &mut Rgb32FImage) {
+        let part = scaled(self.rect, self.photo, all.dimensions());
+        let small = resize(picture, part.width, part.height, Filter::Bilinear);
+        imageops::replace(all, &small, i64::from(part.x), i64::from(part.y));
     }
 
     /// Where a picture of the window of that size lies in one of the whole photo.
@@ -112,6 +113,32 @@ impl Window {
         let part = scaled(self.rect, self.photo, photo);
         Shown { photo, part, picture }
     }
+}
+
+/// The smallest window around a hole whose surroundings, as far as light and agreement are looked for in it, will do; `None` where it is not
+/// worth its own scale.
+fn closest(hole: Rect, photo: (u32, u32), will_do: impl Fn(Rect) -> bool) -> Option<Rect> {
+    let side = f64::from(hole.width.max(hole.height));
+    let least = (CONTEXT * side).max(0.5 * (SMALLEST - side));
+    let reaches = std::iter::successors(Some(least), |reach| Some(WIDER * reach));
+    let rects = reaches.map(|reach| grown(hole, reach.ceil() as u32, photo));
+    let longer = |rect: Rect| f64::from(rect.width.max(rect.height));
+    let mut worth = rects.take_while(|rect| longer(*rect) <= WORTH * f64::from(photo.0.max(photo.1)));
+    let looked_at = |rect: Rect| grown(hole, (f64::from(REACH) * longer(rect)) as u32, photo);
+    worth.find(|rect| will_do(looked_at(*rect)))
+}
+
+/// Pictures of windows, laid into the photo at the size the whole would be worked on.
+pub(super) fn in_photo(pictures: &[(&Window, &Rgb32FImage)], photo: &Photo) -> Rgb32FImage {
+    if let &[(window, picture)] = pictures
+        && window.is_whole()
+    {
+        return picture.clone();
+    }
+    let (width, height) = within((photo.width(), photo.height()), GUIDE_PX);
+    let mut all = shrunk(&photo.pixels, width, height);
+    pictures.iter().for_each(|(window, picture)| window.lay(picture, &mut all));
+    all
 }
 
 /// Where a target's known part has texture.
@@ -187,8 +214,13 @@ mod tests {
     use image::Rgb;
 
     fn hole(size: (u32, u32), rect: Rect) -> Mask {
+        holes(size, &[rect])
+    }
+
+    fn holes(size: (u32, u32), rects: &[Rect]) -> Mask {
         let inside = |at: u32, from: u32, length: u32| (from..from + length).contains(&at);
-        Mask::from_fn(size.0, size.1, |x, y| inside(x, rect.x, rect.width) && inside(y, rect.y, rect.height))
+        let holds = |rect: &Rect, x, y| inside(x, rect.x, rect.width) && inside(y, rect.y, rect.height);
+        Mask::from_fn(size.0, size.1, |x, y| rects.iter().any(|rect| holds(rect, x, y)))
     }
 
     #[test]
@@ -200,6 +232,44 @@ mod tests {
         assert_eq!(around(800, 400), (Rect { x: 1400, y: 400, width: 2000, height: 1600 }, false));
         assert_eq!(around(100, 100), (Rect { x: 1282, y: 282, width: 1536, height: 1536 }, false));
         assert_eq!(around(1600, 900), (Rect { x: 0, y: 0, width: 4000, height: 3000 }, true));
+    }
+
+    /// Windows around holes of a photo of 6000 by 4000 px.
+    fn around_each(rects: &[Rect], will_do: impl Fn(Rect) -> bool) -> Vec<Window> {
+        Window::around_each(&holes((6000, 4000), rects), will_do)
+    }
+
+    fn small(x: u32, y: u32) -> Rect {
+        Rect { x, y, width: 200, height: 100 }
+    }
+
+    #[test]
+    fn holes_far_from_each_other_have_windows_of_their_own() {
+        let (left, right) = (small(1000, 800), small(4500, 3000));
+        let alone = |rect: Rect| Window::around(&hole((6000, 4000), rect), |_| true);
+        assert_eq!(around_each(&[left, right], |_| true), [alone(left), alone(right)]);
+        let beside = small(1900, 800); // its window and that of the left one overlap
+        let both = Window::around_each(&hole((6000, 4000), Rect { width: 1100, ..left }), |_| true);
+        assert_eq!(around_each(&[left, beside], |_| true), both);
+        assert_eq!(around_each(&[left, beside, right], |_| true), [both[0], alone(right)]);
+    }
+
+    #[test]
+    fn where_a_hole_is_worth_no_window_all_have_the_one_that_they_had() {
+        let large = Rect { x: 3000, y: 500, width: 2000, height: 2000 };
+        let found = around_each(&[small(100, 3500), large], |_| true);
+        assert!(found.len() == 1 && found[0].is_whole(), "{found:?}");
+        let untextured = around_each(&[small(1000, 800), small(4500, 3000)], |around| around.x < 2000);
+        assert!(untextured.len() == 1 && untextured[0].is_whole(), "{untextured:?}");
+    }
+
+    #[test]
+    fn a_hole_of_any_shape_has_one_window() {
+        let ring = Mask::from_fn(4000, 3000, |x, y| {
+            let apart = (f64::from(x) - 2000.0).hypot(f64::from(y) - 1500.0);
+            (300.0..320.0).contains(&apart)
+        });
+        assert_eq!(Window::around_each(&ring, |_| true), [Window::around(&ring, |_| true)]);
     }
 
     #[test]
@@ -216,7 +286,7 @@ mod tests {
         let photo = || Photo::from_pixels(image::RgbImage::from_fn(3000, 3000, houses));
         let window = |y| {
             let hole = hole((3000, 3000), Rect { x: 1000, y, width: 100, height: 100 });
-            Window::of(&Scene::new("houses", photo(), hole, vec![photo()]).unwrap()).rect()
+            Window::all_of(&Scene::new("houses", photo(), hole, vec![photo()]).unwrap())[0].rect()
         };
         assert_eq!(window(2000), Rect { x: 282, y: 1282, width: 1536, height: 1536 });
         let from_the_sky = window(200);
@@ -231,7 +301,8 @@ mod tests {
         let photo = Photo::from_pixels(image::RgbImage::from_pixel(4096, 2048, Rgb([51; 3])));
         let window = Window::around(&hole((4096, 2048), Rect { x: 1536, y: 824, width: 400, height: 400 }), |_| true);
         assert_eq!(window.rect(), Rect { x: 968, y: 256, width: 1536, height: 1536 });
-        let all = window.in_photo(&Rgb32FImage::from_pixel(1024, 1024, Rgb([1.0; 3])), &photo);
+        let white = Rgb32FImage::from_pixel(1024, 1024, Rgb([1.0; 3]));
+        let all = in_photo(&[(&window, &white)], &photo);
         assert_eq!(all.dimensions(), (1024, 512));
         assert_eq!([241, 242, 625, 626].map(|x| all.get_pixel(x, 100)[0] > 0.9), [false, true, true, false]);
         let shown = window.shown_at((1024, 1024));

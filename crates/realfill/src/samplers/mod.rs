@@ -50,6 +50,11 @@ impl SamplerSettings {
         drops.then(|| (self.steps / 2).min(self.steps - 2))
     }
 
+    /// How many of so many candidates are left in the end.
+    pub(crate) fn kept_of(&self, candidates: usize) -> usize {
+        candidates - self.halfway(candidates).map_or(0, |_| candidates / 2)
+    }
+
     /// Steps of so many candidates together.
     pub(crate) fn steps_of(&self, candidates: usize) -> usize {
         let dropped = |step: usize| candidates / 2 * (self.steps - 1 - step);

@@ -3,5 +3,6 @@
 #[cfg(feature = "wgpu")]
 mod devices;
 mod embedded;
+mod far_holes;
 mod samplers;
 mod stable_diffusion;

@@ -20,6 +20,8 @@ pub struct CloseUp<'a> {
     pub part: [f32; 4],
     /// The references at their own size, in the order of those that are matched.
     pub photos: &'a [Photo],
+    /// Proposals are compared at this longer side at most, in pixels.
+    pub working_side: u32,
 }
 
 /// A reference at its own size, and how places in the picture of it that was matched become places in it.
@@ -116,7 +118,8 @@ mod tests {
             kind: ProposalKind::Plane,
         };
         let (target, mask) = (Rgb32FImage::new(80, 60), Mask::from_fn(80, 60, |_, _| true));
-        let close_up = CloseUp { target: &target, mask: &mask, part: [0.25, 0.25, 0.25, 0.25], photos: &[] };
+        let part = [0.25, 0.25, 0.25, 0.25];
+        let close_up = CloseUp { target: &target, mask: &mask, part, photos: &[], working_side: 768 };
         let given = quantise(&photo).into();
         let source = Source { pixels: Pixels::of(&given), turns: Turns::default(), matched };
         let found = close_up.of(&whole, &source);

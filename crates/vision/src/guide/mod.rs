@@ -26,6 +26,7 @@ use contest::{best_prepared, tones};
 use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
 use origins::Sources;
+use std::borrow::Borrow;
 use std::sync::Arc;
 use surface::carried_on;
 use unseen::unseen;
@@ -140,21 +141,25 @@ impl Guide {
         draws: &[Draw],
         on_progress: &mut dyn FnMut(&str, f32),
     ) -> Vec<Self> {
-        distinct_built(&Whole { target, mask, references, close_up: None }, options, draws, on_progress)
+        let whole = Whole { target, mask, references, close_ups: &[] };
+        distinct_built(&whole, options, draws, on_progress).swap_remove(0)
     }
 
-    /// As [`Guide::build_drawn`] for a part of the target alone, at the part's own scale: where the references land is worked out on the
-    /// whole `target`.
-    pub fn build_close_up(
+    /// As [`Guide::build_drawn`] for each of some parts of the target alone, at the part's own scale: where the references land is worked
+    /// out once, on the whole `target`.
+    pub fn build_close_ups(
         target: &Rgb32FImage,
         mask: &Mask,
         references: &[Rgb32FImage],
-        close_up: CloseUp,
+        close_ups: &[CloseUp],
         options: &GuideOptions,
         draws: &[Draw],
         on_progress: &mut dyn FnMut(&str, f32),
-    ) -> Vec<Self> {
-        distinct_built(&Whole { target, mask, references, close_up: Some(close_up) }, options, draws, on_progress)
+    ) -> Vec<Vec<Self>> {
+        if close_ups.is_empty() {
+            return Vec::new();
+        }
+        distinct_built(&Whole { target, mask, references, close_ups }, options, draws, on_progress)
     }
 
     /// References by their numbers among all that were given.
@@ -176,27 +181,30 @@ struct Whole<'a> {
     target: &'a Rgb32FImage,
     mask: &'a Mask,
     references: &'a [Rgb32FImage],
-    /// The part that they are made for, where that is not all.
-    close_up: Option<CloseUp<'a>>,
+    /// The parts that they are made for; none where that is all.
+    close_ups: &'a [CloseUp<'a>],
 }
 
-/// The guides from references that may hold the same photo twice, in any order.
+/// The share of the work that is done when proposals are fused.
+const PROPOSED: f32 = 0.6;
+
+/// The guides of each part, or of all, from references that may hold the same photo twice, in any order.
 fn distinct_built(
     whole: &Whole,
     options: &GuideOptions,
     draws: &[Draw],
     on_progress: &mut dyn FnMut(&str, f32),
-) -> Vec<Guide> {
+) -> Vec<Vec<Guide>> {
     let distinct = Distinct::of(whole.references);
     let kept: Vec<Rgb32FImage> = distinct.kept.iter().map(|&i| whole.references[i].clone()).collect();
-    let part = whole.close_up.map(|close_up| Part { close_up, order: &distinct.kept });
-    let mut guides = stood_up(whole, kept, part, options, draws, on_progress);
-    guides.iter_mut().for_each(|guide| guide.as_given(&distinct));
+    let parts = whole.close_ups.iter().map(|&close_up| Part { close_up, order: &distinct.kept });
+    let parts: Vec<Part> = parts.collect();
+    let mut guides = stood_up(whole, kept, &parts, options, draws, on_progress);
+    guides.iter_mut().flatten().for_each(|guide| guide.as_given(&distinct));
     guides
 }
 
-/// The part that guides are made for, and which of its photos each reference is.
-#[derive(Clone, Copy)]
+/// A part that guides are made for, and which of its photos each reference is.
 struct Part<'a> {
     close_up: CloseUp<'a>,
     order: &'a [usize],
@@ -205,14 +213,23 @@ struct Part<'a> {
 impl Part<'_> {
     /// What is proposed for the whole target as the part has it; `references` are stood up, `turns` what that undid.
     #[tracing::instrument(name = "close-up", level = "info", skip_all)]
-    fn of(&self, proposals: Vec<Proposal>, references: &[Rgb32FImage], turns: &[Turns]) -> Vec<Proposal> {
+    fn of<P: Borrow<Proposal>>(
+        &self,
+        proposals: impl IntoIterator<Item = P>,
+        references: &[Rgb32FImage],
+        turns: &[Turns],
+    ) -> Vec<Proposal> {
         let source = |(i, &photo): (usize, &usize)| PhotoSource {
             pixels: Pixels::of(&self.close_up.photos[photo].pixels),
             turns: turns[i],
             matched: references[i].dimensions(),
         };
         let sources: Vec<PhotoSource> = self.order.iter().enumerate().map(source).collect();
-        proposals.into_iter().map(|p| self.close_up.of(&p, &sources[p.reference])).collect()
+        let shown = |proposal: P| {
+            let proposal: &Proposal = proposal.borrow();
+            self.close_up.of(proposal, &sources[proposal.reference])
+        };
+        proposals.into_iter().map(shown).collect()
     }
 }
 
@@ -220,11 +237,11 @@ impl Part<'_> {
 fn stood_up(
     whole: &Whole,
     mut references: Vec<Rgb32FImage>,
-    part: Option<Part>,
+    parts: &[Part],
     options: &GuideOptions,
     draws: &[Draw],
     on_progress: &mut dyn FnMut(&str, f32),
-) -> Vec<Guide> {
+) -> Vec<Vec<Guide>> {
     on_progress("matching", 0.0);
     let (target, mask) = (&continued(whole.target, whole.mask), whole.mask); // what the hole happens to contain decides nothing
     let mut matches = all_matches(&*options.matcher, target, mask, &references);
@@ -239,18 +256,41 @@ fn stood_up(
     let sizes: Vec<(u32, u32)> = references.iter().map(|reference| reference.dimensions()).collect();
     let unseen = unseen(&proposals, &sizes, &turns);
     let matched = Matched { references: &references, matches: &matches };
-    let mut guides = match part {
-        None => fused(target, mask, proposals, &matched, options, draws, on_progress),
-        Some(part) => {
-            let (target, mask) = (&continued(part.close_up.target, part.close_up.mask), part.close_up.mask);
-            let proposals = part.of(proposals, &references, &turns);
-            fused(target, mask, proposals, &matched, options, draws, on_progress)
-        }
+    let mut guides = match parts {
+        [] => vec![fused(target, mask, proposals, &matched, options, draws, on_progress)],
+        parts => fused_by_part(parts, proposals, &matched, &turns, options, draws, on_progress),
     };
-    for guide in &mut guides {
+    for guide in guides.iter_mut().flatten() {
         upright::as_given(&mut guide.origins, &turns);
         let landed = guide.references.iter().map(|reference| !reference.shares_nothing);
         guide.unseen = unseen.iter().zip(landed).map(|(cells, landed)| cells.clone().filter(|_| landed)).collect();
+    }
+    guides
+}
+
+/// The guides of each part.
+fn fused_by_part(
+    parts: &[Part],
+    mut proposals: Vec<Proposal>,
+    matched: &Matched,
+    turns: &[Turns],
+    options: &GuideOptions,
+    draws: &[Draw],
+    on_progress: &mut dyn FnMut(&str, f32),
+) -> Vec<Vec<Guide>> {
+    let mut guides = Vec::with_capacity(parts.len());
+    for (i, part) in parts.iter().enumerate() {
+        let CloseUp { target, mask, working_side, .. } = part.close_up;
+        let shown = match i + 1 == parts.len() {
+            true => part.of(std::mem::take(&mut proposals), matched.references, turns), // each is dropped once it is shown
+            false => part.of(&proposals, matched.references, turns),
+        };
+        let options = &GuideOptions { working_side, ..options.clone() };
+        let mut on_share = |stage: &str, share: f32| {
+            let done = share - PROPOSED + i as f32 * (1.0 - PROPOSED);
+            on_progress(stage, PROPOSED + done / parts.len() as f32);
+        };
+        guides.push(fused(&continued(target, mask), mask, shown, matched, options, draws, &mut on_share));
     }
     guides
 }
@@ -283,7 +323,7 @@ fn fused(
     draws: &[Draw],
     on_progress: &mut dyn FnMut(&str, f32),
 ) -> Vec<Guide> {
-    on_progress("light and alignment", 0.6);
+    on_progress("light and alignment", PROPOSED);
     let size = target.dimensions();
     let tones = tones(&mut proposals, references.len(), target, mask);
     let canvas = Canvas { tones, ..working_canvas(target, mask, options.working_side) };
@@ -455,10 +495,13 @@ fn summaries(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Photo;
     use crate::matching::Correspondence;
     use crate::pyramid::test_pictures::texture;
+    use crate::resize::quantise;
     use crate::robust::PointPair;
     use image::Rgb;
+    use image::math::Rect;
 
     fn coloured(seed: u64) -> Rgb32FImage {
         let grey = texture(200, 160, seed);
@@ -551,6 +594,37 @@ mod tests {
         assert_eq!(places.map(|[u, v]| marked(&turned, [1.0 - v, u])), [true, true, false, false]);
         assert!(built(&coloured(77)).unseen[0].is_none(), "a photo of another place");
         assert!(built(&target).unseen[0].is_none(), "all of it is in view");
+    }
+
+    #[test]
+    fn parts_that_are_built_together_are_as_they_are_alone() {
+        let truth = coloured(3);
+        let is_hole = |x: u32, y: u32| (80..110).contains(&y) && ((30..60).contains(&x) || (140..170).contains(&x));
+        let mask = Mask::from_fn(200, 160, is_hole);
+        let photos = [Photo::from_pixels(quantise(&truth))];
+        let parts = [0, 100].map(|x| {
+            let rect = Rect { x, y: 40, width: 100, height: 100 };
+            (imageops::crop_imm(&truth, x, 40, 100, 100).to_image(), mask.cut_to(rect))
+        });
+        let close_ups = [0, 1].map(|i| {
+            let (target, mask) = (&parts[i].0, &parts[i].1);
+            CloseUp { target, mask, part: [0.5 * i as f32, 0.25, 0.5, 0.625], photos: &photos, working_side: 100 }
+        });
+        let mut shares = Vec::new();
+        let mut build = |close_ups: &[CloseUp]| {
+            let (references, options) = (std::slice::from_ref(&truth), GuideOptions::default());
+            let mut on_progress = |_: &str, share: f32| shares.push(share);
+            let draws = [Draw::Likeliest];
+            Guide::build_close_ups(&truth, &mask, references, close_ups, &options, &draws, &mut on_progress)
+        };
+        let alone = close_ups.map(|close_up| build(&[close_up]).remove(0).remove(0));
+        let together = build(&close_ups);
+        for (found, alone) in together.iter().zip(&alone) {
+            assert_eq!((&found[0].colour, &found[0].trust), (&alone.colour, &alone.trust));
+            assert_eq!(alone.source.get_pixel(55, 55)[0], 1);
+        }
+        let last = shares.rsplit(|share| *share == 0.0).next().expect("the parts together");
+        assert!(last.is_sorted() && last.last().is_some_and(|share| *share > 0.99), "{last:?}");
     }
 
     #[test]
