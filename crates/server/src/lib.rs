@@ -90,7 +90,9 @@ impl Server {
         let given_back = store.asked(move |db| Job::give_back(db, holder.as_deref())).await;
         let given_back = given_back.map_err(|error| not_usable(&config, &error))?;
         if given_back > 0 {
-            tracing::info!("{given_back} job(s) go on from where an earlier run ended");
+            tracing::info!(
+                "an earlier run was cut off in {given_back} job(s); they go on, unless that happened too often"
+            );
         }
         let storage = Storage::new(folder, bucket, store.clone());
         storage.sweep(&database).await.map_err(|problem| fail(problem.detail))?;

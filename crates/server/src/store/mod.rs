@@ -29,9 +29,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The tables, one step a version; what was released once is not changed any more. `jobs.turn` numbers the jobs in the
-/// order that they came in. `files` names a scene's or job's objects in a bucket, `standing` says how far a job is; both, and
-/// `events`, are used where several processes share the work. `installation` has one row: which database this is.
-const SCHEMA: [&str; 3] = [
+/// order that they came in; `crashes` counts how often a job's process ended without a word, `losses` how often its worker
+/// did. `files` names a scene's or job's objects in a bucket, `standing` says how far a job is; both, and `events`, are used
+/// where several processes share the work. `installation` has one row: which database this is.
+const SCHEMA: [&str; 4] = [
     "
 CREATE TABLE IF NOT EXISTS scenes (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, created BIGINT NOT NULL, used BIGINT NOT NULL,
@@ -62,6 +63,9 @@ CREATE TABLE events (
 ",
     "
 CREATE TABLE installation (number BIGINT PRIMARY KEY, id TEXT NOT NULL) STRICT;
+",
+    "
+ALTER TABLE jobs ADD COLUMN losses BIGINT NOT NULL DEFAULT 0;
 ",
 ];
 
