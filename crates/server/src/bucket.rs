@@ -4,6 +4,7 @@
 
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
+use axum::http::StatusCode;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as Key;
@@ -108,9 +109,14 @@ impl Bucket {
     /// Reads an object into a file.
     ///
     /// # Errors
-    /// 503 where the storage is away or has lost it.
+    /// 503 where the storage is away; 404 where it answers and does not have it.
     pub async fn get(&self, key: &str, into: &Path) -> Answer<()> {
-        let mut pieces = self.store.get(&self.key(key)).await.map_err(away)?.into_stream();
+        let found = self.store.get(&self.key(key)).await;
+        let is_missing = matches!(found, Err(object_store::Error::NotFound { .. }));
+        if is_missing && self.try_it().await.is_ok() {
+            return Err(lost(key));
+        }
+        let mut pieces = found.map_err(away)?.into_stream();
         let mut file = File::create(into).await?;
         while let Some(piece) = pieces.try_next().await.map_err(away)? {
             file.write_all(&piece).await?;
@@ -187,6 +193,12 @@ fn away(error: object_store::Error) -> Problem {
     Problem::unavailable("the server's storage cannot be used at the moment; try again later")
 }
 
+/// Waiting does not bring it back, so it is not 503.
+fn lost(key: &str) -> Problem {
+    tracing::error!("the storage has lost {key}");
+    Problem::new(StatusCode::NOT_FOUND, "the server's storage has lost a file of this scene")
+}
+
 /// Bucket and prefix of a URL.
 fn parts(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("s3://")?;
@@ -207,6 +219,17 @@ mod tests {
         for wrong in ["s3://", "s3:///a", "photos", "http://photos", "s3://a b/c"] {
             assert_eq!(parts(wrong), None, "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_lost_is_told_from_storage_that_is_away() {
+        let (bucket, folder) = (Bucket::of(Arc::new(InMemory::new())), tempfile::tempdir().unwrap());
+        let key = bucket.new_key("scenes/a");
+        let problem = bucket.get(&key, &folder.path().join("file")).await.unwrap_err();
+        assert!(problem.status == 404 && problem.detail.contains("has lost a file"), "{problem:?}");
+        let mut file = File::from_std(tempfile::tempfile().unwrap());
+        bucket.put(&key, &mut file).await.unwrap();
+        bucket.get(&key, &folder.path().join("file")).await.unwrap();
     }
 
     #[tokio::test]
