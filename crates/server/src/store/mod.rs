@@ -97,6 +97,17 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether what was asked for may have been done all the same: no answer came, not even to say that it was not.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Postgres(error) => error.as_db_error().is_none(),
+            _ => false,
+        }
+    }
+}
+
 /// An error with what caused it, in one line.
 fn in_full(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
