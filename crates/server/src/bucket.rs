@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as Key;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,15 +153,16 @@ impl Bucket {
         Ok(())
     }
 
-    /// What is directly below a name and has no object younger than `age`, and none that another database may need.
+    /// What is directly below a name and not `known`, and has no object younger than `age`, and none that another database may
+    /// need. What is known is not looked into: that takes a request each.
     ///
     /// # Errors
     /// 503 where the storage is away.
-    pub async fn older(&self, below: &str, age: Duration) -> Answer<Vec<Id>> {
+    pub async fn older(&self, below: &str, known: &HashSet<Id>, age: Duration) -> Answer<Vec<Id>> {
         let parts = self.store.list_with_delimiter(Some(&self.key(below))).await.map_err(away)?.common_prefixes;
         let mut old = Vec::new();
         for part in parts {
-            let Some(id) = part.filename().and_then(Id::parse) else { continue };
+            let Some(id) = part.filename().and_then(Id::parse).filter(|id| !known.contains(id)) else { continue };
             let objects: Vec<_> = self.store.list(Some(&part)).try_collect().await.map_err(away)?;
             let newest = objects.iter().map(|about| about.last_modified.timestamp()).max().unwrap_or(0);
             let is_old = newest + (age.as_secs() as i64) < crate::store::unix_now();
@@ -245,9 +247,11 @@ mod tests {
             let mut file = File::from_std(tempfile::tempfile().unwrap());
             bucket.put(&key, &mut file).await.unwrap();
         }
-        assert_eq!(ours.older("scenes", Duration::from_secs(60)).await.unwrap(), []);
+        let none = HashSet::new();
+        assert_eq!(ours.older("scenes", &none, Duration::from_secs(60)).await.unwrap(), []);
         tokio::time::sleep(Duration::from_millis(2100)).await; // times are of whole seconds
-        assert_eq!(ours.older("scenes", Duration::ZERO).await.unwrap(), [our]);
-        assert_eq!(theirs.older("scenes", Duration::ZERO).await.unwrap(), [their]);
+        assert_eq!(ours.older("scenes", &none, Duration::ZERO).await.unwrap(), std::slice::from_ref(&our));
+        assert_eq!(theirs.older("scenes", &none, Duration::ZERO).await.unwrap(), [their]);
+        assert_eq!(ours.older("scenes", &HashSet::from([our]), Duration::ZERO).await.unwrap(), []);
     }
 }

@@ -220,10 +220,8 @@ impl Storage {
         };
         for (part, known) in [("scenes", scenes), ("jobs", jobs)] {
             let known: HashSet<Id> = known.into_iter().collect();
-            for id in bucket.older(part, LEFTOVER).await? {
-                if !known.contains(&id) {
-                    bucket.remove_all(&format!("{part}/{id}")).await?;
-                }
+            for id in bucket.older(part, &known, LEFTOVER).await? {
+                bucket.remove_all(&format!("{part}/{id}")).await?;
             }
         }
         Ok(())
