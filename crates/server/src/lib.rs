@@ -11,6 +11,7 @@ mod decoding;
 mod drain;
 mod example;
 mod feed;
+mod files;
 mod folder;
 mod form;
 mod guard;
@@ -223,6 +224,7 @@ pub fn work(config: Config, on_ready: impl FnOnce()) -> Result<(), ServeError> {
 }
 
 fn in_runtime(work: impl Future<Output = Result<(), ServeError>>) -> Result<(), ServeError> {
+    files::allow_many();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(priority::giving_way()).build()?;
     let done = runtime.block_on(work);

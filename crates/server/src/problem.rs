@@ -1,5 +1,6 @@
 //! Errors as problem documents (RFC 9457): a status, a title and a sentence that helps.
 
+use crate::files;
 use crate::store::StoreError;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -66,7 +67,7 @@ impl Problem {
     }
 }
 
-/// A full disk passes, so it is 503; everything else is a fault of ours.
+/// A full disk passes, and so do too many open files, so they are 503; everything else is a fault of ours.
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
@@ -74,6 +75,10 @@ impl From<std::io::Error> for Problem {
             StorageFull | QuotaExceeded => {
                 tracing::error!("{error}");
                 Self::unavailable("the server's disk is full; try again later")
+            }
+            _ if files::are_too_many(&error) => {
+                tracing::error!("{error}");
+                Self::unavailable("the server has too many files open at the moment; try again later")
             }
             _ => Self::ours(error),
         }
@@ -115,6 +120,8 @@ mod tests {
         assert!(full.status == 503 && full.detail.contains("disk is full"));
         assert_eq!(full.into_response().headers()[header::RETRY_AFTER], "30");
         assert_eq!(Problem::from(StoreError::Silent).status, 503);
+        #[cfg(unix)]
+        assert_eq!(Problem::from(Error::from_raw_os_error(24)).status, 503);
     }
 
     #[test]
