@@ -228,6 +228,14 @@ fn foreign_hosts_and_origins_are_refused() {
     assert_eq!(ask(&here, "Origin: http://evil.example\r\n").status, 403);
     assert_eq!(ask(&here, "Origin: null\r\n").status, 403);
     assert_eq!(ask(&here, "Sec-Fetch-Site: cross-site\r\n").status, 403);
+    let link = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
+    assert_eq!(server.send("GET", "/", &link, b"").status, 200, "a link that is followed");
+    assert_eq!(server.send("POST", "/v1/scenes/example", &link, b"").status, 403, "a form of another site");
+    for more in [&link[..1], &link[..2], &[link[0], link[1], "Sec-Fetch-Dest: iframe"][..]] {
+        assert_eq!(server.send("GET", "/", more, b"").status, 403, "{more:?}");
+    }
+    let foreign = [link[0], link[1], link[2], "Origin: http://evil.example"];
+    assert_eq!(server.send("GET", "/", &foreign, b"").status, 403);
     let refused = ask("evil.example", "");
     assert!(refused.problem().contains("--allow-host") && !refused.head.contains("access-control"), "{}", refused.head);
 }
