@@ -134,11 +134,19 @@ impl Server {
         }
     }
 
+    /// Tells whoever listens to a job that is removed not to wait for more.
+    fn tell_removed(&self, job: &Id) {
+        if let Some(feed) = self.feeds.held(job) {
+            feed.tell_state("stopped", None);
+        }
+    }
+
     /// Removes a scene, its jobs and all their files; `false` where a job of it runs.
     async fn remove_scene(&self, id: &Id) -> Answer<bool> {
         let scene = id.clone();
         let Some(jobs) = self.store.run(move |db| StoredScene::remove(db, &scene)).await? else { return Ok(false) };
         for job in jobs {
+            self.tell_removed(&job);
             self.storage.remove(&Place::Job(job)).await?;
         }
         self.storage.remove(&Place::Scene(id.clone())).await?;
@@ -281,4 +289,34 @@ async fn asked_to_end() -> std::io::Result<()> {
 #[cfg(not(unix))]
 async fn asked_to_end() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NewJob;
+    use crate::test_server::server;
+
+    #[tokio::test]
+    async fn who_listens_to_a_job_hears_that_its_scene_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path()).await;
+        let (scene, job) = (Id::random(), Id::random());
+        let (owner, name) = ("all".to_owned(), "s".to_owned());
+        let row = StoredScene {
+            id: scene.clone(),
+            owner: owner.clone(),
+            name,
+            created: 5,
+            has_hole: false,
+            photos: Vec::new(),
+        };
+        let (id, request) = (job.clone(), "{}".to_owned());
+        let new = NewJob { id, owner, scene: scene.clone(), request, priority: 0, files: None };
+        let adding = server.store.run(move |db| row.insert(db, None).and_then(|()| Job::insert(db, &new)));
+        adding.await.unwrap();
+        let feed = server.feed(&job).await.unwrap();
+        assert!(server.remove_scene(&scene).await.unwrap());
+        assert!(feed.lines(0).last().unwrap().contains("stopped"), "{:?}", feed.lines(0));
+    }
 }

@@ -67,6 +67,15 @@ impl Problem {
     }
 }
 
+/// Does something to its end, even where the client goes away meanwhile: what waits for an answer is dropped then, in the middle
+/// of what it does.
+///
+/// # Errors
+/// What `work` returns.
+pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
+    tokio::spawn(work).await.map_err(Problem::ours)?
+}
+
 /// A full disk passes, and so do too many open files, so they are 503; everything else is a fault of ours.
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
@@ -112,6 +121,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use std::io::{Error, ErrorKind};
 
     #[test]
@@ -122,6 +132,17 @@ mod tests {
         assert_eq!(Problem::from(StoreError::Silent).status, 503);
         #[cfg(unix)]
         assert_eq!(Problem::from(Error::from_raw_os_error(24)).status, 503);
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_is_done_though_nobody_waits_for_it_any_more() {
+        let (sender, done) = tokio::sync::oneshot::channel();
+        let working = to_its_end(async move {
+            tokio::task::yield_now().await;
+            sender.send("done").map_err(Problem::ours)
+        });
+        assert_eq!(working.now_or_never(), None);
+        assert_eq!(done.await, Ok("done"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::Shared;
 use crate::access::Owner;
 use crate::id::Id;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, to_its_end};
 use crate::storage::Place;
 use crate::store::{Db, Seen, StoreError};
 use tempfile::TempDir;
@@ -46,16 +46,20 @@ impl Creation {
         place: Place,
         insert: impl FnOnce(&mut Db, Option<String>) -> Result<(), StoreError> + Send + 'static,
     ) -> Answer<Id> {
-        let (objects, id) = (server.storage.keep(files, &place).await?, place.id().clone());
-        let added = self.add(server, id.clone(), move |db| insert(db, objects)).await;
-        let may_have_row = match &added {
-            Ok(seen) => *seen == Seen::Never,
-            Err(error) => error.is_open(),
+        let server = server.clone();
+        let keeping = async move {
+            let (objects, id) = (server.storage.keep(files, &place).await?, place.id().clone());
+            let added = self.add(&server, id.clone(), move |db| insert(db, objects)).await;
+            let may_have_row = match &added {
+                Ok(seen) => *seen == Seen::Never,
+                Err(error) => error.is_open(),
+            };
+            if !may_have_row {
+                server.storage.remove(&place).await?;
+            }
+            Ok::<_, Problem>(made_by(added?)?.unwrap_or(id))
         };
-        if !may_have_row {
-            server.storage.remove(&place).await?;
-        }
-        Ok(made_by(added?)?.unwrap_or(id))
+        to_its_end(keeping).await
     }
 
     /// Adds the row, unless the same creation was faster.

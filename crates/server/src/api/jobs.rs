@@ -9,7 +9,7 @@ use crate::decoding::decode;
 use crate::feed::{Standing, locked};
 use crate::id::Id;
 use crate::pictures;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, to_its_end};
 use crate::request::JobRequest;
 use crate::storage::{Local, Place};
 use crate::store::{Job, JobState, NewJob, ScenePhoto, StoredScene};
@@ -311,7 +311,12 @@ pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<
 )]
 pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
     find(&server, &owner, &at.id).await?;
-    let id = at.id.clone();
+    to_its_end(async move { remove_whole(&server, at.id).await }).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// Removes a job's row and files.
+async fn remove_whole(server: &Shared, job: Id) -> Answer<()> {
+    let id = job.clone();
     let removing = server.store.run(move |db| match Job::needed_by(db, &id)? {
         Some(other) => Ok(Err(other)),
         None => Job::remove(db, &id).map(Ok),
@@ -324,11 +329,8 @@ pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answe
             return Err(Problem::conflict(detail));
         }
     }
-    if let Some(feed) = server.feeds.held(&at.id) {
-        feed.tell_state("stopped", None); // whoever listens need not wait for more
-    }
-    server.storage.remove(&Place::Job(at.id)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    server.tell_removed(&job);
+    server.storage.remove(&Place::Job(job)).await
 }
 
 /// Stop a job

@@ -10,7 +10,7 @@ use crate::example;
 use crate::form::{Form, MORE_BYTES};
 use crate::id::Id;
 use crate::pictures::{check, check_mask};
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, to_its_end};
 use crate::storage::Place;
 use crate::store::{ScenePhoto, StoredScene, unix_now};
 use crate::upload::{Received, check_scene, receive, receive_scene};
@@ -191,7 +191,7 @@ pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<
 )]
 pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
     find(&server, &owner, &at.id).await?;
-    match server.remove_scene(&at.id).await? {
+    match to_its_end(async move { server.remove_scene(&at.id).await }).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::conflict("a job of this scene runs; stop it first")),
     }
@@ -225,13 +225,16 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
         check_mask(&checked.photo, &target).map(|()| checked.about)
     });
     let about = checking.await?;
-    let file = format!("mask.{}", about.extension);
-    server.storage.put(&scene.id, &file, &passing.path().join(&file)).await?;
-    scene.photos.retain(|photo| photo.role != "mask");
-    scene.photos.insert(1, about);
-    let (id, photos) = (scene.id.clone(), scene.photos.clone());
-    server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
-    Ok(Json(scene.into()))
+    let keeping = async move {
+        let file = format!("mask.{}", about.extension);
+        server.storage.put(&scene.id, &file, &passing.path().join(&file)).await?;
+        scene.photos.retain(|photo| photo.role != "mask");
+        scene.photos.insert(1, about);
+        let (id, photos) = (scene.id.clone(), scene.photos.clone());
+        server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
+        Ok::<_, Problem>(Json(SceneView::from(scene)))
+    };
+    to_its_end(keeping).await
 }
 
 /// Remove the mask of a scene, to widen the photo only
@@ -244,10 +247,12 @@ pub async fn remove_mask(State(server): State<Shared>, owner: Owner, at: At) -> 
     let mask = scene.photo("mask").ok_or_else(|| Problem::not_found("mask"))?;
     let file = format!("mask.{}", mask.extension);
     let photos: Vec<ScenePhoto> = scene.photos.iter().filter(|photo| photo.role != "mask").cloned().collect();
-    let id = scene.id.clone();
-    server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
-    server.storage.take(&scene.id, &file).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let taking = async move {
+        let id = scene.id.clone();
+        server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
+        server.storage.take(&scene.id, &file).await
+    };
+    to_its_end(taking).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// A picture of a scene as it was uploaded
