@@ -94,8 +94,12 @@ impl From<std::io::Error> for Problem {
     }
 }
 
+/// A limit is the client's to keep; everything else passes.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Full(detail) = error {
+            return Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
+        }
         tracing::error!("the database: {error}");
         Self::unavailable("the server's database cannot be used at the moment; try again later")
     }
@@ -130,6 +134,7 @@ mod tests {
         assert!(full.status == 503 && full.detail.contains("disk is full"));
         assert_eq!(full.into_response().headers()[header::RETRY_AFTER], "30");
         assert_eq!(Problem::from(StoreError::Silent).status, 503);
+        assert_eq!(Problem::from(StoreError::Full("3 scenes".into())).status, 429);
         #[cfg(unix)]
         assert_eq!(Problem::from(Error::from_raw_os_error(24)).status, 503);
     }

@@ -137,12 +137,10 @@ fn check_length(headers: &HeaderMap, most: u64) -> Answer<()> {
     }
 }
 
+/// 429 before anything is read; what is added by others meanwhile is counted when the row is.
 async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
     let (name, most) = (owner.0.clone(), server.config.limits.scenes);
-    if server.store.run(move |db| StoredScene::count(db, &name)).await? < most {
-        return Ok(());
-    }
-    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("there are {most} scenes already; delete some first")))
+    server.store.run(move |db| StoredScene::check_room(db, &name, most)).await
 }
 
 /// Checks what came, and keeps it.
@@ -163,9 +161,13 @@ async fn keep_new(server: &Shared, owner: &Owner, creation: Creation, received: 
     let name = received.name.clone().unwrap_or_else(|| photos[0].name.clone());
     let bytes = photos.iter().map(|photo| photo.bytes).sum::<u64>();
     let scene = StoredScene { id: Id::random(), owner: owner.0.clone(), name, created: unix_now(), has_hole, photos };
-    let (id, place) = (scene.id.clone(), Place::Scene(scene.id.clone()));
-    let insert = creation.keep(server, received.folder, place, move |db, files| scene.insert(db, files.as_ref()));
-    let made = insert.await?;
+    let (id, place, most) = (scene.id.clone(), Place::Scene(scene.id.clone()), server.config.limits.scenes);
+    let keeping = creation.keep(server, received.folder, place, move |db, files| {
+        db.alone()?;
+        StoredScene::check_room(db, &scene.owner, most)?;
+        scene.insert(db, files.as_ref())
+    });
+    let made = keeping.await?;
     if made == id {
         server.metrics.uploaded_bytes.fetch_add(bytes, Relaxed);
     }

@@ -164,10 +164,15 @@ impl Job {
         db.rows(&query, cells![owner, scene.map_or("", Id::as_str)])?.iter().map(read).collect()
     }
 
-    /// How many of an owner's jobs wait or run.
-    pub fn count_busy(db: &mut Db, owner: &str) -> Result<u64, StoreError> {
+    /// Checks that fewer than `most` of an owner's jobs wait or run. Others may add some until one's own change, unless it is done
+    /// [`Db::alone`].
+    pub fn check_room(db: &mut Db, owner: &str, most: u64) -> Result<(), StoreError> {
         let query = "SELECT count(*) AS n FROM jobs WHERE owner = ?1 AND state IN ('waiting', 'running')";
-        db.number(query, cells![owner])
+        if db.number(query, cells![owner])? < most {
+            return Ok(());
+        }
+        let detail = format!("{most} jobs wait or run already; wait for one to end, or delete some");
+        Err(StoreError::Full(detail))
     }
 
     /// How many jobs there are in each state, whoever's.
@@ -190,7 +195,8 @@ impl Job {
     pub fn take(db: &mut Db, worker: &str, lease_secs: i64) -> Result<Option<Self>, StoreError> {
         let query = format!(
             "UPDATE jobs SET state = 'running', worker = ?1, lease_until = now() + ?2, changed = now(), error = NULL, \
-             standing = NULL, losses = losses + CASE state WHEN 'running' THEN 1 ELSE 0 END WHERE id = (SELECT id FROM jobs WHERE to_stop = 0 AND \
+             standing = NULL, losses = losses + CASE state WHEN 'running' THEN 1 ELSE 0 END \
+             WHERE id = (SELECT id FROM jobs WHERE to_stop = 0 AND \
                 (state = 'waiting' OR (state = 'running' AND lease_until < now())) \
                 ORDER BY priority DESC, turn LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}"
         );
@@ -295,16 +301,18 @@ impl Job {
         })
     }
 
-    /// Puts a stopped or failed job back into the queue; `false` where it is neither.
-    pub fn resume(db: &mut Db, id: &Id) -> Result<bool, StoreError> {
-        let query = "UPDATE jobs SET state = 'waiting', error = NULL, crashes = 0, losses = 0, changed = now() \
-                     WHERE id = ?1 AND state IN ('stopped', 'failed')";
+    /// Puts a stopped or failed job back into the queue, unless `most` of its owner's wait or run; `false` where it is neither.
+    pub fn resume(db: &mut Db, id: &Id, most: u64) -> Result<bool, StoreError> {
+        let query =
+            "UPDATE jobs SET state = 'waiting', error = NULL, crashes = 0, losses = 0, changed = now() WHERE id = ?1";
         db.together(|db| {
-            let is_resumed = db.execute(query, cells![id])? == 1;
-            if is_resumed {
-                Events::note_state(db, id, JobState::Waiting.name(), None)?;
-            }
-            Ok(is_resumed)
+            db.alone()?;
+            let rests = "SELECT owner FROM jobs WHERE id = ?1 AND state IN ('stopped', 'failed') FOR UPDATE";
+            let Some(row) = db.row(rests, cells![id])? else { return Ok(false) };
+            Self::check_room(db, &row.text("owner")?, most)?;
+            db.execute(query, cells![id])?;
+            Events::note_state(db, id, JobState::Waiting.name(), None)?;
+            Ok(true)
         })
     }
 

@@ -87,6 +87,9 @@ pub enum StoreError {
     /// A row is not as we write it.
     #[error("{0}")]
     Content(String),
+    /// An owner has as many as there may be.
+    #[error("{0}")]
+    Full(String),
     /// The tables are a later program's.
     #[error("its tables are of version {found} and this program knows {known}; use the newer RealFill that made them")]
     Newer {

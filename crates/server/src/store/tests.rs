@@ -74,7 +74,7 @@ fn a_stop_is_kept_over_the_end_of_the_process() {
     assert_eq!(store.now(|db| Job::give_back(db, None)).unwrap(), 2);
     assert_eq!(take(&store, "y", 60), Some(running));
     assert_eq!(take(&store, "y", 60), None);
-    assert!(store.now(|db| Job::resume(db, &stopped)).unwrap());
+    assert!(store.now(|db| Job::resume(db, &stopped, 9)).unwrap());
     assert_eq!(take(&store, "y", 60), Some(stopped));
 }
 
@@ -118,7 +118,7 @@ fn a_job_that_takes_its_worker_down_again_and_again_fails_with_the_reason() {
         let lines = store.now(|db| Events::after(db, &job, 0)).unwrap().unwrap();
         assert!(lines.last().unwrap().contains("the worker was lost"), "{lines:?}");
         assert_eq!(take(&store, "y", 60), None);
-        assert!(store.now(|db| Job::resume(db, &job)).unwrap());
+        assert!(store.now(|db| Job::resume(db, &job, 9)).unwrap());
         assert_eq!(take(&store, "x", 60), Some(job.clone()));
         give_back(&store);
         assert_eq!(found(&store, &job).state, JobState::Waiting, "it is counted anew");
@@ -138,6 +138,24 @@ fn a_job_that_is_to_stop_stops_however_often_its_worker_was_lost() {
     store.now(|db| Job::give_back(db, None)).unwrap();
     let stopped = store.now(|db| Job::find(db, "a", &job)).unwrap().unwrap();
     assert_eq!((stopped.state, stopped.error), (JobState::Stopped, None));
+}
+
+#[test]
+fn an_owner_has_no_more_than_the_limits_say() {
+    let store = store();
+    let (stopped, waiting) = (put(&store, 0), put(&store, 0));
+    store.now(|db| Job::stop(db, &stopped)).unwrap();
+    let is_full = |done: Result<(), StoreError>| matches!(done, Err(StoreError::Full(_)));
+    for (most, expected) in [(1, true), (2, false)] {
+        assert_eq!(is_full(store.now(|db| Job::check_room(db, "a", most))), expected);
+        assert_eq!(is_full(store.now(|db| StoredScene::check_room(db, "a", most))), expected);
+        assert!(!is_full(store.now(|db| Job::check_room(db, "b", most))), "another owner");
+    }
+    assert!(is_full(store.now(|db| Job::resume(db, &stopped, 1)).map(|_| ())));
+    assert_eq!(take(&store, "x", 60), Some(waiting));
+    assert_eq!(take(&store, "x", 60), None, "it was resumed all the same");
+    assert!(store.now(|db| Job::resume(db, &stopped, 2)).unwrap());
+    assert!(!store.now(|db| Job::resume(db, &stopped, 9)).unwrap(), "it waits already");
 }
 
 #[test]
