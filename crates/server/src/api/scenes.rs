@@ -13,7 +13,7 @@ use crate::pictures::{check, check_mask};
 use crate::problem::{Answer, Problem, to_its_end};
 use crate::storage::Place;
 use crate::store::{ScenePhoto, StoredScene, unix_now};
-use crate::upload::{Received, check_scene, receive, receive_scene};
+use crate::upload::{Received, check_scene, receive, receive_scene, too_large};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -219,7 +219,8 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
     let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "the upload broke off");
     let pieces = request.into_body().into_data_stream().map(|piece| piece.map_err(broken));
     let mut hash = Sha256::new();
-    let receiving = receive(pieces, &path, "the mask", limits.file_bytes, &mut hash, &server);
+    let refusal = too_large("the mask", limits.file_bytes);
+    let receiving = receive(pieces, &path, limits.file_bytes, refusal, &mut hash, &server);
     tokio::time::timeout(limits.upload, receiving).await.map_err(|_| crate::upload::too_slow())??;
     let target = scene.photo("target").cloned().ok_or_else(|| Problem::ours("a scene without a target"))?;
     let checking = decode(&server, move || {

@@ -58,6 +58,9 @@ fn scenes_that_cannot_be_used_are_refused_with_the_reason() {
     second_target.push(("target", "again.png", whole.clone()));
     let mut six = photos();
     six.extend((0..4).map(|_| ("reference", "more.png", whole.clone())));
+    let most = vec![0; (1 << 20) - 4096];
+    let mut large = vec![("target", "1.png", most.clone())];
+    large.extend((2..6).map(|_| ("reference", "more.png", most.clone())));
     let mut unknown = photos();
     unknown.push(("picture", "x.png", whole.clone()));
     let cases: Vec<(Vec<Field>, u16, &str)> = vec![
@@ -70,7 +73,8 @@ fn scenes_that_cannot_be_used_are_refused_with_the_reason() {
         (with(0, "wide.png", png(&photo((1200, 900), 0))), 413, "wide.png"),
         (with(0, "wide.avif", wide_avif()), 413, "wide.avif is 3000×2000, 6 megapixels, and this server takes 1"),
         (with(1, "wide.jxl", wide_jpeg_xl()), 413, "wide.jxl is 3000×2000, 6 megapixels, and this server takes 1"),
-        (with(0, "big.png", vec![0; 3 << 20]), 413, "big.png is too large"),
+        (with(0, "big.png", vec![0; 3 << 20]), 413, "big.png is too large; this server takes 1 MB"),
+        (large, 413, "the photos are too large together; this server takes 4 MB in one upload"),
         (with(3, "small.png", png(&mask((40, 30)))), 422, "small.png is 40×30 but house.png is 80×64"),
         (with(3, "black.png", png(&image::RgbImage::new(SIZE.0, SIZE.1))), 422, "black.png marks nothing"),
         (photos()[..1].to_vec(), 422, "no reference photos"),
