@@ -60,3 +60,15 @@ export async function tellsALostConnection(page, address) {
   await page.getByText('Connection lost, trying again…').waitFor({ state: 'detached' });
   await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
 }
+
+/** Pictures of a page that was left hold no connection. */
+export async function givesUpPicturesOfAPageThatWasLeft(page, address) {
+  await newScene(page, address, 160, 120);
+  await page.route('**/previews/*', () => {}); // no answer ever comes
+  const asked = page.waitForRequest((request) => request.url().includes('/previews/'));
+  await page.getByRole('link', { name: 'History' }).click();
+  await asked;
+  const givenUp = page.waitForEvent('requestfailed', (request) => request.url().includes('/previews/'));
+  await page.getByRole('link', { name: 'New', exact: true }).click();
+  await givenUp;
+}
