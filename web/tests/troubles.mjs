@@ -72,3 +72,18 @@ export async function givesUpPicturesOfAPageThatWasLeft(page, address) {
   await page.getByRole('link', { name: 'New', exact: true }).click();
   await givenUp;
 }
+
+/** A run whose page was opened while the server was away is shown once it is back. */
+export async function showsARunWhenTheServerIsBack(page, address) {
+  const { id } = await newScene(page, address, 160, 120);
+  const settings = { view_px: 64, candidates: 1, sampler: { steps: 1 }, tune: { iterations: 1, batch: 1 } };
+  const made = await page.request.post(`${address}v1/jobs`, { data: { scene: id, expand: 'right=25%', settings } });
+  assert.equal(made.status(), 201, await made.text());
+  const paths = /\/v1\/(jobs|scenes)\//;
+  await page.route(paths, (route) => route.abort());
+  await page.goto(`${address}#/job/${(await made.json()).id}`);
+  await page.getByText('The server cannot be reached.').waitFor();
+  await page.unroute(paths);
+  await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
+  assert.equal(await page.getByText('The server cannot be reached.').count(), 0);
+}
