@@ -19,6 +19,8 @@ export async function asksForTheToken(page, address) {
     await page.locator('dialog input').fill(token);
     await page.getByRole('button', { name: 'Continue' }).click();
   };
+  await answer('ri\u200bght');
+  await page.getByText('The server does not know that token.').waitFor();
   await answer('wrong');
   await page.getByText('The server does not know that token.').waitFor();
   await answer('right');
