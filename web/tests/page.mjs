@@ -12,7 +12,7 @@ import { framesWithTheHandles, keepsAStrokeWhenPinched, keepsWhatIsPainted, send
 import { beginsAtTheHoleAtFullSize } from './result.mjs';
 import { withServerAndBrowser } from './server.mjs';
 import { PATIENCE, check, differences, drag, maskOf, open, photo, saved } from './steps.mjs';
-import { asksForTheToken, givesUpPicturesOfAPageThatWasLeft, saysWhatItLeavesOut, showsARunWhenTheServerIsBack, tellsALostConnection } from './troubles.mjs';
+import { asksForTheToken, givesUpPicturesOfAPageThatWasLeft, saysWhatItLeavesOut, showsARunWhenTheServerIsBack, tellsALostConnection, waitsForPreviews } from './troubles.mjs';
 
 async function uploadsPaintsAndDownloads(page, address) {
   await page.goto(address);
@@ -175,6 +175,7 @@ await withServerAndBrowser(async (address, browser) => {
   await saysWhatItLeavesOut(await open(browser, address, desk), address);
   await tellsALostConnection(await open(browser, address, desk, /ERR_FAILED/), address);
   await showsARunWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED/), address);
+  await waitsForPreviews(await open(browser, address, desk, /404/), address);
   await givesUpPicturesOfAPageThatWasLeft(await open(browser, address, desk), address);
   console.log('page: token, files, connection');
   await beginsAtTheHoleAtFullSize(await open(browser, address, { ...desk, deviceScaleFactor: 2 }), address);

@@ -89,3 +89,24 @@ export async function showsARunWhenTheServerIsBack(page, address) {
   await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
   assert.equal(await page.getByText('The server cannot be reached.').count(), 0);
 }
+
+/** With a bucket a preview is told of before it is there; it is waited for without a word. */
+export async function waitsForPreviews(page, address) {
+  await newScene(page, address, 160, 120);
+  const events = [{ event: 'state', state: 'running', at: 0 }, { event: 'preview', seed: 3, at: 0 }];
+  const body = events.map((event, id) => `id: ${id}\nevent: ${event.event}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+  await page.route('**/events', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  let isThere = false;
+  const picture = await photo(page, 40, 30, 0);
+  await page.route('**/v1/jobs/*/previews/3', (route) => (isThere ? route.fulfill({ contentType: 'image/png', body: picture.buffer }) : route.fulfill({ status: 404, json: { detail: 'there is no such file' } })));
+  const job = { id: '0'.repeat(32), scene: page.url().split('/').at(-1), state: 'running', stopping: false, created: 0, changed: 0, request: {} };
+  await page.route(`**/v1/jobs/${job.id}`, (route) => route.fulfill({ json: job }));
+  const refused = page.waitForResponse((response) => response.url().endsWith('/previews/3'));
+  await page.goto(`${address}#/job/${job.id}`);
+  await refused;
+  await page.getByText('Seed 3').waitFor();
+  await page.waitForTimeout(300);
+  assert.equal(await page.getByText('did not come').count(), 0);
+  isThere = true;
+  await page.getByAltText('Candidate with seed 3').waitFor();
+}
