@@ -297,6 +297,19 @@ fn limits_on_scenes_and_jobs_are_told() {
 }
 
 #[test]
+fn requests_at_the_same_moment_pass_no_limit_together() {
+    let data = TempDir::new().unwrap();
+    let server = Server::start(data.path(), &["--max-scenes", "1"]);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let uploads: Vec<_> = (0..4).map(|_| scope.spawn(|| server.upload(&whole_scene()).status)).collect();
+        uploads.into_iter().map(|upload| upload.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 3, "{statuses:?}");
+    assert_eq!(std::fs::read_dir(data.path().join("scenes")).unwrap().count(), 1, "files of what was refused are left");
+}
+
+#[test]
 fn an_open_address_needs_tokens_and_a_folder_has_one_server() {
     let data = TempDir::new().unwrap();
     let refuses = |options: &[&str], words: &str| {
