@@ -36,7 +36,7 @@ async function send(path: string, options: RequestInit = {}): Promise<Response> 
   for (;;) {
     const known = sessionStorage.getItem(KEY);
     const headers = new Headers(options.headers);
-    if (known) headers.set('Authorization', `Bearer ${known}`);
+    if (known) headers.set('Authorization', `Bearer ${known.replace(/[^ -~]/g, '?')}`); // a header cannot hold what else was pasted
     const answer = await fetch(path, { ...options, headers }).catch((error: unknown) => {
       if (error instanceof DOMException && error.name === 'AbortError') throw error;
       throw new Refused(0, 'The server cannot be reached. Is it still running?');

@@ -7,16 +7,27 @@ import { usePicture } from './pictures';
 /** Between two tries of a picture that has no button for it. */
 const RETRY_MS = 5000;
 
-/** A picture; one that does not come says so. A `plain` one can have no button in it and tries again by itself. */
-export function Picture({ href, alt, class: name, plain }: { href: string | undefined | null; alt: string; class?: string; plain?: boolean }) {
+interface PictureProps {
+  href: string | undefined | null;
+  alt: string;
+  class?: string;
+  /** It can have no button in it, and tries again by itself. */
+  plain?: boolean;
+  /** It is told of before it is there: it tries again by itself, and says nothing until then. */
+  soon?: boolean;
+}
+
+/** A picture; one that does not come says so. */
+export function Picture({ href, alt, class: name, plain, soon }: PictureProps) {
   const { url, error, retry } = usePicture(href);
+  const isPatient = plain || soon;
   useEffect(() => {
-    if (!plain || !error) return;
+    if (!isPatient || !error) return;
     const timer = setTimeout(retry, RETRY_MS);
     return () => clearTimeout(timer);
-  }, [error, plain]);
+  }, [error, isPatient]);
   if (url) return <img src={url} alt={alt} class={name} />;
-  if (!error) return <span class={`blank ${name ?? ''}`} aria-hidden="true" />;
+  if (!error || soon) return <span class={`blank ${name ?? ''}`} aria-hidden="true" />;
   return (
     <span class={`blank ${name ?? ''}`}>
       {alt ? `${alt} did not come. ` : 'No picture. '}

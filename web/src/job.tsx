@@ -25,21 +25,27 @@ export function JobPage({ id }: { id: string }) {
   useEffect(() => {
     const stop = new AbortController();
     hear('anew');
-    task.run(async () => {
-      const job = await refresh();
-      setScene(await get<Scene>(`/v1/scenes/${job.scene}`));
-    });
+    task.run(async () => void (await refresh()));
     listen(
       id,
       (event) => {
         hear(event);
         if (event.event === 'state') void refresh().catch(() => {});
       },
-      (isLost) => stop.signal.aborted || setLost(isLost),
+      (isLost) => {
+        if (stop.signal.aborted) return;
+        setLost(isLost);
+        if (!isLost) void refresh().catch(() => {});
+      },
       stop.signal,
     ).then(async () => void (stop.signal.aborted || (await refresh())), task.setError);
     return () => stop.abort();
   }, [id, round]);
+  useEffect(() => {
+    if (!job || scene) return;
+    const show = (scene: Scene) => (setScene(scene), task.setError(undefined));
+    get<Scene>(`/v1/scenes/${job.scene}`).then(show, task.setError);
+  }, [job]);
   useEffect(() => {
     if (job?.state !== 'waiting') return;
     const timer = setInterval(() => void refresh().catch(() => {}), 3000);

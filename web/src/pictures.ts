@@ -1,4 +1,5 @@
-// Pictures behind the API. They are fetched with the token and decoded before they take the place of what is shown.
+// Pictures behind the API. They are fetched with the token and decoded before they take the place of what is shown. Those that nobody
+// waits for any more are given up: a browser has six connections to a server.
 
 import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
 import { getBlob } from './api';
@@ -12,12 +13,18 @@ export interface Shown {
   retry: () => void;
 }
 
+/** A picture that was asked for, and how to give it up. */
+interface Asked {
+  url: Promise<string>;
+  stop: AbortController;
+}
+
 /** Shows a picture, and fetches those ahead that will be asked for next. */
 export function usePicture(href: string | undefined | null, next: string[] = []): Shown {
   const [shown, setShown] = useState<{ href: string; url: string }>();
   const [error, setError] = useState<unknown>();
   const [round, retry] = useReducer<number, void>((round) => round + 1, 0);
-  const kept = useRef(new Map<string, Promise<string>>());
+  const kept = useRef(new Map<string, Asked>());
   const current = useRef<string | undefined>(undefined);
 
   useEffect(() => {
@@ -41,17 +48,18 @@ export function usePicture(href: string | undefined | null, next: string[] = [])
   return { url: shown?.url, href: shown?.href, isLoading, error, retry: () => retry(undefined) };
 }
 
-function fetched(kept: Map<string, Promise<string>>, href: string): Promise<string> {
+function fetched(kept: Map<string, Asked>, href: string): Promise<string> {
   const known = kept.get(href);
-  if (known) return known;
-  const made = load(href);
-  kept.set(href, made);
-  made.catch(() => kept.delete(href));
-  return made;
+  if (known) return known.url;
+  const stop = new AbortController();
+  const asked = { url: load(href, stop.signal), stop };
+  kept.set(href, asked);
+  asked.url.catch(() => kept.get(href) === asked && kept.delete(href));
+  return asked.url;
 }
 
-async function load(href: string): Promise<string> {
-  const url = URL.createObjectURL(await getBlob(href));
+async function load(href: string, signal: AbortSignal): Promise<string> {
+  const url = URL.createObjectURL(await getBlob(href, signal));
   const image = new Image();
   image.src = url;
   await image.decode().catch(() => {}); // some browsers show large pictures that they will not decode ahead
@@ -60,11 +68,12 @@ async function load(href: string): Promise<string> {
   throw new Error('This browser cannot show the picture.');
 }
 
-/** Gives back all pictures but some. */
-function forget(kept: Map<string, Promise<string>>, but: (string | undefined | null)[]): void {
-  for (const [href, made] of kept) {
+/** Gives back all pictures but some, and gives up those that are on their way. */
+function forget(kept: Map<string, Asked>, but: (string | undefined | null)[]): void {
+  for (const [href, { url, stop }] of kept) {
     if (but.includes(href)) continue;
     kept.delete(href);
-    made.then(URL.revokeObjectURL, () => {});
+    stop.abort();
+    url.then(URL.revokeObjectURL, () => {});
   }
 }

@@ -45,7 +45,7 @@ export function Progress({ job, story, isLost, busy, cancel, resume }: Props) {
           <div class="previews">
             {story.previews.map((name) => (
               <figure key={name}>
-                <Picture href={`/v1/jobs/${job.id}/previews/${name}`} alt={name === 'guide' ? 'What the references propose' : `Candidate with seed ${name}`} />
+                <Picture href={`/v1/jobs/${job.id}/previews/${name}`} alt={name === 'guide' ? 'What the references propose' : `Candidate with seed ${name}`} soon={isOn} />
                 <figcaption>{name === 'guide' ? 'What the references propose' : `Seed ${name}`}</figcaption>
               </figure>
             ))}

@@ -46,6 +46,24 @@ export async function keepsWhatIsPainted(page, address) {
   await dialog.accept();
 }
 
+/** What is painted while the server is away is sent when it is back, though the scene was left; opened again, it waits for that. */
+export async function sendsTheMaskWhenTheServerIsBack(page, address) {
+  const { id } = await newScene(page, address, 160, 120);
+  await page.route('**/mask', (route) => (route.request().method() === 'PUT' ? route.abort() : route.continue()));
+  const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/mask'));
+  await drag(page, [0.4, 0.4], [0.6, 0.4]);
+  await page.getByRole('link', { name: 'History' }).click();
+  await failed;
+  await page.goBack();
+  await page.waitForTimeout(300);
+  assert.equal(await page.locator('.stage canvas').count(), 0, 'the scene is opened without what was painted');
+  const sent = saved(page);
+  await page.unroute('**/mask');
+  await sent;
+  await page.locator('.stage canvas').waitFor();
+  assert.ok((await white(page, await maskOf(page, address, id))).count > 50, 'what was painted is lost');
+}
+
 /** A file is sent as it is; what is painted over it is drawn at the photo's own size. */
 export async function takesAMaskFileWhole(page, address) {
   const { id } = await newScene(page, address, 4100, 200);

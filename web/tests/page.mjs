@@ -8,11 +8,11 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { framesWithTheHandles, keepsAStrokeWhenPinched, keepsWhatIsPainted, takesAMaskFileWhole } from './marking.mjs';
+import { framesWithTheHandles, keepsAStrokeWhenPinched, keepsWhatIsPainted, sendsTheMaskWhenTheServerIsBack, takesAMaskFileWhole } from './marking.mjs';
 import { beginsAtTheHoleAtFullSize } from './result.mjs';
 import { withServerAndBrowser } from './server.mjs';
 import { PATIENCE, check, differences, drag, maskOf, open, photo, saved } from './steps.mjs';
-import { asksForTheToken, saysWhatItLeavesOut, tellsALostConnection } from './troubles.mjs';
+import { asksForTheToken, givesUpPicturesOfAPageThatWasLeft, saysWhatItLeavesOut, showsARunWhenTheServerIsBack, tellsALostConnection, waitsForPreviews } from './troubles.mjs';
 
 async function uploadsPaintsAndDownloads(page, address) {
   await page.goto(address);
@@ -166,6 +166,7 @@ await withServerAndBrowser(async (address, browser) => {
   await exampleOnAPhone(await open(browser, address, phone), address);
   console.log('page: the example on a phone');
   await keepsWhatIsPainted(await open(browser, address, desk), address);
+  await sendsTheMaskWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED/), address);
   await takesAMaskFileWhole(await open(browser, address, desk), address);
   await framesWithTheHandles(await open(browser, address, desk), address);
   await keepsAStrokeWhenPinched(await open(browser, address, phone), address);
@@ -173,6 +174,9 @@ await withServerAndBrowser(async (address, browser) => {
   await asksForTheToken(await open(browser, address, desk, /401/), address);
   await saysWhatItLeavesOut(await open(browser, address, desk), address);
   await tellsALostConnection(await open(browser, address, desk, /ERR_FAILED/), address);
+  await showsARunWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED/), address);
+  await waitsForPreviews(await open(browser, address, desk, /404/), address);
+  await givesUpPicturesOfAPageThatWasLeft(await open(browser, address, desk), address);
   console.log('page: token, files, connection');
   await beginsAtTheHoleAtFullSize(await open(browser, address, { ...desk, deviceScaleFactor: 2 }), address);
   console.log('page: the result pixel by pixel');

@@ -19,6 +19,8 @@ export async function asksForTheToken(page, address) {
     await page.locator('dialog input').fill(token);
     await page.getByRole('button', { name: 'Continue' }).click();
   };
+  await answer('ri\u200bght');
+  await page.getByText('The server does not know that token.').waitFor();
   await answer('wrong');
   await page.getByText('The server does not know that token.').waitFor();
   await answer('right');
@@ -59,4 +61,52 @@ export async function tellsALostConnection(page, address) {
   await page.unroute('**/events');
   await page.getByText('Connection lost, trying again…').waitFor({ state: 'detached' });
   await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
+}
+
+/** Pictures of a page that was left hold no connection. */
+export async function givesUpPicturesOfAPageThatWasLeft(page, address) {
+  await newScene(page, address, 160, 120);
+  await page.route('**/previews/*', () => {}); // no answer ever comes
+  const asked = page.waitForRequest((request) => request.url().includes('/previews/'));
+  await page.getByRole('link', { name: 'History' }).click();
+  await asked;
+  const givenUp = page.waitForEvent('requestfailed', (request) => request.url().includes('/previews/'));
+  await page.getByRole('link', { name: 'New', exact: true }).click();
+  await givenUp;
+}
+
+/** A run whose page was opened while the server was away is shown once it is back. */
+export async function showsARunWhenTheServerIsBack(page, address) {
+  const { id } = await newScene(page, address, 160, 120);
+  const settings = { view_px: 64, candidates: 1, sampler: { steps: 1 }, tune: { iterations: 1, batch: 1 } };
+  const made = await page.request.post(`${address}v1/jobs`, { data: { scene: id, expand: 'right=25%', settings } });
+  assert.equal(made.status(), 201, await made.text());
+  const paths = /\/v1\/(jobs|scenes)\//;
+  await page.route(paths, (route) => route.abort());
+  await page.goto(`${address}#/job/${(await made.json()).id}`);
+  await page.getByText('The server cannot be reached.').waitFor();
+  await page.unroute(paths);
+  await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
+  assert.equal(await page.getByText('The server cannot be reached.').count(), 0);
+}
+
+/** With a bucket a preview is told of before it is there; it is waited for without a word. */
+export async function waitsForPreviews(page, address) {
+  await newScene(page, address, 160, 120);
+  const events = [{ event: 'state', state: 'running', at: 0 }, { event: 'preview', seed: 3, at: 0 }];
+  const body = events.map((event, id) => `id: ${id}\nevent: ${event.event}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+  await page.route('**/events', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  let isThere = false;
+  const picture = await photo(page, 40, 30, 0);
+  await page.route('**/v1/jobs/*/previews/3', (route) => (isThere ? route.fulfill({ contentType: 'image/png', body: picture.buffer }) : route.fulfill({ status: 404, json: { detail: 'there is no such file' } })));
+  const job = { id: '0'.repeat(32), scene: page.url().split('/').at(-1), state: 'running', stopping: false, created: 0, changed: 0, request: {} };
+  await page.route(`**/v1/jobs/${job.id}`, (route) => route.fulfill({ json: job }));
+  const refused = page.waitForResponse((response) => response.url().endsWith('/previews/3'));
+  await page.goto(`${address}#/job/${job.id}`);
+  await refused;
+  await page.getByText('Seed 3').waitFor();
+  await page.waitForTimeout(300);
+  assert.equal(await page.getByText('did not come').count(), 0);
+  isThere = true;
+  await page.getByAltText('Candidate with seed 3').waitFor();
 }

@@ -4,10 +4,12 @@
 
 use crate::id::Id;
 use crate::problem::{Answer, Problem};
+use axum::http::StatusCode;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as Key;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,9 +110,14 @@ impl Bucket {
     /// Reads an object into a file.
     ///
     /// # Errors
-    /// 503 where the storage is away or has lost it.
+    /// 503 where the storage is away; 404 where it answers and does not have it.
     pub async fn get(&self, key: &str, into: &Path) -> Answer<()> {
-        let mut pieces = self.store.get(&self.key(key)).await.map_err(away)?.into_stream();
+        let found = self.store.get(&self.key(key)).await;
+        let is_missing = matches!(found, Err(object_store::Error::NotFound { .. }));
+        if is_missing && self.try_it().await.is_ok() {
+            return Err(lost(key));
+        }
+        let mut pieces = found.map_err(away)?.into_stream();
         let mut file = File::create(into).await?;
         while let Some(piece) = pieces.try_next().await.map_err(away)? {
             file.write_all(&piece).await?;
@@ -146,15 +153,16 @@ impl Bucket {
         Ok(())
     }
 
-    /// What is directly below a name and has no object younger than `age`, and none that another database may need.
+    /// What is directly below a name and not `known`, and has no object younger than `age`, and none that another database may
+    /// need. What is known is not looked into: that takes a request each.
     ///
     /// # Errors
     /// 503 where the storage is away.
-    pub async fn older(&self, below: &str, age: Duration) -> Answer<Vec<Id>> {
+    pub async fn older(&self, below: &str, known: &HashSet<Id>, age: Duration) -> Answer<Vec<Id>> {
         let parts = self.store.list_with_delimiter(Some(&self.key(below))).await.map_err(away)?.common_prefixes;
         let mut old = Vec::new();
         for part in parts {
-            let Some(id) = part.filename().and_then(Id::parse) else { continue };
+            let Some(id) = part.filename().and_then(Id::parse).filter(|id| !known.contains(id)) else { continue };
             let objects: Vec<_> = self.store.list(Some(&part)).try_collect().await.map_err(away)?;
             let newest = objects.iter().map(|about| about.last_modified.timestamp()).max().unwrap_or(0);
             let is_old = newest + (age.as_secs() as i64) < crate::store::unix_now();
@@ -187,6 +195,12 @@ fn away(error: object_store::Error) -> Problem {
     Problem::unavailable("the server's storage cannot be used at the moment; try again later")
 }
 
+/// Waiting does not bring it back, so it is not 503.
+fn lost(key: &str) -> Problem {
+    tracing::error!("the storage has lost {key}");
+    Problem::new(StatusCode::NOT_FOUND, "the server's storage has lost a file of this scene")
+}
+
 /// Bucket and prefix of a URL.
 fn parts(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("s3://")?;
@@ -210,6 +224,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_object_that_is_lost_is_told_from_storage_that_is_away() {
+        let (bucket, folder) = (Bucket::of(Arc::new(InMemory::new())), tempfile::tempdir().unwrap());
+        let key = bucket.new_key("scenes/a");
+        let problem = bucket.get(&key, &folder.path().join("file")).await.unwrap_err();
+        assert!(problem.status == 404 && problem.detail.contains("has lost a file"), "{problem:?}");
+        let mut file = File::from_std(tempfile::tempfile().unwrap());
+        bucket.put(&key, &mut file).await.unwrap();
+        bucket.get(&key, &folder.path().join("file")).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn what_another_database_has_left_in_the_bucket_is_not_for_us_to_remove() {
         let store = Arc::new(InMemory::new());
         let [ours, theirs] = [0, 1].map(|_| Bucket::of(store.clone()));
@@ -222,9 +247,11 @@ mod tests {
             let mut file = File::from_std(tempfile::tempfile().unwrap());
             bucket.put(&key, &mut file).await.unwrap();
         }
-        assert_eq!(ours.older("scenes", Duration::from_secs(60)).await.unwrap(), []);
+        let none = HashSet::new();
+        assert_eq!(ours.older("scenes", &none, Duration::from_secs(60)).await.unwrap(), []);
         tokio::time::sleep(Duration::from_millis(2100)).await; // times are of whole seconds
-        assert_eq!(ours.older("scenes", Duration::ZERO).await.unwrap(), [our]);
-        assert_eq!(theirs.older("scenes", Duration::ZERO).await.unwrap(), [their]);
+        assert_eq!(ours.older("scenes", &none, Duration::ZERO).await.unwrap(), std::slice::from_ref(&our));
+        assert_eq!(theirs.older("scenes", &none, Duration::ZERO).await.unwrap(), [their]);
+        assert_eq!(ours.older("scenes", &HashSet::from([our]), Duration::ZERO).await.unwrap(), []);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-/// Pictures that are decoded at a time: each may take its megapixels times 12 bytes.
+/// Pictures that are decoded at a time: each takes memory by its megapixels.
 pub const PLACES: usize = 2;
 
 /// How many times as long as its work a place rests beside a job: uploads without end then take a twentieth of each.

@@ -61,7 +61,8 @@ struct Clock {
 impl Feed {
     fn open(folder: &Path) -> Self {
         let path = folder.join(FILE);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes); // a line may be cut in the middle of a character
         if !text.is_empty() && !text.ends_with('\n') {
             let _ = OpenOptions::new().append(true).open(&path).and_then(|mut file| file.write_all(b"\n"));
         }
@@ -239,5 +240,7 @@ mod tests {
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}{{\"event\":\"prog")).unwrap();
         assert_eq!(feeds.of(&job, folder.path()).lines(1).len(), 1);
+        std::fs::write(&path, [whole.as_bytes(), b"{\"event\":\"note\",\"text\":\"\xC3"].concat()).unwrap();
+        assert_eq!(feeds.of(&job, folder.path()).lines(1).len(), 1, "cut in the middle of a character");
     }
 }

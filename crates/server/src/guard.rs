@@ -5,7 +5,7 @@ use crate::problem::{MEDIA_TYPE, Problem};
 use crate::{Shared, drain};
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
@@ -48,16 +48,20 @@ impl Names {
         address.is_ok_and(|address| !self.loopback_only || address.is_loopback())
     }
 
-    /// What is wrong with where a request comes from or goes to.
-    fn refuse(&self, headers: &HeaderMap) -> Option<Problem> {
+    /// What is wrong with where a request comes from or goes to. Whoever follows a link on another site's page may visit: that page sees
+    /// nothing of it.
+    fn refuse(&self, method: &Method, headers: &HeaderMap) -> Option<Problem> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let Some(host) = text(header::HOST).filter(|host| self.knows(host)) else {
             let detail = "this server does not go by the name in `Host`; call it by its address, or start it with --allow-host NAME";
             return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         };
         let is_foreign = text(header::ORIGIN).is_some_and(|origin| !is_of_host(origin, host));
-        let crosses = text(HeaderName::from_static("sec-fetch-site")).is_some_and(|site| site == "cross-site");
-        (is_foreign || crosses).then(|| {
+        let fetch = |name: &'static str| text(HeaderName::from_static(name)).unwrap_or_default();
+        let crosses = fetch("sec-fetch-site") == "cross-site";
+        let is_visit =
+            method == Method::GET && fetch("sec-fetch-mode") == "navigate" && fetch("sec-fetch-dest") == "document";
+        (is_foreign || crosses && !is_visit).then(|| {
             Problem::new(
                 StatusCode::FORBIDDEN,
                 "this request comes from another site's page, and only the server's own may ask",
@@ -89,7 +93,7 @@ pub async fn guard(State(server): State<Shared>, request: Request, next: Next) -
     let waits_for_leave = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
     let body = drain::Shared::new(body);
-    let mut response = match server.names.refuse(&parts.headers) {
+    let mut response = match server.names.refuse(&parts.method, &parts.headers) {
         Some(problem) => problem.into_response(),
         None => as_problem(next.run(Request::from_parts(parts, Body::new(body.clone()))).await),
     };

@@ -11,6 +11,7 @@ mod decoding;
 mod drain;
 mod example;
 mod feed;
+mod files;
 mod folder;
 mod form;
 mod guard;
@@ -90,7 +91,9 @@ impl Server {
         let given_back = store.asked(move |db| Job::give_back(db, holder.as_deref())).await;
         let given_back = given_back.map_err(|error| not_usable(&config, &error))?;
         if given_back > 0 {
-            tracing::info!("{given_back} job(s) go on from where an earlier run ended");
+            tracing::info!(
+                "an earlier run was cut off in {given_back} job(s); they go on, unless that happened too often"
+            );
         }
         let storage = Storage::new(folder, bucket, store.clone());
         storage.sweep(&database).await.map_err(|problem| fail(problem.detail))?;
@@ -131,11 +134,19 @@ impl Server {
         }
     }
 
+    /// Tells whoever listens to a job that is removed not to wait for more.
+    fn tell_removed(&self, job: &Id) {
+        if let Some(feed) = self.feeds.held(job) {
+            feed.tell_state("stopped", None);
+        }
+    }
+
     /// Removes a scene, its jobs and all their files; `false` where a job of it runs.
     async fn remove_scene(&self, id: &Id) -> Answer<bool> {
         let scene = id.clone();
         let Some(jobs) = self.store.run(move |db| StoredScene::remove(db, &scene)).await? else { return Ok(false) };
         for job in jobs {
+            self.tell_removed(&job);
             self.storage.remove(&Place::Job(job)).await?;
         }
         self.storage.remove(&Place::Scene(id.clone())).await?;
@@ -221,6 +232,7 @@ pub fn work(config: Config, on_ready: impl FnOnce()) -> Result<(), ServeError> {
 }
 
 fn in_runtime(work: impl Future<Output = Result<(), ServeError>>) -> Result<(), ServeError> {
+    files::allow_many();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_start(priority::giving_way()).build()?;
     let done = runtime.block_on(work);
@@ -277,4 +289,34 @@ async fn asked_to_end() -> std::io::Result<()> {
 #[cfg(not(unix))]
 async fn asked_to_end() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NewJob;
+    use crate::test_server::server;
+
+    #[tokio::test]
+    async fn who_listens_to_a_job_hears_that_its_scene_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path()).await;
+        let (scene, job) = (Id::random(), Id::random());
+        let (owner, name) = ("all".to_owned(), "s".to_owned());
+        let row = StoredScene {
+            id: scene.clone(),
+            owner: owner.clone(),
+            name,
+            created: 5,
+            has_hole: false,
+            photos: Vec::new(),
+        };
+        let (id, request) = (job.clone(), "{}".to_owned());
+        let new = NewJob { id, owner, scene: scene.clone(), request, priority: 0, files: None };
+        let adding = server.store.run(move |db| row.insert(db, None).and_then(|()| Job::insert(db, &new)));
+        adding.await.unwrap();
+        let feed = server.feed(&job).await.unwrap();
+        assert!(server.remove_scene(&scene).await.unwrap());
+        assert!(feed.lines(0).last().unwrap().contains("stopped"), "{:?}", feed.lines(0));
+    }
 }

@@ -6,7 +6,7 @@ use crate::problem::{Answer, Problem};
 use crate::request::FormatName;
 use crate::store::ScenePhoto;
 use image::DynamicImage;
-use realfill_vision::resize::{Filter, quantise, resize};
+use realfill_vision::resize::{quantise, shrunk};
 use realfill_vision::save::losses;
 use realfill_vision::{Mask, Photo};
 use std::fs;
@@ -102,7 +102,7 @@ pub fn write_preview(checked: &Checked, folder: &Path) -> Answer<()> {
     let scale = f64::from(most) / f64::from(width.max(height));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
     let small = match scale < 1.0 {
-        true => quantise(&resize(&checked.photo.to_rgb32f(), side(width), side(height), Filter::Bilinear)),
+        true => quantise(&shrunk(&checked.photo.pixels, side(width), side(height))),
         false => checked.photo.pixels.to_rgb8(),
     };
     let small = Photo {
@@ -127,7 +127,8 @@ pub fn plain_name(given: &str, otherwise: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Rgba, RgbaImage};
+    use image::{Rgb, RgbImage, Rgba, RgbaImage};
+    use realfill_vision::resize::{Filter, resize};
 
     #[test]
     fn a_file_is_kept_under_the_extension_of_its_content() {
@@ -143,6 +144,21 @@ mod tests {
             let kept = folder.path().join(format!("target.{extension}"));
             assert!(checked.about.extension == extension && fs::read(kept).unwrap() == content, "{extension}");
         }
+    }
+
+    #[test]
+    fn a_preview_shows_the_photo_made_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let photo = Photo::from_pixels(RgbImage::from_fn(1500, 900, |x, y| Rgb([(x / 6) as u8, (y / 4) as u8, 90])));
+        let plain = quantise(&resize(&photo.to_rgb32f(), 640, 384, Filter::Bilinear));
+        let (role, name, extension) = ("ref-1".into(), "a.png".into(), "png".into());
+        let about = ScenePhoto { role, name, width: 1500, height: 900, bytes: 0, extension };
+        write_preview(&Checked { about, photo }, folder.path()).unwrap();
+        let preview = Photo::open(folder.path().join("preview-ref-1.jpg")).unwrap().pixels.to_rgb8();
+        assert_eq!(preview.dimensions(), plain.dimensions());
+        let differences = preview.iter().zip(plain.iter()).map(|(a, b)| f64::from(a.abs_diff(*b)));
+        let mean = differences.sum::<f64>() / plain.len() as f64;
+        assert!(mean < 2.0, "they differ by {mean} of 255 in the mean");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Errors as problem documents (RFC 9457): a status, a title and a sentence that helps.
 
+use crate::files;
 use crate::store::StoreError;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -66,7 +67,16 @@ impl Problem {
     }
 }
 
-/// A full disk passes, so it is 503; everything else is a fault of ours.
+/// Does something to its end, even where the client goes away meanwhile: what waits for an answer is dropped then, in the middle
+/// of what it does.
+///
+/// # Errors
+/// What `work` returns.
+pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
+    tokio::spawn(work).await.map_err(Problem::ours)?
+}
+
+/// A full disk passes, and so do too many open files, so they are 503; everything else is a fault of ours.
 impl From<std::io::Error> for Problem {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
@@ -75,13 +85,21 @@ impl From<std::io::Error> for Problem {
                 tracing::error!("{error}");
                 Self::unavailable("the server's disk is full; try again later")
             }
+            _ if files::are_too_many(&error) => {
+                tracing::error!("{error}");
+                Self::unavailable("the server has too many files open at the moment; try again later")
+            }
             _ => Self::ours(error),
         }
     }
 }
 
+/// A limit is the client's to keep; everything else passes.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Full(detail) = error {
+            return Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
+        }
         tracing::error!("the database: {error}");
         Self::unavailable("the server's database cannot be used at the moment; try again later")
     }
@@ -107,6 +125,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use std::io::{Error, ErrorKind};
 
     #[test]
@@ -115,6 +134,20 @@ mod tests {
         assert!(full.status == 503 && full.detail.contains("disk is full"));
         assert_eq!(full.into_response().headers()[header::RETRY_AFTER], "30");
         assert_eq!(Problem::from(StoreError::Silent).status, 503);
+        assert_eq!(Problem::from(StoreError::Full("3 scenes".into())).status, 429);
+        #[cfg(unix)]
+        assert_eq!(Problem::from(Error::from_raw_os_error(24)).status, 503);
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_is_done_though_nobody_waits_for_it_any_more() {
+        let (sender, done) = tokio::sync::oneshot::channel();
+        let working = to_its_end(async move {
+            tokio::task::yield_now().await;
+            sender.send("done").map_err(Problem::ours)
+        });
+        assert_eq!(working.now_or_never(), None);
+        assert_eq!(done.await, Ok("done"));
     }
 
     #[test]

@@ -68,11 +68,15 @@ impl Received {
         let role = self.role(&kind)?;
         let name = plain_name(field.file_name().unwrap_or_default(), &role);
         self.hash.update(&role);
-        let left = server.config.limits.upload_bytes.saturating_sub(self.bytes);
-        let most = server.config.limits.file_bytes.min(left);
+        let limits = &server.config.limits;
+        let left = limits.upload_bytes.saturating_sub(self.bytes);
+        let (most, refusal) = match left < limits.file_bytes {
+            true => (left, too_large_together(limits.upload_bytes)),
+            false => (limits.file_bytes, too_large(&name, limits.file_bytes)),
+        };
         let pieces = field.map(|piece| piece.map_err(|error| of_multipart(&error)));
         let path = self.folder.path().join(&role);
-        self.bytes += receive(pieces, &path, &name, most, &mut self.hash, server).await?;
+        self.bytes += receive(pieces, &path, most, refusal, &mut self.hash, server).await?;
         self.files.push((role, name));
         Ok(())
     }
@@ -116,15 +120,15 @@ async fn receive_fields(mut form: Form, server: &Shared) -> Answer<Received> {
     Ok(received)
 }
 
-/// Streams pieces to a file; returns how many bytes there were.
+/// Streams pieces to a file; returns how many bytes there were. More than `most` are refused so.
 ///
 /// # Errors
 /// As [`receive_scene`].
 pub async fn receive(
     pieces: impl Stream<Item = Answer<Bytes>>,
     path: &Path,
-    name: &str,
     most: u64,
+    refusal: Problem,
     hash: &mut Sha256,
     server: &Shared,
 ) -> Answer<u64> {
@@ -135,8 +139,7 @@ pub async fn receive(
         let piece = piece?;
         bytes += piece.len() as u64;
         if bytes > most {
-            let megabytes = most / 1_000_000;
-            return Err(Problem::too_large(format!("{name} is too large; this server takes {megabytes} MB here")));
+            return Err(refusal);
         }
         hash.update(&piece);
         file.write_all(&piece).await?;
@@ -159,6 +162,16 @@ async fn read_text(field: &mut Field<'_>, server: &Shared) -> Answer<String> {
     };
     timeout(server.config.limits.idle, read).await.map_err(|_| too_slow())??;
     String::from_utf8(text).map_err(|_| Problem::unusable("the field `name` is not UTF-8"))
+}
+
+/// 413 for a file that alone is more than is taken.
+pub fn too_large(name: &str, most: u64) -> Problem {
+    Problem::too_large(format!("{name} is too large; this server takes {} MB here", most >> 20))
+}
+
+/// 413 for files that are too much together.
+fn too_large_together(most: u64) -> Problem {
+    Problem::too_large(format!("the photos are too large together; this server takes {} MB in one upload", most >> 20))
 }
 
 /// 408 for an upload that stands still.
@@ -212,7 +225,7 @@ mod tests {
     async fn refusal(pieces: impl Stream<Item = Answer<Bytes>>) -> Problem {
         let root = tempfile::tempdir().unwrap();
         let (server, file) = (server(root.path()).await, root.path().join("file"));
-        receive(pieces, &file, "a.png", 4, &mut Sha256::new(), &server).await.unwrap_err()
+        receive(pieces, &file, 4, too_large("a.png", 4), &mut Sha256::new(), &server).await.unwrap_err()
     }
 
     #[tokio::test]

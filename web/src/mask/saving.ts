@@ -8,6 +8,8 @@ import type { MaskPainting } from './strokes';
 /** Between the last change and saving it, and between two tries where the server is away. */
 const [PAUSE_MS, RETRY_MS] = [1500, 5000];
 
+const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+
 /** What is being saved, by scene: a scene that is opened again at once waits for it. */
 const underWay = new Map<string, Promise<void>>();
 
@@ -49,7 +51,7 @@ export class Saver {
     if (!this.isSaved) this.timer = setTimeout(() => this.flush().catch(() => {}), PAUSE_MS);
   }
 
-  /** Saves what is left to save, for the last time: from now on the mask may be another's. */
+  /** Saves what is left to save, for the last time: from now on the mask may be another's. While the server cannot be reached it stays under way. */
   leave(): Promise<void> {
     this.isLeft = true;
     return this.flush();
@@ -68,20 +70,29 @@ export class Saver {
   }
 
   private async save(): Promise<void> {
-    try {
-      while (!this.isSaved) {
-        this.tell('saving');
-        const { state } = this.painting;
-        await this.send();
-        this.kept = state;
+    while (!this.isSaved) {
+      try {
+        await this.saveOnce();
+      } catch (error) {
+        this.tell('unsaved', error);
+        const status = error instanceof Refused ? error.status : undefined;
+        if (this.isLeft && status === 0) {
+          await pause();
+          continue;
+        }
+        const isAway = status !== undefined && (status === 0 || status >= 500);
+        if (isAway && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
+        throw error;
       }
-      this.tell('saved');
-    } catch (error) {
-      this.tell('unsaved', error);
-      const isAway = error instanceof Refused && (error.status === 0 || error.status >= 500);
-      if (isAway && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
-      throw error;
     }
+    this.tell('saved');
+  }
+
+  private async saveOnce(): Promise<void> {
+    this.tell('saving');
+    const { state } = this.painting;
+    await this.send();
+    this.kept = state;
   }
 
   private async send(): Promise<void> {

@@ -4,7 +4,7 @@
 use crate::Shared;
 use crate::access::Owner;
 use crate::id::Id;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, to_its_end};
 use crate::storage::Place;
 use crate::store::{Db, Seen, StoreError};
 use tempfile::TempDir;
@@ -37,7 +37,8 @@ impl Creation {
     /// the same creation where it came twice and the other was faster.
     ///
     /// # Errors
-    /// As [`Creation::made`]; the disk, or 503. Nothing is kept then.
+    /// As [`Creation::made`]; the disk, or 503. Nothing is kept then, but for files whose row may be there, since the database did not
+    /// answer: a sweep removes them if it is not.
     pub async fn keep(
         self,
         server: &Shared,
@@ -45,23 +46,31 @@ impl Creation {
         place: Place,
         insert: impl FnOnce(&mut Db, Option<String>) -> Result<(), StoreError> + Send + 'static,
     ) -> Answer<Id> {
-        let (objects, id) = (server.storage.keep(files, &place).await?, place.id().clone());
-        let faster = self.add(server, id.clone(), move |db| insert(db, objects)).await;
-        if !matches!(faster, Ok(None)) {
-            server.storage.remove(&place).await?;
-        }
-        Ok(faster?.unwrap_or(id))
+        let server = server.clone();
+        let keeping = async move {
+            let (objects, id) = (server.storage.keep(files, &place).await?, place.id().clone());
+            let added = self.add(&server, id.clone(), move |db| insert(db, objects)).await;
+            let may_have_row = match &added {
+                Ok(seen) => *seen == Seen::Never,
+                Err(error) => error.is_open(),
+            };
+            if !may_have_row {
+                server.storage.remove(&place).await?;
+            }
+            Ok::<_, Problem>(made_by(added?)?.unwrap_or(id))
+        };
+        to_its_end(keeping).await
     }
 
-    /// Adds the row, unless the same creation was faster; returns what that one has made.
+    /// Adds the row, unless the same creation was faster.
     async fn add(
         self,
         server: &Shared,
         id: Id,
         insert: impl FnOnce(&mut Db) -> Result<(), StoreError> + Send + 'static,
-    ) -> Answer<Option<Id>> {
+    ) -> Result<Seen, StoreError> {
         let Self { owner, key, content } = self;
-        let added = server.store.run(move |db| {
+        let adding = server.store.asked(move |db| {
             db.together(|db| {
                 let seen = Seen::claim(db, &owner, key.as_deref(), &content, &id)?;
                 if seen == Seen::Never {
@@ -70,7 +79,7 @@ impl Creation {
                 Ok(seen)
             })
         });
-        made_by(added.await?)
+        adding.await
     }
 }
 
@@ -90,14 +99,29 @@ mod tests {
     use crate::store::StoredScene;
     use crate::test_server::server;
 
-    /// Goes on with a creation whose key nobody had when it was looked up.
-    async fn kept(server: &Shared, content: &str) -> Answer<Id> {
+    /// Goes on with a creation whose key nobody had when it was looked up; the transaction ends with `end`.
+    async fn kept_until(server: &Shared, content: &str, end: Result<(), StoreError>) -> Answer<Id> {
         let (owner, id) = (Owner("all".into()), Id::random());
         let creation = Creation::new(&owner, Some("key".into()), content.into());
         let (place, files) = (Place::Scene(id.clone()), server.storage.folder.passing()?);
         let name = content.to_owned();
         let scene = StoredScene { id, owner: owner.0, name, created: 5, has_hole: false, photos: Vec::new() };
-        creation.keep(server, files, place, move |db, files| scene.insert(db, files.as_ref())).await
+        let insert = move |db: &mut Db, files: Option<String>| scene.insert(db, files.as_ref()).and(end);
+        creation.keep(server, files, place, insert).await
+    }
+
+    async fn kept(server: &Shared, content: &str) -> Answer<Id> {
+        kept_until(server, content, Ok(())).await
+    }
+
+    #[tokio::test]
+    async fn files_go_where_their_row_is_not_there_and_stay_where_nobody_knows() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path()).await;
+        let count = || std::fs::read_dir(root.path().join("data/scenes")).unwrap().count();
+        let wrong = StoreError::Content("as a test".into());
+        assert!(kept_until(&server, "one", Err(wrong)).await.is_err() && count() == 0);
+        assert!(kept_until(&server, "one", Err(StoreError::Silent)).await.is_err() && count() == 1);
     }
 
     #[tokio::test]

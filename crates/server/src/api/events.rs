@@ -50,10 +50,12 @@ pub async fn events(
     let last =
         headers.get(HeaderName::from_static("last-event-id")).and_then(|id| id.to_str().ok()?.parse::<usize>().ok());
     server.metrics.listeners.fetch_add(1, Relaxed);
+    let count = feed.listen();
+    let next = from(last, *count.borrow());
     let listener = Listener {
-        count: feed.listen(),
+        count,
         ends: server.ends.clone(),
-        next: last.map_or(0, |last| last.saturating_add(1)),
+        next,
         pending: VecDeque::new(),
         is_over: false,
         rests: job.state.rests(),
@@ -65,6 +67,11 @@ pub async fn events(
         Some((Ok(event), listener))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// The first line to tell after `last`, of `count`. Lines may have been lost in a power cut; then what comes next is told.
+fn from(last: Option<usize>, count: usize) -> usize {
+    last.map_or(0, |last| last.saturating_add(1).min(count))
 }
 
 /// Somebody who listens.
@@ -136,4 +143,16 @@ pub async fn preview(State(server): State<Shared>, owner: Owner, at: At, request
     }
     let name = format!("{}.jpg", at.last);
     send_file(&server, &Place::Job(job.id), &format!("{OUTPUT}/previews/{name}"), &name, request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_heard_more_than_there_is_hears_what_comes_next() {
+        for (last, expected) in [(None, 0), (Some(0), 1), (Some(4), 5), (Some(5), 5), (Some(usize::MAX), 5)] {
+            assert_eq!(from(last, 5), expected, "{last:?}");
+        }
+    }
 }

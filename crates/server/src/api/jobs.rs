@@ -9,7 +9,7 @@ use crate::decoding::decode;
 use crate::feed::{Standing, locked};
 use crate::id::Id;
 use crate::pictures;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, to_its_end};
 use crate::request::JobRequest;
 use crate::storage::{Local, Place};
 use crate::store::{Job, JobState, NewJob, ScenePhoto, StoredScene};
@@ -169,7 +169,13 @@ async fn create_new(
     let (id, owner, priority) = (Id::random(), owner.0.clone(), request.priority);
     let place = Place::Job(id.clone());
     let new = NewJob { id, owner, scene: scene.id, request: text, priority, files: None };
-    let kept = creation.keep(server, made, place, move |db, files| Job::insert(db, &NewJob { files, ..new })).await;
+    let most = server.config.limits.jobs;
+    let keeping = creation.keep(server, made, place, move |db, files| {
+        db.alone()?;
+        Job::check_room(db, &new.owner, most)?;
+        Job::insert(db, &NewJob { files, ..new })
+    });
+    let kept = keeping.await;
     server.wake.notify_one();
     kept
 }
@@ -271,13 +277,10 @@ async fn picture(server: &Shared, scene: &StoredScene, photo: &ScenePhoto) -> An
     server.storage.file(&place, &name).await?.ok_or_else(|| Problem::not_found(&photo.role))
 }
 
+/// 429 before anything is prepared; what is added by others meanwhile is counted when the row is.
 async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
     let (name, most) = (owner.0.clone(), server.config.limits.jobs);
-    if server.store.run(move |db| Job::count_busy(db, &name)).await? < most {
-        return Ok(());
-    }
-    let detail = format!("{most} jobs wait or run already; wait for one to end, or delete some");
-    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
+    server.store.run(move |db| Job::check_room(db, &name, most)).await
 }
 
 /// A job's folder: its settings in full, and a mask of its own.
@@ -311,7 +314,12 @@ pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<
 )]
 pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
     find(&server, &owner, &at.id).await?;
-    let id = at.id.clone();
+    to_its_end(async move { remove_whole(&server, at.id).await }).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// Removes a job's row and files.
+async fn remove_whole(server: &Shared, job: Id) -> Answer<()> {
+    let id = job.clone();
     let removing = server.store.run(move |db| match Job::needed_by(db, &id)? {
         Some(other) => Ok(Err(other)),
         None => Job::remove(db, &id).map(Ok),
@@ -324,11 +332,8 @@ pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answe
             return Err(Problem::conflict(detail));
         }
     }
-    if let Some(feed) = server.feeds.held(&at.id) {
-        feed.tell_state("stopped", None); // whoever listens need not wait for more
-    }
-    server.storage.remove(&Place::Job(at.id)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    server.tell_removed(&job);
+    server.storage.remove(&Place::Job(job)).await
 }
 
 /// Stop a job
@@ -367,9 +372,8 @@ pub async fn cancel(State(server): State<Shared>, owner: Owner, at: At) -> Answe
 )]
 pub async fn resume(State(server): State<Shared>, owner: Owner, at: At) -> Answer<Response> {
     let before = find(&server, &owner, &at.id).await?;
-    check_room(&server, &owner).await?;
-    let id = at.id.clone();
-    if !server.store.run(move |db| Job::resume(db, &id)).await? {
+    let (id, most) = (at.id.clone(), server.config.limits.jobs);
+    if !server.store.run(move |db| Job::resume(db, &id, most)).await? {
         return Err(Problem::conflict(format!(
             "the job is {}; only a stopped or failed one can be resumed",
             before.state.name()

@@ -10,10 +10,10 @@ use crate::example;
 use crate::form::{Form, MORE_BYTES};
 use crate::id::Id;
 use crate::pictures::{check, check_mask};
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, to_its_end};
 use crate::storage::Place;
 use crate::store::{ScenePhoto, StoredScene, unix_now};
-use crate::upload::{Received, check_scene, receive, receive_scene};
+use crate::upload::{Received, check_scene, receive, receive_scene, too_large};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -137,12 +137,10 @@ fn check_length(headers: &HeaderMap, most: u64) -> Answer<()> {
     }
 }
 
+/// 429 before anything is read; what is added by others meanwhile is counted when the row is.
 async fn check_room(server: &Shared, owner: &Owner) -> Answer<()> {
     let (name, most) = (owner.0.clone(), server.config.limits.scenes);
-    if server.store.run(move |db| StoredScene::count(db, &name)).await? < most {
-        return Ok(());
-    }
-    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("there are {most} scenes already; delete some first")))
+    server.store.run(move |db| StoredScene::check_room(db, &name, most)).await
 }
 
 /// Checks what came, and keeps it.
@@ -163,9 +161,13 @@ async fn keep_new(server: &Shared, owner: &Owner, creation: Creation, received: 
     let name = received.name.clone().unwrap_or_else(|| photos[0].name.clone());
     let bytes = photos.iter().map(|photo| photo.bytes).sum::<u64>();
     let scene = StoredScene { id: Id::random(), owner: owner.0.clone(), name, created: unix_now(), has_hole, photos };
-    let (id, place) = (scene.id.clone(), Place::Scene(scene.id.clone()));
-    let insert = creation.keep(server, received.folder, place, move |db, files| scene.insert(db, files.as_ref()));
-    let made = insert.await?;
+    let (id, place, most) = (scene.id.clone(), Place::Scene(scene.id.clone()), server.config.limits.scenes);
+    let keeping = creation.keep(server, received.folder, place, move |db, files| {
+        db.alone()?;
+        StoredScene::check_room(db, &scene.owner, most)?;
+        scene.insert(db, files.as_ref())
+    });
+    let made = keeping.await?;
     if made == id {
         server.metrics.uploaded_bytes.fetch_add(bytes, Relaxed);
     }
@@ -191,7 +193,7 @@ pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<
 )]
 pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
     find(&server, &owner, &at.id).await?;
-    match server.remove_scene(&at.id).await? {
+    match to_its_end(async move { server.remove_scene(&at.id).await }).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::conflict("a job of this scene runs; stop it first")),
     }
@@ -217,7 +219,8 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
     let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "the upload broke off");
     let pieces = request.into_body().into_data_stream().map(|piece| piece.map_err(broken));
     let mut hash = Sha256::new();
-    let receiving = receive(pieces, &path, "the mask", limits.file_bytes, &mut hash, &server);
+    let refusal = too_large("the mask", limits.file_bytes);
+    let receiving = receive(pieces, &path, limits.file_bytes, refusal, &mut hash, &server);
     tokio::time::timeout(limits.upload, receiving).await.map_err(|_| crate::upload::too_slow())??;
     let target = scene.photo("target").cloned().ok_or_else(|| Problem::ours("a scene without a target"))?;
     let checking = decode(&server, move || {
@@ -225,13 +228,16 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
         check_mask(&checked.photo, &target).map(|()| checked.about)
     });
     let about = checking.await?;
-    let file = format!("mask.{}", about.extension);
-    server.storage.put(&scene.id, &file, &passing.path().join(&file)).await?;
-    scene.photos.retain(|photo| photo.role != "mask");
-    scene.photos.insert(1, about);
-    let (id, photos) = (scene.id.clone(), scene.photos.clone());
-    server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
-    Ok(Json(scene.into()))
+    let keeping = async move {
+        let file = format!("mask.{}", about.extension);
+        server.storage.put(&scene.id, &file, &passing.path().join(&file)).await?;
+        scene.photos.retain(|photo| photo.role != "mask");
+        scene.photos.insert(1, about);
+        let (id, photos) = (scene.id.clone(), scene.photos.clone());
+        server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
+        Ok::<_, Problem>(Json(SceneView::from(scene)))
+    };
+    to_its_end(keeping).await
 }
 
 /// Remove the mask of a scene, to widen the photo only
@@ -244,10 +250,12 @@ pub async fn remove_mask(State(server): State<Shared>, owner: Owner, at: At) -> 
     let mask = scene.photo("mask").ok_or_else(|| Problem::not_found("mask"))?;
     let file = format!("mask.{}", mask.extension);
     let photos: Vec<ScenePhoto> = scene.photos.iter().filter(|photo| photo.role != "mask").cloned().collect();
-    let id = scene.id.clone();
-    server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
-    server.storage.take(&scene.id, &file).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let taking = async move {
+        let id = scene.id.clone();
+        server.store.run(move |db| StoredScene::set_photos(db, &id, &photos)).await?;
+        server.storage.take(&scene.id, &file).await
+    };
+    to_its_end(taking).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// A picture of a scene as it was uploaded

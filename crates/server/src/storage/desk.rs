@@ -57,12 +57,12 @@ impl Desk {
         Ok(Self { scene, job, adapter: None, remote: Some(remote) })
     }
 
-    /// Fetches the scene's photos.
+    /// Fetches the scene's photos: the job has a mask of its own, and the scene's may be replaced at this very moment.
     ///
     /// # Errors
     /// The disk, or 503.
     pub async fn fetch_scene(&mut self, listing: &Listing) -> Answer<()> {
-        let needed = listing.iter().filter(|(name, _)| !name.starts_with("preview-"));
+        let needed = listing.iter().filter(|(name, _)| !name.starts_with("preview-") && !name.starts_with("mask."));
         fetch(self.remote.as_ref(), needed, &self.scene).await
     }
 
@@ -217,6 +217,24 @@ mod tests {
         }
         let next = numbers[NEXT];
         assert!(next == number || next == number + 1, "the checkpoint is of another moment: {numbers:?}");
+    }
+
+    #[tokio::test]
+    async fn a_job_waits_for_no_file_that_is_lost_and_fetches_no_mask_of_the_scene() {
+        let (bucket, root) = (Bucket::of(Arc::new(InMemory::new())), TempDir::new().unwrap());
+        let place = Place::Scene(Id::random());
+        let mut listing = Listing::new();
+        for name in ["target.png", "mask.png", "preview-target.jpg"] {
+            listing.insert(name.into(), Object { key: bucket.new_key(&place.prefix()), bytes: 0 });
+        }
+        let folder = TempDir::new_in(root.path()).unwrap();
+        let mut desk = Desk::fetched(bucket.clone(), Place::Job(Id::random()), folder).unwrap();
+        assert_eq!(desk.fetch_scene(&listing).await.unwrap_err().status, 404);
+        let mut file = tokio::fs::File::from_std(tempfile::tempfile().unwrap());
+        bucket.put(&listing["target.png"].key, &mut file).await.unwrap();
+        desk.fetch_scene(&listing).await.unwrap();
+        let names = fs::read_dir(&desk.scene).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["target.png"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

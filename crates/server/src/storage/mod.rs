@@ -160,17 +160,23 @@ impl Storage {
     /// A file, where it is there.
     ///
     /// # Errors
-    /// The disk, or 503.
+    /// The disk, 503, or 404 where the bucket has lost it.
     pub async fn file(&self, place: &Place, name: &str) -> Answer<Option<Local>> {
         let Some(bucket) = &self.bucket else {
             let path = self.path(place).join(name);
             return Ok(path.is_file().then_some(Local { path, _fetched: None }));
         };
-        let Some(object) = self.listing(place).await?.remove(name) else { return Ok(None) };
         let fetched = self.folder.passing()?;
         let path = fetched.path().join(Path::new(name).file_name().unwrap_or_default());
-        bucket.get(&object.key, &path).await?;
-        Ok(Some(Local { path, _fetched: Some(fetched) }))
+        let mut missing = None;
+        loop {
+            let Some(Object { key, .. }) = self.listing(place).await?.remove(name) else { return Ok(None) };
+            match bucket.get(&key, &path).await {
+                // it may have been replaced since the listing was read
+                Err(problem) if problem.status == 404 && missing.as_ref() != Some(&key) => missing = Some(key),
+                got => return got.map(|()| Some(Local { path, _fetched: Some(fetched) })),
+            }
+        }
     }
 
     /// Names and sizes of the files.
@@ -214,10 +220,8 @@ impl Storage {
         };
         for (part, known) in [("scenes", scenes), ("jobs", jobs)] {
             let known: HashSet<Id> = known.into_iter().collect();
-            for id in bucket.older(part, LEFTOVER).await? {
-                if !known.contains(&id) {
-                    bucket.remove_all(&format!("{part}/{id}")).await?;
-                }
+            for id in bucket.older(part, &known, LEFTOVER).await? {
+                bucket.remove_all(&format!("{part}/{id}")).await?;
             }
         }
         Ok(())

@@ -176,15 +176,18 @@ impl<'a> Db<'a> {
         done
     }
 
+    /// Inside a change: makes all others who ask for this wait for its end.
+    pub fn alone(&mut self) -> Result<(), StoreError> {
+        self.driver.alone().map_or(Ok(()), |alone| self.driver.batch(alone))
+    }
+
     /// Makes the tables, or brings those of an older version to where they are now: one step for each version.
     ///
     /// # Errors
     /// The tables are a newer program's.
     pub fn migrate(&mut self, steps: &[&str]) -> Result<(), StoreError> {
         self.together(|db| {
-            if let Some(alone) = db.driver.alone() {
-                db.driver.batch(alone)?;
-            }
+            db.alone()?;
             let versions =
                 db.driver.definition("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL) STRICT");
             db.driver.batch(&versions)?;

@@ -120,6 +120,15 @@ pub enum Ending {
 /// Crashes after which a job is not taken again.
 const MOST_CRASHES: i64 = 3;
 
+/// Times that a worker is lost with a job, after which the job is not taken again. More than crashes, since the worker may
+/// be lost for reasons of its own (a power cut, a killed service): one that ends in good order parks its job, which does not
+/// count.
+const MOST_LOSSES: i64 = 5;
+
+/// Why such a job fails.
+pub(super) const LOST: &str =
+    "the worker was lost with this job again and again, most often for lack of memory: try a smaller photo";
+
 /// What of a job's request tells which other job it needs.
 #[derive(Deserialize)]
 struct Needs {
@@ -155,10 +164,15 @@ impl Job {
         db.rows(&query, cells![owner, scene.map_or("", Id::as_str)])?.iter().map(read).collect()
     }
 
-    /// How many of an owner's jobs wait or run.
-    pub fn count_busy(db: &mut Db, owner: &str) -> Result<u64, StoreError> {
+    /// Checks that fewer than `most` of an owner's jobs wait or run. Others may add some until one's own change, unless it is done
+    /// [`Db::alone`].
+    pub fn check_room(db: &mut Db, owner: &str, most: u64) -> Result<(), StoreError> {
         let query = "SELECT count(*) AS n FROM jobs WHERE owner = ?1 AND state IN ('waiting', 'running')";
-        db.number(query, cells![owner])
+        if db.number(query, cells![owner])? < most {
+            return Ok(());
+        }
+        let detail = format!("{most} jobs wait or run already; wait for one to end, or delete some");
+        Err(StoreError::Full(detail))
     }
 
     /// How many jobs there are in each state, whoever's.
@@ -177,16 +191,18 @@ impl Job {
     }
 
     /// Takes the next job for a worker: the waiting one of the highest priority that came first, or one whose worker let
-    /// its lease run out. Workers that ask at the same time get different ones.
+    /// its lease run out, which is lost with it. Workers that ask at the same time get different ones.
     pub fn take(db: &mut Db, worker: &str, lease_secs: i64) -> Result<Option<Self>, StoreError> {
         let query = format!(
             "UPDATE jobs SET state = 'running', worker = ?1, lease_until = now() + ?2, changed = now(), error = NULL, \
-             standing = NULL WHERE id = (SELECT id FROM jobs WHERE to_stop = 0 AND \
+             standing = NULL, losses = losses + CASE state WHEN 'running' THEN 1 ELSE 0 END \
+             WHERE id = (SELECT id FROM jobs WHERE to_stop = 0 AND \
                 (state = 'waiting' OR (state = 'running' AND lease_until < now())) \
                 ORDER BY priority DESC, turn LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {COLUMNS}"
         );
         db.together(|db| {
             Self::settle_stopped(db)?;
+            Self::settle_lost(db)?;
             let taken = db.row(&query, cells![worker, lease_secs])?.as_ref().map(read).transpose()?;
             if let Some(job) = &taken {
                 Events::note_state(db, &job.id, JobState::Running.name(), None)?;
@@ -202,6 +218,18 @@ impl Job {
                         FOR UPDATE SKIP LOCKED) RETURNING id";
         for row in db.rows(query, &[])? {
             Events::note_state(db, &row.id("id")?, JobState::Stopped.name(), None)?;
+        }
+        Ok(())
+    }
+
+    /// Fails the jobs whose worker was lost too often.
+    fn settle_lost(db: &mut Db) -> Result<(), StoreError> {
+        let query = "UPDATE jobs SET state = 'failed', error = ?1, losses = losses + 1, worker = NULL, lease_until = 0, \
+                     standing = NULL, changed = now() \
+                     WHERE id IN (SELECT id FROM jobs WHERE to_stop = 0 AND state = 'running' AND lease_until < now() \
+                        AND losses + 1 >= ?2 FOR UPDATE SKIP LOCKED) RETURNING id";
+        for row in db.rows(query, cells![LOST, MOST_LOSSES])? {
+            Events::note_state(db, &row.id("id")?, JobState::Failed.name(), Some(LOST))?;
         }
         Ok(())
     }
@@ -273,16 +301,18 @@ impl Job {
         })
     }
 
-    /// Puts a stopped or failed job back into the queue; `false` where it is neither.
-    pub fn resume(db: &mut Db, id: &Id) -> Result<bool, StoreError> {
-        let query = "UPDATE jobs SET state = 'waiting', error = NULL, crashes = 0, changed = now() \
-                     WHERE id = ?1 AND state IN ('stopped', 'failed')";
+    /// Puts a stopped or failed job back into the queue, unless `most` of its owner's wait or run; `false` where it is neither.
+    pub fn resume(db: &mut Db, id: &Id, most: u64) -> Result<bool, StoreError> {
+        let query =
+            "UPDATE jobs SET state = 'waiting', error = NULL, crashes = 0, losses = 0, changed = now() WHERE id = ?1";
         db.together(|db| {
-            let is_resumed = db.execute(query, cells![id])? == 1;
-            if is_resumed {
-                Events::note_state(db, id, JobState::Waiting.name(), None)?;
-            }
-            Ok(is_resumed)
+            db.alone()?;
+            let rests = "SELECT owner FROM jobs WHERE id = ?1 AND state IN ('stopped', 'failed') FOR UPDATE";
+            let Some(row) = db.row(rests, cells![id])? else { return Ok(false) };
+            Self::check_room(db, &row.text("owner")?, most)?;
+            db.execute(query, cells![id])?;
+            Events::note_state(db, id, JobState::Waiting.name(), None)?;
+            Ok(true)
         })
     }
 
@@ -311,15 +341,17 @@ impl Job {
         })
     }
 
-    /// Gives back what an ended process still holds: the worker of this name, or any where there can be no other.
+    /// Gives back what a process that was lost still holds: the worker of this name, or any where there can be no other. A
+    /// process that ends in good order holds nothing any more.
     pub fn give_back(db: &mut Db, worker: Option<&str>) -> Result<u64, StoreError> {
-        let query = "UPDATE jobs SET state = CASE to_stop WHEN 1 THEN 'stopped' ELSE 'waiting' END, worker = NULL, \
-                     lease_until = 0, to_stop = 0, standing = NULL, changed = now() \
-                     WHERE state = 'running' AND (?1 = '' OR worker = ?1) RETURNING id, state";
+        let query = "UPDATE jobs SET state = CASE WHEN to_stop = 1 THEN 'stopped' WHEN losses + 1 >= ?2 THEN 'failed' \
+                     ELSE 'waiting' END, error = CASE WHEN to_stop = 0 AND losses + 1 >= ?2 THEN ?3 END, \
+                     losses = losses + 1, worker = NULL, lease_until = 0, to_stop = 0, standing = NULL, changed = now() \
+                     WHERE state = 'running' AND (?1 = '' OR worker = ?1) RETURNING id, state, error";
         db.together(|db| {
-            let rows = db.rows(query, cells![worker.unwrap_or_default()])?;
+            let rows = db.rows(query, cells![worker.unwrap_or_default(), MOST_LOSSES, LOST])?;
             for row in &rows {
-                Events::note_state(db, &row.id("id")?, &row.text("state")?, None)?;
+                Events::note_state(db, &row.id("id")?, &row.text("state")?, row.maybe("error")?.as_deref())?;
             }
             Ok(rows.len() as u64)
         })

@@ -29,9 +29,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The tables, one step a version; what was released once is not changed any more. `jobs.turn` numbers the jobs in the
-/// order that they came in. `files` names a scene's or job's objects in a bucket, `standing` says how far a job is; both, and
-/// `events`, are used where several processes share the work. `installation` has one row: which database this is.
-const SCHEMA: [&str; 3] = [
+/// order that they came in; `crashes` counts how often a job's process ended without a word, `losses` how often its worker
+/// did. `files` names a scene's or job's objects in a bucket, `standing` says how far a job is; both, and `events`, are used
+/// where several processes share the work. `installation` has one row: which database this is.
+const SCHEMA: [&str; 4] = [
     "
 CREATE TABLE IF NOT EXISTS scenes (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, created BIGINT NOT NULL, used BIGINT NOT NULL,
@@ -63,6 +64,9 @@ CREATE TABLE events (
     "
 CREATE TABLE installation (number BIGINT PRIMARY KEY, id TEXT NOT NULL) STRICT;
 ",
+    "
+ALTER TABLE jobs ADD COLUMN losses BIGINT NOT NULL DEFAULT 0;
+",
 ];
 
 /// Why the database did not do what it was asked.
@@ -83,6 +87,9 @@ pub enum StoreError {
     /// A row is not as we write it.
     #[error("{0}")]
     Content(String),
+    /// An owner has as many as there may be.
+    #[error("{0}")]
+    Full(String),
     /// The tables are a later program's.
     #[error("its tables are of version {found} and this program knows {known}; use the newer RealFill that made them")]
     Newer {
@@ -91,6 +98,17 @@ pub enum StoreError {
         /// The newest version that is known.
         known: usize,
     },
+}
+
+impl StoreError {
+    /// Whether what was asked for may have been done all the same: no answer came, not even to say that it was not.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Postgres(error) => error.as_db_error().is_none(),
+            _ => false,
+        }
+    }
 }
 
 /// An error with what caused it, in one line.

@@ -73,9 +73,12 @@ impl StoredScene {
         db.rows(&query, cells![owner])?.iter().map(read).collect()
     }
 
-    /// How many an owner has.
-    pub fn count(db: &mut Db, owner: &str) -> Result<u64, StoreError> {
-        db.number("SELECT count(*) AS n FROM scenes WHERE owner = ?1", cells![owner])
+    /// Checks that an owner has fewer than `most`. Others may add some until one's own change, unless it is done [`Db::alone`].
+    pub fn check_room(db: &mut Db, owner: &str, most: u64) -> Result<(), StoreError> {
+        match db.number("SELECT count(*) AS n FROM scenes WHERE owner = ?1", cells![owner])? < most {
+            true => Ok(()),
+            false => Err(StoreError::Full(format!("there are {most} scenes already; delete some first"))),
+        }
     }
 
     /// Notes that it is used, where that was last noted a day ago.

@@ -74,7 +74,7 @@ fn a_stop_is_kept_over_the_end_of_the_process() {
     assert_eq!(store.now(|db| Job::give_back(db, None)).unwrap(), 2);
     assert_eq!(take(&store, "y", 60), Some(running));
     assert_eq!(take(&store, "y", 60), None);
-    assert!(store.now(|db| Job::resume(db, &stopped)).unwrap());
+    assert!(store.now(|db| Job::resume(db, &stopped, 9)).unwrap());
     assert_eq!(take(&store, "y", 60), Some(stopped));
 }
 
@@ -89,6 +89,73 @@ fn a_job_that_keeps_crashing_fails_with_the_reason() {
     let found = store.now(|db| Job::find(db, "a", &job)).unwrap().unwrap();
     assert_eq!(found.error.as_deref(), Some("no memory"));
     assert!(store.now(|db| Job::find(db, "b", &job)).unwrap().is_none(), "another owner sees it");
+}
+
+#[test]
+fn a_job_that_takes_its_worker_down_again_and_again_fails_with_the_reason() {
+    let found = |store: &Store, job: &Id| store.now(|db| Job::find(db, "a", job)).unwrap().unwrap();
+    let give_back = |store: &Store| store.now(|db| Job::give_back(db, Some("x"))).unwrap();
+    for is_found_at_a_start in [true, false] {
+        let store = store();
+        let job = put(&store, 0);
+        for _ in 0..2 {
+            assert_eq!(take(&store, "x", 60), Some(job.clone()));
+            assert_eq!(give_back(&store), 1);
+            assert_eq!(take(&store, "x", 60), Some(job.clone()));
+            assert_eq!(end(&store, &job, "x", Ending::Parked), Some(JobState::Waiting), "a restart in good order");
+        }
+        for worker in ["dead", "dead too", "x"] {
+            assert_eq!(take(&store, worker, if worker == "x" { 60 } else { -1 }), Some(job.clone()), "{worker}");
+        }
+        assert_eq!(end(&store, &job, "x", Ending::Crashed("once".into())), Some(JobState::Waiting), "its first crash");
+        assert_eq!(take(&store, "x", if is_found_at_a_start { 60 } else { -1 }), Some(job.clone()));
+        match is_found_at_a_start {
+            true => assert_eq!(give_back(&store), 1),
+            false => assert_eq!(take(&store, "y", 60), None),
+        }
+        let lost = found(&store, &job);
+        assert_eq!((lost.state, lost.error.as_deref()), (JobState::Failed, Some(jobs::LOST)));
+        let lines = store.now(|db| Events::after(db, &job, 0)).unwrap().unwrap();
+        assert!(lines.last().unwrap().contains("the worker was lost"), "{lines:?}");
+        assert_eq!(take(&store, "y", 60), None);
+        assert!(store.now(|db| Job::resume(db, &job, 9)).unwrap());
+        assert_eq!(take(&store, "x", 60), Some(job.clone()));
+        give_back(&store);
+        assert_eq!(found(&store, &job).state, JobState::Waiting, "it is counted anew");
+    }
+}
+
+#[test]
+fn a_job_that_is_to_stop_stops_however_often_its_worker_was_lost() {
+    let store = store();
+    let job = put(&store, 0);
+    for _ in 0..4 {
+        take(&store, "x", 60);
+        store.now(|db| Job::give_back(db, None)).unwrap();
+    }
+    take(&store, "x", 60);
+    store.now(|db| Job::stop(db, &job)).unwrap();
+    store.now(|db| Job::give_back(db, None)).unwrap();
+    let stopped = store.now(|db| Job::find(db, "a", &job)).unwrap().unwrap();
+    assert_eq!((stopped.state, stopped.error), (JobState::Stopped, None));
+}
+
+#[test]
+fn an_owner_has_no_more_than_the_limits_say() {
+    let store = store();
+    let (stopped, waiting) = (put(&store, 0), put(&store, 0));
+    store.now(|db| Job::stop(db, &stopped)).unwrap();
+    let is_full = |done: Result<(), StoreError>| matches!(done, Err(StoreError::Full(_)));
+    for (most, expected) in [(1, true), (2, false)] {
+        assert_eq!(is_full(store.now(|db| Job::check_room(db, "a", most))), expected);
+        assert_eq!(is_full(store.now(|db| StoredScene::check_room(db, "a", most))), expected);
+        assert!(!is_full(store.now(|db| Job::check_room(db, "b", most))), "another owner");
+    }
+    assert!(is_full(store.now(|db| Job::resume(db, &stopped, 1)).map(|_| ())));
+    assert_eq!(take(&store, "x", 60), Some(waiting));
+    assert_eq!(take(&store, "x", 60), None, "it was resumed all the same");
+    assert!(store.now(|db| Job::resume(db, &stopped, 2)).unwrap());
+    assert!(!store.now(|db| Job::resume(db, &stopped, 9)).unwrap(), "it waits already");
 }
 
 #[test]

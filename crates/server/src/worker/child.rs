@@ -8,6 +8,7 @@ use crate::storage::Desk;
 use crate::store::{Ending, StoredScene};
 use serde_json::Value;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -46,7 +47,7 @@ impl Child {
     /// Starts the process of a job.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When it cannot be started: 503 where it can be later.
     pub fn start(server: &Shared, desk: &Desk, scene: &StoredScene, request: &JobRequest) -> Answer<Self> {
         let mut process = Command::new(&server.config.program)
             .args(arguments(server, desk, scene, request)?)
@@ -54,7 +55,7 @@ impl Child {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| Problem::ours(format!("cannot start {}: {error}", server.config.program.display())))?;
+            .map_err(|error| not_started(&server.config.program, &error))?;
         let (input, output) = (process.stdin.take(), process.stdout.take());
         let output = output.ok_or_else(|| Problem::ours("the job's process has no standard output"))?;
         Ok(Self { process, input, lines: BufReader::new(output).lines(), error: None, is_done: false })
@@ -99,6 +100,18 @@ impl Child {
             _ if asked_by_server => Ending::Parked,
             Some(1 | 2) if self.error.is_some() => Ending::Failed(plain(self.error.as_deref().unwrap_or_default())),
             _ => Ending::Crashed(without_a_word(status)),
+        }
+    }
+}
+
+/// A program that is not there fails its jobs. For want of files, memory or processes they wait.
+fn not_started(program: &Path, error: &io::Error) -> Problem {
+    let told = format!("cannot start {}: {error}", program.display());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Problem::ours(told),
+        _ => {
+            tracing::error!("{told}");
+            Problem::unavailable("the job's process cannot be started at the moment")
         }
     }
 }
@@ -209,6 +222,15 @@ mod tests {
         assert_eq!(told(serde_json::json!({})), ["--mask-from-alpha"]);
         let more = serde_json::json!({ "grow_mask": 3, "expand": "left=20%" });
         assert_eq!(told(more), ["--mask-from-alpha", "--grow-mask", "3", "--expand=left=20%"]);
+    }
+
+    #[test]
+    fn a_job_waits_where_its_process_can_be_started_later() {
+        let status = |error: io::Error| not_started(Path::new("realfill"), &error).status;
+        assert_eq!(status(io::ErrorKind::NotFound.into()), 500);
+        assert_eq!(status(io::ErrorKind::PermissionDenied.into()), 500);
+        assert_eq!(status(io::ErrorKind::OutOfMemory.into()), 503);
+        assert_eq!(status(io::Error::from_raw_os_error(24)), 503, "too many files");
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Run<'_> {
             Err(problem) => return Some(Ending::Failed(problem.detail)),
         };
         let ending = self.watch(started, ends).await?;
-        self.keep(ends).await.then_some(ending)
+        self.kept(ending, ends).await
     }
 
     async fn start(&self) -> Result<Child, Problem> {
@@ -155,19 +155,23 @@ impl Run<'_> {
         Some(child.ending(asked == Asked::Owner, asked == Asked::Server).await)
     }
 
-    /// Sends what the process has left; `false` where another worker has the job by now, or the server ends before the
-    /// storage is back, so that another will do it.
-    async fn keep(&mut self, ends: &mut watch::Receiver<bool>) -> bool {
+    /// The ending once what the process has left is sent. Where the server ends before the storage is back, the job is parked
+    /// instead: it goes on from what was sent before. `None` where another worker has it by now.
+    async fn kept(&mut self, ending: Ending, ends: &mut watch::Receiver<bool>) -> Option<Ending> {
         while let Err(problem) = self.lease.send_all().await {
             tracing::warn!("the files of job {} are not stored yet: {}", self.job.id, problem.detail);
-            if *ends.borrow() || *self.signs.borrow() == Sign::Lost {
-                return false;
+            if *self.signs.borrow() == Sign::Lost {
+                return None;
+            }
+            if *ends.borrow() {
+                return Some(Ending::Parked);
             }
             tokio::select! {
                 () = sleep(AWAY) => {}
                 _ = ends.changed() => {}
             }
         }
-        *self.signs.borrow() != Sign::Lost
+        let is_held = *self.signs.borrow() != Sign::Lost;
+        is_held.then_some(ending)
     }
 }

@@ -58,6 +58,9 @@ fn scenes_that_cannot_be_used_are_refused_with_the_reason() {
     second_target.push(("target", "again.png", whole.clone()));
     let mut six = photos();
     six.extend((0..4).map(|_| ("reference", "more.png", whole.clone())));
+    let most = vec![0; (1 << 20) - 4096];
+    let mut large = vec![("target", "1.png", most.clone())];
+    large.extend((2..6).map(|_| ("reference", "more.png", most.clone())));
     let mut unknown = photos();
     unknown.push(("picture", "x.png", whole.clone()));
     let cases: Vec<(Vec<Field>, u16, &str)> = vec![
@@ -70,7 +73,8 @@ fn scenes_that_cannot_be_used_are_refused_with_the_reason() {
         (with(0, "wide.png", png(&photo((1200, 900), 0))), 413, "wide.png"),
         (with(0, "wide.avif", wide_avif()), 413, "wide.avif is 3000×2000, 6 megapixels, and this server takes 1"),
         (with(1, "wide.jxl", wide_jpeg_xl()), 413, "wide.jxl is 3000×2000, 6 megapixels, and this server takes 1"),
-        (with(0, "big.png", vec![0; 3 << 20]), 413, "big.png is too large"),
+        (with(0, "big.png", vec![0; 3 << 20]), 413, "big.png is too large; this server takes 1 MB"),
+        (large, 413, "the photos are too large together; this server takes 4 MB in one upload"),
         (with(3, "small.png", png(&mask((40, 30)))), 422, "small.png is 40×30 but house.png is 80×64"),
         (with(3, "black.png", png(&image::RgbImage::new(SIZE.0, SIZE.1))), 422, "black.png marks nothing"),
         (photos()[..1].to_vec(), 422, "no reference photos"),
@@ -228,6 +232,14 @@ fn foreign_hosts_and_origins_are_refused() {
     assert_eq!(ask(&here, "Origin: http://evil.example\r\n").status, 403);
     assert_eq!(ask(&here, "Origin: null\r\n").status, 403);
     assert_eq!(ask(&here, "Sec-Fetch-Site: cross-site\r\n").status, 403);
+    let link = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
+    assert_eq!(server.send("GET", "/", &link, b"").status, 200, "a link that is followed");
+    assert_eq!(server.send("POST", "/v1/scenes/example", &link, b"").status, 403, "a form of another site");
+    for more in [&link[..1], &link[..2], &[link[0], link[1], "Sec-Fetch-Dest: iframe"][..]] {
+        assert_eq!(server.send("GET", "/", more, b"").status, 403, "{more:?}");
+    }
+    let foreign = [link[0], link[1], link[2], "Origin: http://evil.example"];
+    assert_eq!(server.send("GET", "/", &foreign, b"").status, 403);
     let refused = ask("evil.example", "");
     assert!(refused.problem().contains("--allow-host") && !refused.head.contains("access-control"), "{}", refused.head);
 }
@@ -282,6 +294,19 @@ fn limits_on_scenes_and_jobs_are_told() {
     assert!(reply.status == 429 && reply.head.to_ascii_lowercase().contains("retry-after"), "{}", reply.head);
     server.post(&format!("/v1/jobs/{job}/cancel"), &json!({}));
     server.rested(&job);
+}
+
+#[test]
+fn requests_at_the_same_moment_pass_no_limit_together() {
+    let data = TempDir::new().unwrap();
+    let server = Server::start(data.path(), &["--max-scenes", "1"]);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let uploads: Vec<_> = (0..4).map(|_| scope.spawn(|| server.upload(&whole_scene()).status)).collect();
+        uploads.into_iter().map(|upload| upload.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 3, "{statuses:?}");
+    assert_eq!(std::fs::read_dir(data.path().join("scenes")).unwrap().count(), 1, "files of what was refused are left");
 }
 
 #[test]
