@@ -86,6 +86,7 @@ fn sample(side: u32, seed: u32) -> Sample {
         truth: Rgb32FImage::from_fn(side, side, |x, y| Rgb([wave(x, y), wave(y, x), 0.5])),
         mask: Mask::from_fn(side, side, |x, _| x < side / 2),
         unknown: None,
+        unseen: None,
         guide: SimulatedGuide::none(side, side),
     }
 }
