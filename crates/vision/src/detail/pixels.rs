@@ -1,6 +1,6 @@
 //! A photo's pixels between pixels, read from where they are stored: no float copy of a large photo is made.
 
-use crate::warp::cubic_weights;
+use crate::warp::lanczos_weights;
 use image::{DynamicImage, Rgb32FImage, RgbImage};
 use std::borrow::Cow;
 
@@ -40,12 +40,12 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// The colour at a place, 0 to 1, by cubic convolution (Keys 1981); the edge continues outside.
+    /// The colour at a place, about 0 to 1, by Lanczos' window of three lobes; the edge continues outside.
     pub fn at(&self, [x, y]: [f32; 2]) -> [f32; 3] {
         match self {
-            Self::Eight(p) => cubic(p.as_raw(), p.dimensions(), x, y, |v| f32::from(v) / 255.0),
-            Self::Sixteen(p) => cubic(p.as_raw(), p.dimensions(), x, y, |v| f32::from(v) / 65_535.0),
-            Self::Float(p) => cubic(p.as_raw(), p.dimensions(), x, y, |v| v),
+            Self::Eight(p) => lanczos(p.as_raw(), p.dimensions(), x, y, |v| f32::from(v) / 255.0),
+            Self::Sixteen(p) => lanczos(p.as_raw(), p.dimensions(), x, y, |v| f32::from(v) / 65_535.0),
+            Self::Float(p) => lanczos(p.as_raw(), p.dimensions(), x, y, |v| v),
         }
     }
 
@@ -68,14 +68,14 @@ impl<'a> Pixels<'a> {
 }
 
 #[inline]
-fn cubic<T: Copy>(values: &[T], (w, h): (u32, u32), x: f32, y: f32, unit: impl Fn(T) -> f32) -> [f32; 3] {
+fn lanczos<T: Copy>(values: &[T], (w, h): (u32, u32), x: f32, y: f32, unit: impl Fn(T) -> f32) -> [f32; 3] {
     let (x0, y0) = (x.floor(), y.floor());
-    let (wx, wy) = (cubic_weights(x - x0), cubic_weights(y - y0));
+    let (wx, wy) = (lanczos_weights(x - x0), lanczos_weights(y - y0));
     let clamped = |i: i32, n: u32| i.clamp(0, n as i32 - 1) as usize;
-    let columns: [usize; 4] = std::array::from_fn(|i| 3 * clamped(x0 as i32 + i as i32 - 1, w));
+    let columns: [usize; 6] = std::array::from_fn(|i| 3 * clamped(x0 as i32 + i as i32 - 2, w));
     let mut out = [0.0; 3];
     for (j, wy) in wy.into_iter().enumerate() {
-        let row = &values[3 * w as usize * clamped(y0 as i32 + j as i32 - 1, h)..][..3 * w as usize];
+        let row = &values[3 * w as usize * clamped(y0 as i32 + j as i32 - 2, h)..][..3 * w as usize];
         for (i, wx) in wx.into_iter().enumerate() {
             (0..3).for_each(|c| out[c] += wx * wy * unit(row[columns[i] + c]));
         }

@@ -7,6 +7,7 @@ mod islands;
 mod majority;
 mod merge;
 mod prepare;
+mod resample;
 mod slivers;
 mod trws;
 
@@ -22,6 +23,8 @@ use costs::{Costs, costs};
 use image::{Luma, Rgb32FImage};
 use trws::Grid;
 
+/// More proposals cannot compete.
+pub const MOST_PROPOSALS: usize = trws::MOST - 1;
 /// Pixels of the known part beside the hole that take part, so that seams avoid disagreement with the known colours.
 const RIM: f32 = 3.0;
 /// Weight of colour differences along seams, and cost of any change. Found on the evaluation scenes.
@@ -42,6 +45,7 @@ pub struct Labels {
 /// The choice among proposals and an invented picture, at the canvas' size.
 pub struct Choice {
     size: (usize, usize),
+    hole: Vec<bool>,
     /// The hole and its rim.
     active: Vec<bool>,
     costs: Costs,
@@ -53,19 +57,19 @@ impl Choice {
     /// Works out what each choice costs.
     #[tracing::instrument(name = "costs", level = "info", skip_all)]
     pub fn new(canvas: &Canvas, prepared: &[Prepared], invented: &Rgb32FImage) -> Self {
-        let prepared = &prepared[..prepared.len().min(trws::MOST - 1)];
         let picture = |p: &Rgb32FImage| p.pixels().map(|p| p.0).collect::<Vec<_>>();
         let mut colours: Vec<_> = prepared.iter().map(|p| picture(&p.colour)).collect();
         colours.push(picture(invented));
         Self {
             size: (canvas.mask.width() as usize, canvas.mask.height() as usize),
+            hole: canvas.mask.holes().to_vec(),
             active: canvas.distance.iter().map(|d| *d <= RIM).collect(),
             costs: costs(canvas, prepared, invented),
             colours,
         }
     }
 
-    /// Labels for all pixels; those outside the hole and its rim carry the label of the nearest pixel that has one.
+    /// Labels for all pixels; those outside the hole carry the label of the nearest pixel in it.
     #[tracing::instrument(name = "choose", level = "info", skip_all)]
     pub fn labels(&self, draw: Draw) -> Labels {
         let ((w, h), labels) = (self.size, self.colours.len());
@@ -84,13 +88,14 @@ impl Choice {
             let i = y as usize * w + x as usize;
             Luma([if self.active[i] { self.costs.doubts[i * labels + chosen[i] as usize] } else { 0.0 }])
         });
-        Labels { labels: spread(chosen, &self.active, w), doubt }
+        // What the rim takes is the target itself mostly, and says nothing of what lies beside it.
+        Labels { labels: spread(chosen, &self.hole, w), doubt }
     }
 }
 
-/// Carries labels outwards from the active pixels, two sweeps.
-fn spread(mut labels: Vec<u8>, active: &[bool], width: usize) -> Vec<u8> {
-    let mut far: Vec<u32> = active.iter().map(|a| if *a { 0 } else { u32::MAX / 2 }).collect();
+/// Carries labels outwards from the hole, two sweeps.
+fn spread(mut labels: Vec<u8>, hole: &[bool], width: usize) -> Vec<u8> {
+    let mut far: Vec<u32> = hole.iter().map(|is_hole| if *is_hole { 0 } else { u32::MAX / 2 }).collect();
     let n = labels.len();
     let take = |labels: &mut Vec<u8>, far: &mut Vec<u32>, i: usize, j: usize| {
         if far[j] + 1 < far[i] {

@@ -1,5 +1,6 @@
 //! A proposal made comparable: moved to meet the known part, in the target's light.
 
+use super::resample::resample;
 use crate::flow::Flow;
 use crate::light::{Light, Tone, blurred_within, estimate};
 use crate::propose::{Proposal, ProposalKind, refinement};
@@ -37,9 +38,12 @@ impl Canvas {
         (0..h).flat_map(|y| (0..w).map(move |x| values[row(y) + along(x, cw, w)])).collect()
     }
 
+    fn tone_of(&self, reference: usize) -> Tone {
+        self.tones.get(reference).copied().unwrap_or(Tone::NONE)
+    }
+
     fn light_of(&self, reference: usize, colour: &Rgb32FImage, confidence: &Plane) -> Option<Light> {
-        let tone = self.tones.get(reference).copied().unwrap_or(Tone::NONE);
-        estimate(colour, confidence, &self.target, &self.mask, &self.distance, tone)
+        estimate(colour, confidence, &self.target, &self.mask, &self.distance, self.tone_of(reference))
     }
 }
 
@@ -68,8 +72,7 @@ impl Prepared {
     /// Moves and lights one proposal; `None` where it shows too little of the known part.
     #[tracing::instrument(name = "light and alignment", level = "info", skip_all)]
     pub fn new(index: usize, proposal: &Proposal, canvas: &Canvas) -> Option<Self> {
-        let first = canvas.light_of(proposal.reference, &proposal.colour, &proposal.confidence)?;
-        let toned = grey(&first.tone.apply(&proposal.colour));
+        let toned = grey(&canvas.tone_of(proposal.reference).apply(&proposal.colour));
         let flow = refinement(
             &toned,
             &proposal.confidence,
@@ -86,8 +89,8 @@ impl Prepared {
         Some(Self { rim, index, reference: proposal.reference, kind: proposal.kind, flow, light, colour, confidence })
     }
 
-    /// The proposal at its full size, moved and lit.
-    pub fn rendered(&self, proposal: &Proposal) -> Rgb32FImage {
+    /// The proposal at its full size, moved and lit; with its `reference`, in whose pixels the places are, as sharp as that shows it.
+    pub fn rendered(&self, proposal: &Proposal, reference: Option<&Rgb32FImage>) -> Rgb32FImage {
         let (w, h) = proposal.colour.dimensions();
         let scale = w as f32 / self.flow.x.width() as f32;
         let enlarge = |p: &Plane| {
@@ -96,7 +99,11 @@ impl Prepared {
             p
         };
         let flow = Flow { x: enlarge(&self.flow.x), y: enlarge(&self.flow.y) };
-        self.light.apply(&moved(&proposal.colour, &proposal.confidence, &flow).0)
+        let mut colour = moved(&proposal.colour, &proposal.confidence, &flow).0;
+        if let Some(reference) = reference {
+            resample(&mut colour, proposal, &flow, reference);
+        }
+        self.light.apply(&colour)
     }
 
     /// As [`Prepared::new`] without moving: enough to tell good proposals from bad ones.
@@ -176,11 +183,22 @@ fn rim_miss(colour: &Rgb32FImage, confidence: &Plane, canvas: &Canvas) -> Plane 
     push_pull(&mean, &sure)
 }
 
+/// The edge of a picture goes on by so many pixels: a motion of less opens no gap at the target's own edge.
+const EDGE: f32 = 2.0;
+
 fn moved(colour: &Rgb32FImage, confidence: &Plane, flow: &Flow) -> (Rgb32FImage, Plane) {
-    let (x, y) = flow.maps();
+    let (mut x, mut y) = flow.maps();
+    held_inside(&mut x, colour.width());
+    held_inside(&mut y, colour.height());
     let colour = remap(colour, &x, &y, Sampling::Bicubic).image;
     let moved = remap(confidence, &x, &y, Sampling::Bilinear);
     let mut confidence = moved.image;
     confidence.iter_mut().zip(moved.valid.iter()).for_each(|(c, v)| *c *= v);
     (colour, confidence)
+}
+
+fn held_inside(map: &mut Plane, length: u32) {
+    let last = length as f32 - 1.0;
+    let beside = map.iter_mut().filter(|v| (-EDGE..last + EDGE).contains(*v));
+    beside.for_each(|v| *v = v.clamp(0.0, last));
 }

@@ -1,6 +1,7 @@
 //! From labels to the guide: the chosen proposals pasted at full size, their seams and the rim healed, doubt turned into trust.
 
 use super::Guide;
+use super::focus::focused;
 use crate::blend::{Field, add_seams, solve};
 use crate::fuse::{Joined, Prepared, joined};
 use crate::propose::Proposal;
@@ -18,12 +19,22 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    pub fn new(proposals: &[Proposal], prepared: &[Prepared], (w, h): (u32, u32)) -> Self {
-        let at_full_size = |p: &Prepared| match p.colour.dimensions() == (w, h) {
+    /// `photos` are the references in whose pixels the proposals' places are: what they show is rendered anew from them. None where the proposals
+    /// are as fine as they can be.
+    pub fn new(
+        proposals: &[Proposal],
+        prepared: &[Prepared],
+        photos: &[Cow<Rgb32FImage>],
+        target: &Rgb32FImage,
+        mask: &Mask,
+    ) -> Self {
+        let is_rendered = |p: &Prepared| photos.is_empty() && p.colour.dimensions() == target.dimensions();
+        let at_full_size = |p: &Prepared| match is_rendered(p) {
             true => p.colour.clone(),
-            false => p.rendered(&proposals[p.index]),
+            false => p.rendered(&proposals[p.index], photos.get(p.reference).map(Cow::as_ref)),
         };
-        let alone = prepared.par_iter().map(at_full_size).collect();
+        let picture = |p: &Prepared| focused(at_full_size(p), &p.confidence, target, mask);
+        let alone = prepared.par_iter().map(picture).collect();
         Self { alone, joined: prepared.iter().map(|_| OnceLock::new()).collect() }
     }
 
@@ -128,7 +139,7 @@ mod tests {
         let mask = Mask::from_fn(60, 60, |x, _| x >= 30);
         let prepared = [Prepared::of(0, all(0.56), 0.1, 0.0), Prepared::of(1, all(0.5), 0.1, 0.0)];
         let labels: Vec<u8> = mask.holes().iter().map(|hole| u8::from(!hole)).collect();
-        let pictures = &Pictures::new(&[], &prepared, (60, 60));
+        let pictures = &Pictures::new(&[], &prepared, &[], &all(0.5), &mask);
         let pasted = Pasted { prepared: &prepared, pictures, labels: &labels, invented: &all(0.0), behind: None };
         let guide = assembled(&all(0.5), &mask, &pasted, &Plane::from_pixel(60, 60, Luma([0.1])));
         let step = guide.colour.get_pixel(30, 30)[0] - 0.5;
@@ -143,7 +154,7 @@ mod tests {
         let prepared = [Prepared::of(0, all(0.55), 0.1, 0.0)];
         let labels: Vec<u8> = (0..3600).map(|i| u8::from(i % 60 >= 30)).collect();
         let behind: Vec<bool> = (0..3600).map(|i| i % 60 >= 30 && mask.holes()[i]).collect();
-        let pictures = &Pictures::new(&[], &prepared, (60, 60));
+        let pictures = &Pictures::new(&[], &prepared, &[], &all(0.5), &mask);
         let pasted =
             Pasted { prepared: &prepared, pictures, labels: &labels, invented: &all(0.2), behind: Some(&behind) };
         let guide = assembled(&target, &mask, &pasted, &Plane::from_pixel(60, 60, Luma([0.1])));

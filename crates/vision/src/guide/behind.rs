@@ -2,15 +2,15 @@
 
 use super::continued;
 use crate::Mask;
-use crate::exemplar::{Source, exemplar_fill};
+use crate::exemplar::{Exemplars, Source, exemplar_fill};
 use crate::fuse::{Canvas, Labels};
 use crate::{Plane, blend::rgb};
-use image::{Luma, Rgb32FImage};
+use image::Luma;
 
 /// The background at the canvas' size.
 pub(super) struct Behind {
     places: Vec<bool>,
-    picture: Rgb32FImage,
+    picture: Exemplars,
 }
 
 impl Behind {
@@ -23,7 +23,7 @@ impl Behind {
         let open = Mask::from_fn(w, h, is_open);
         let usable = Plane::from_fn(w, h, |x, y| Luma([f32::from(u8::from(!open.is_hole(x, y)))]));
         let sources = [Source { colour: canvas.target.clone(), usable }];
-        let picture = exemplar_fill(&canvas.target, &open, &continued(&canvas.target, &open), &sources).colour;
+        let picture = exemplar_fill(&canvas.target, &open, &continued(&canvas.target, &open), &sources);
         Self { places, picture }
     }
 
@@ -33,16 +33,21 @@ impl Behind {
         (0..self.places.len()).map(filled).collect()
     }
 
+    /// Where in the target a pixel comes from, as [`Exemplars::from`] has it.
+    pub fn from(&self, i: usize) -> Option<(usize, [f32; 2])> {
+        self.picture.from[i]
+    }
+
     /// Its colour at a pixel.
     pub fn colour(&self, i: usize) -> [f32; 3] {
-        rgb(&self.picture, i)
+        rgb(&self.picture.colour, i)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
+    use image::{Rgb, Rgb32FImage};
 
     #[test]
     fn the_background_goes_on_without_what_stands_before_it() {

@@ -68,6 +68,7 @@ impl CloseUp<'_> {
                 (confidence[x], across[x], down[x]) = (sure[0], place[0], place[1]);
             }
         });
+        let colour = places.continued(&colour);
         Proposal { colour, confidence, places, reference: whole.reference, kind: whole.kind }
     }
 

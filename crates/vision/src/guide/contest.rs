@@ -2,8 +2,8 @@
 //! hues and tone.
 
 use super::working_canvas;
-use crate::fuse::{Canvas, Prepared};
-use crate::light::{Tone, saturation, tone};
+use crate::fuse::{Canvas, MOST_PROPOSALS, Prepared};
+use crate::light::{Saturation, Tone, saturation, tone};
 use crate::propose::{Proposal, ProposalKind};
 use crate::pyramid::shrink_to;
 use crate::warp::Places;
@@ -38,7 +38,7 @@ pub(super) fn best_prepared(canvas: &Canvas, proposals: &[Proposal], most: usize
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.index.cmp(&b.1.index)));
     let agreeing = ranked.iter().map(|(_, lit)| lit.reference).collect();
     let shown: Vec<Shown> = ranked.iter().map(|(_, lit)| Shown::of(lit)).collect();
-    let chosen = contestants(&shown, &small.mask, most);
+    let chosen = contestants(&shown, &small.mask, most.min(MOST_PROPOSALS));
     let prepare = |&place: &usize| {
         let i = ranked[place].1.index;
         let prepared = Prepared::new(i, &resized(&proposals[i], canvas.target.dimensions()), canvas);
@@ -78,10 +78,16 @@ fn contestants(ranked: &[Shown], mask: &Mask, most: usize) -> Vec<usize> {
     (0..most - covering.len()).chain(covering).collect()
 }
 
-/// What takes each of `references` to the target's tone, once all proposals have lost the hues that the target has lost.
+/// What takes each of `references` to the target's tone, once all proposals have lost the hues that the target has lost; `neutral` where it has
+/// lost some.
 #[tracing::instrument(level = "info", skip_all)]
-pub(super) fn tones(proposals: &mut [Proposal], references: usize, target: &Rgb32FImage, mask: &Mask) -> Vec<Tone> {
-    let neutral = lose_hues(proposals, target, mask);
+pub(super) fn tones(
+    proposals: &[Proposal],
+    references: usize,
+    target: &Rgb32FImage,
+    mask: &Mask,
+    neutral: bool,
+) -> Vec<Tone> {
     let small = working_canvas(target, mask, RANKED_AT);
     let of = |reference: usize| {
         let own = proposals.iter().filter(|p| p.reference == reference);
@@ -92,15 +98,13 @@ pub(super) fn tones(proposals: &mut [Proposal], references: usize, target: &Rgb3
     (0..references).into_par_iter().map(of).collect()
 }
 
-/// Takes from all proposals the hues that the target has lost; whether there are any.
+/// Which hues the target keeps of what all proposals show.
 #[tracing::instrument(level = "info", skip_all)]
-fn lose_hues(proposals: &mut [Proposal], target: &Rgb32FImage, mask: &Mask) -> bool {
+pub(super) fn kept_hues(proposals: &[Proposal], target: &Rgb32FImage, mask: &Mask) -> Saturation {
     let small = working_canvas(target, mask, RANKED_AT);
     let shrunk: Vec<Proposal> = proposals.par_iter().map(|p| resized(p, small.target.dimensions())).collect();
     let pictures = shrunk.iter().map(|p| (&p.colour, &p.confidence));
-    let saturation = saturation(pictures, &small.target, &small.mask, &small.distance);
-    proposals.par_iter_mut().for_each(|p| saturation.apply(&mut p.colour));
-    saturation.has_lost_some()
+    saturation(pictures, &small.target, &small.mask, &small.distance)
 }
 
 fn resized(p: &Proposal, (w, h): (u32, u32)) -> Proposal {

@@ -5,6 +5,7 @@ mod behind;
 mod close_up;
 mod contest;
 mod distinct;
+mod focus;
 mod origins;
 mod surface;
 mod unseen;
@@ -14,6 +15,7 @@ use crate::detail::Pixels;
 use crate::exemplar::{Exemplars, Source, exemplar_fill};
 use crate::fuse::{Canvas, Choice, Labels, Prepared, drop_backgrounds, drop_islands, drop_slivers};
 use crate::geometry::{PairMatches, multi_view};
+use crate::light::Saturation;
 use crate::matching::{Matcher, SiftMatcher, View};
 use crate::propose::{Proposal, is_mostly_streaks, single_reference_proposals};
 use crate::pyramid::{push_pull, shrink_to};
@@ -22,11 +24,12 @@ use crate::{Mask, Plane};
 use assemble::{Pasted, Pictures, assembled};
 use behind::Behind;
 use close_up::Source as PhotoSource;
-use contest::{best_prepared, tones};
+use contest::{best_prepared, kept_hues, tones};
 use distinct::Distinct;
 use image::{GrayImage, Luma, Rgb, Rgb32FImage, imageops};
 use origins::Sources;
-use std::borrow::Borrow;
+use rayon::prelude::*;
+use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 use surface::carried_on;
 use unseen::unseen;
@@ -84,7 +87,7 @@ impl std::fmt::Display for ReferenceSummary {
 pub struct GuideOptions {
     /// Proposals are compared at this longer side at most, in pixels; the colours come at full size. Default 768.
     pub working_side: u32,
-    /// Proposals that compete at each pixel. Default 9.
+    /// Proposals that compete at each pixel, at most 15. Default 9.
     pub most_proposals: usize,
     /// What finds the same points in two photos. Default [`SiftMatcher`].
     pub matcher: Arc<dyn Matcher>,
@@ -255,7 +258,7 @@ fn stood_up(
     let proposals = proposed(target, mask, &references, &matches);
     let sizes: Vec<(u32, u32)> = references.iter().map(|reference| reference.dimensions()).collect();
     let unseen = unseen(&proposals, &sizes, &turns);
-    let matched = Matched { references: &references, matches: &matches };
+    let matched = Matched { references: &references, matches: &matches, is_close_up: !parts.is_empty() };
     let mut guides = match parts {
         [] => vec![fused(target, mask, proposals, &matched, options, draws, on_progress)],
         parts => fused_by_part(parts, proposals, &matched, &turns, options, draws, on_progress),
@@ -299,6 +302,8 @@ fn fused_by_part(
 struct Matched<'a> {
     references: &'a [Rgb32FImage],
     matches: &'a [PairMatches],
+    /// Whether the proposals of a part were rendered from the photos at their own size.
+    is_close_up: bool,
 }
 
 /// What cameras and single references propose.
@@ -318,18 +323,20 @@ fn fused(
     target: &Rgb32FImage,
     mask: &Mask,
     mut proposals: Vec<Proposal>,
-    &Matched { references, matches }: &Matched,
+    &Matched { references, matches, is_close_up }: &Matched,
     options: &GuideOptions,
     draws: &[Draw],
     on_progress: &mut dyn FnMut(&str, f32),
 ) -> Vec<Guide> {
     on_progress("light and alignment", PROPOSED);
-    let size = target.dimensions();
-    let tones = tones(&mut proposals, references.len(), target, mask);
+    let hues = kept_hues(&proposals, target, mask);
+    proposals.par_iter_mut().for_each(|p| hues.apply(&mut p.colour));
+    let tones = tones(&proposals, references.len(), target, mask, hues.has_lost_some());
     let canvas = Canvas { tones, ..working_canvas(target, mask, options.working_side) };
     let (mut prepared, agreeing) = best_prepared(&canvas, &proposals, options.most_proposals);
     let behind = drop_backgrounds(&mut prepared, &canvas).map(|places| Behind::new(&canvas, places));
-    let pictures = Pictures::new(&proposals, &prepared, size);
+    let photos = if is_close_up { Vec::new() } else { as_kept(references, &hues) };
+    let pictures = Pictures::new(&proposals, &prepared, &photos, target, mask);
     let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, behind, pictures, agreeing };
     let smooth = continued(&fusion.canvas.target, &fusion.canvas.mask);
     let choice = Choice::new(&fusion.canvas, &fusion.prepared, &smooth);
@@ -340,6 +347,19 @@ fn fused(
     let guides = draws.iter().enumerate().map(&mut fused).collect();
     on_progress("fusion", 1.0);
     guides
+}
+
+/// The references without the hues that the target has lost.
+fn as_kept<'a>(references: &'a [Rgb32FImage], hues: &Saturation) -> Vec<Cow<'a, Rgb32FImage>> {
+    let kept = |reference: &'a Rgb32FImage| match hues.has_lost_some() {
+        false => Cow::Borrowed(reference),
+        true => {
+            let mut reference = reference.clone();
+            hues.apply(&mut reference);
+            Cow::Owned(reference)
+        }
+    };
+    references.iter().map(kept).collect()
 }
 
 /// All that a guide is made of but the choice.
@@ -371,7 +391,10 @@ impl Fusion<'_> {
             places.for_each(|i| surface[i] = Some(behind.colour(i)));
             filled
         });
-        let (invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth, &surface);
+        let (mut invented, exemplar_sources) = exemplars(&self.canvas, &self.prepared, &labels, smooth, &surface);
+        if let (Some(own), Some(filled)) = (&self.behind, &behind) {
+            (0..filled.len()).filter(|&i| filled[i]).for_each(|i| invented.from[i] = own.from(i));
+        }
         let size = self.target.dimensions();
         let full = self.canvas.enlarged(&labels.labels, size);
         let behind = behind.map(|behind| self.canvas.enlarged(&behind, size));

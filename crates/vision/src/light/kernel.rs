@@ -36,7 +36,7 @@ impl<'a> Regression<'a> {
             s.agrees + s.flat * (-(off / SAME_SURFACE).powi(2)).exp() + 0.05
         };
         Self {
-            places: used.iter().map(|s| [s.x as f32 / side, s.y as f32 / side]).collect(),
+            places: used.iter().map(|s| [s.x, s.y].map(|v| (v as f32 + 0.5) / side)).collect(),
             colours: used.iter().map(|s| s.colour).collect(),
             values: used.iter().map(|s| s.miss).collect(),
             weights: used.iter().map(weight).collect(),

@@ -58,12 +58,7 @@ pub struct Light {
 impl Light {
     /// The picture in the target's light, at its own size. It may be larger than what the light was estimated on.
     pub fn apply(&self, picture: &Rgb32FImage) -> Rgb32FImage {
-        let mut lit = self.tone.apply(picture);
-        let correction = resize_bilinear(&self.correction, picture.width(), picture.height());
-        for (v, c) in lit.iter_mut().zip(correction.iter()) {
-            *v = (*v + c).clamp(0.0, 1.0);
-        }
-        lit
+        corrected(self.tone.apply_unclamped(picture), &self.correction)
     }
 
     /// A picture in the target's light without the smooth correction.
@@ -149,7 +144,7 @@ pub fn estimate(
     }
     let cells = Cells::around(&toned, mask, distance, side);
     let correction = cells.correction(&samples, side);
-    let lit = corrected(tone.apply(colour), &correction);
+    let lit = corrected(tone.apply_unclamped(colour), &correction);
     let after = measure(&grey(&lit), &grey(target), &known, side);
     let rough = contrast(&grey(target), &outside, 2.0);
     let rim_doubt = observe(&mut samples, &after, &rough, &toned, distance, side);
@@ -157,9 +152,10 @@ pub fn estimate(
     Some(Light { tone, correction, doubt, texture, rim_doubt, agreeing })
 }
 
+/// A toned picture, not clamped yet since the correction was found so, with its correction; 0 to 1.
 fn corrected(mut lit: Rgb32FImage, correction: &Rgb32FImage) -> Rgb32FImage {
     let correction = resize_bilinear(correction, lit.width(), lit.height());
-    lit.iter_mut().zip(correction.iter()).for_each(|(v, c)| *v += c);
+    lit.iter_mut().zip(correction.iter()).for_each(|(v, c)| *v = (*v + c).clamp(0.0, 1.0));
     lit
 }
 

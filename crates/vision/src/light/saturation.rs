@@ -14,6 +14,8 @@ const RESIDUAL: f32 = 0.06;
 const ROUNDS: usize = 8;
 /// What is assumed of a hue weighs as much as this share of all that was seen.
 const ASSUMED: f32 = 0.002;
+/// A hue whose own measure speaks for so much of it is surely seen.
+const SURE: f32 = 0.9;
 /// A hue that keeps less than the first of its chroma is lost as far as was measured, one that keeps more than the second is left alone:
 /// what lies between photos of one kind is the correction's part.
 const LOST: f32 = 0.3;
@@ -30,7 +32,8 @@ impl Saturation {
     pub const FULL: Self = Self { kept: [1.0; HUES] };
 
     /// What the samples' colours keep of their chroma in the target, whatever its hue there: another white balance or another surface
-    /// is no loss. A hue that is hardly seen is assumed to fare as those that are do on the average.
+    /// is no loss. A hue that is hardly seen is assumed to fare as those that are do on the average, or as the worst of them where one is
+    /// surely lost: a photo that keeps one colour alone has lost the others, seen or not.
     pub(super) fn fit(samples: &[Sample]) -> Self {
         let pairs: Vec<Pair> = samples.iter().map(Pair::of).collect();
         let assumed = ASSUMED * pairs.iter().map(|p| p.weight * dot(p.shown, p.shown)).sum::<f32>() + f32::MIN_POSITIVE;
@@ -38,7 +41,9 @@ impl Saturation {
         let voice = |kept: &Kept| kept.seen / (kept.seen + assumed);
         let all = found.iter().map(voice).sum::<f32>() + 0.1;
         let mean = (found.iter().map(|kept| voice(kept) * kept.share).sum::<f32>() + 0.1) / all;
-        Self { kept: found.map(|kept| voice(&kept) * kept.share + (1.0 - voice(&kept)) * mean).map(as_lost) }
+        let least = found.iter().filter(|kept| voice(kept) > SURE).map(|kept| kept.share).fold(1.0, f32::min);
+        let unseen = if least < LOST { least } else { mean };
+        Self { kept: found.map(|kept| voice(&kept) * kept.share + (1.0 - voice(&kept)) * unseen).map(as_lost) }
     }
 
     /// Whether some hue is lost.

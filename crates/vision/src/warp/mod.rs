@@ -8,5 +8,5 @@ mod sample;
 
 pub use places::Places;
 pub use remap::{Warped, perspective_map, remap, warp_perspective};
-pub(crate) use sample::cubic_weights;
+pub(crate) use sample::lanczos_weights;
 pub use sample::{Sampling, sample};

@@ -1,7 +1,8 @@
 //! Where in another picture each pixel of a picture comes from.
 
 use crate::Plane;
-use image::Luma;
+use crate::pyramid::push_pull;
+use image::{Luma, Rgb32FImage};
 
 /// Neighbouring places further apart than this, in pixels, are not of one surface and are not interpolated.
 const TORN: f32 = 8.0;
@@ -36,6 +37,14 @@ impl Places {
         let place = place.unwrap_or([f32::NAN; 2]);
         self.x.put_pixel(x, y, Luma([place[0]]));
         self.y.put_pixel(x, y, Luma([place[1]]));
+    }
+
+    /// A picture pulled through the places, with its colours carried smoothly to where it comes from nowhere: what lies beside it is compared,
+    /// healed and shrunk with those, and black would show.
+    pub fn continued(&self, picture: &Rgb32FImage) -> Rgb32FImage {
+        let (w, h) = picture.dimensions();
+        let shown = Plane::from_fn(w, h, |x, y| Luma([f32::from(u8::from(self.get(x, y).is_some()))]));
+        push_pull(picture, &shown)
     }
 
     /// The place between pixels: bilinear where the four around lie on one surface, else that of the nearest, moved along.
