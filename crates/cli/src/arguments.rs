@@ -65,10 +65,21 @@ pub enum Command {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         Arguments::command().debug_assert();
+    }
+
+    /// Arguments of one id would share their values; clap looks for that in debug builds alone.
+    #[test]
+    fn every_argument_has_an_id_of_its_own() {
+        for command in Arguments::command().get_subcommands() {
+            let ids: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+            let once: BTreeSet<&str> = ids.iter().copied().collect();
+            assert_eq!(once.len(), ids.len(), "{}: {ids:?}", command.get_name());
+        }
     }
 
     /// The commands of the deployment files: lists after `CMD`, `command:` and `args:`, and units' `ExecStart=`.

@@ -128,3 +128,17 @@ fn supported(completion: &Completion) -> String {
         false => "nothing in the hole is checked against the references (--guide off)".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::arguments::{Arguments, Command};
+    use clap::Parser;
+
+    #[test]
+    fn the_seeds_of_sampling_and_of_tuning_are_two() {
+        let typed = ["realfill", "fill", "my-scene", "--seed", "7", "--tune-seed", "9"];
+        let Command::Fill(fill) = Arguments::try_parse_from(typed).unwrap().command else { panic!("another command") };
+        let config = fill.settings().unwrap();
+        assert_eq!((config.seed, config.tune.seed), (7, 9));
+    }
+}
