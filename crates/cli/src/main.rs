@@ -7,6 +7,7 @@ mod credentials;
 mod device;
 mod failure;
 mod interrupt;
+mod lock;
 mod output;
 mod profile;
 mod progress;

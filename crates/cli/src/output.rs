@@ -4,7 +4,7 @@ mod ours;
 
 use crate::credentials::{CredentialArguments, attach};
 use crate::failure::{Failure, OrBadInput, OrFailed};
-use crate::supervised;
+use crate::{lock, supervised};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
@@ -80,17 +80,21 @@ const BYTES_PER_PIXEL: u64 = 12;
 
 impl OutputArguments {
     /// Makes the folder and checks that it can be written to and has room for the results and `more_bytes`, that none of
-    /// the scene's photos, nor the file of its `mask`, would be replaced, and that the format can hold the photo.
+    /// the scene's photos, nor the file of its `mask`, would be replaced, and that the format can hold the photo. From then
+    /// on no other run works in the folder; one that is watched waits for another's end.
     ///
     /// # Errors
-    /// [`Failure::BadInput`].
+    /// [`Failure::BadInput`], or [`Failure::Failed`] where a folder that is watched cannot be locked.
     pub fn prepare(&self, scene: &Scene, mask: Option<&Path>, more_bytes: u64) -> Result<(), Failure> {
         let photos = std::iter::once(&scene.target).chain(&scene.references).map(|photo| photo.path.as_path());
         ours::check_photos(&self.output, photos.chain(mask), self.complete_all).or_bad_input()?;
         self.check_losses(scene).or_bad_input()?;
         let pixels = u64::from(scene.target.width()) * u64::from(scene.target.height());
         check_output_folder(&self.output, pixels * BYTES_PER_PIXEL + more_bytes).or_bad_input()?;
-        if self.supervised { supervised::begin(&self.output).or_failed() } else { Ok(()) }
+        match self.supervised {
+            true => supervised::begin(&self.output).or_failed(),
+            false => lock::take(&self.output).or_bad_input(),
+        }
     }
 
     fn check_losses(&self, scene: &Scene) -> anyhow::Result<()> {

@@ -2,12 +2,12 @@
 
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
-use crate::interrupt;
 use crate::output::write_report;
 use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, TuningArguments, resolve};
 use crate::source::{ModelArguments, SceneArguments};
+use crate::{interrupt, lock};
 use anyhow::bail;
 use realfill::pipeline::{FillConfig, remove_checkpoints, tune_scene};
 use realfill_vision::save::check_output_folder;
@@ -65,6 +65,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     check_output_folder(folder, arguments.model.checkpoint_bytes(&config.tune)).or_bad_input()?;
+    lock::take(folder).or_bad_input()?;
     if !arguments.resume {
         remove_checkpoints(folder).or_failed()?;
     }

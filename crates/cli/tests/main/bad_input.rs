@@ -369,6 +369,21 @@ fn checkpoints_of_a_training_are_not_taken_for_a_jobs() {
 }
 
 #[test]
+fn an_output_folder_that_another_run_works_in_is_refused() {
+    let folder = scene();
+    let output = folder.path().join("out");
+    fs::create_dir(&output).unwrap();
+    let other = fs::File::create(output.join(".realfill.lock")).unwrap();
+    other.lock().unwrap();
+    for name in ["fill", "tune"] {
+        let mut command = realfill();
+        command.arg(name).arg(folder.path().join("scene")).arg("--output").arg(&output);
+        command.arg("--model").arg(crate::material::weights()).args(["--iterations", "1"]);
+        command.assert().code(2).stderr(contains("another run works in")).stderr(contains("give another --output"));
+    }
+}
+
+#[test]
 fn verify_refuses_what_is_no_picture() {
     let folder = scene();
     let words = folder.path().join("words.txt");
