@@ -87,7 +87,7 @@ impl OutputArguments {
     /// [`Failure::BadInput`], or [`Failure::Failed`] where a folder that is watched cannot be locked.
     pub fn prepare(&self, scene: &Scene, mask: Option<&Path>, more_bytes: u64) -> Result<(), Failure> {
         let photos = std::iter::once(&scene.target).chain(&scene.references).map(|photo| photo.path.as_path());
-        ours::check_photos(&self.output, photos.chain(mask), self.complete_all).or_bad_input()?;
+        ours::check_photos(&self.output, photos.chain(mask)).or_bad_input()?;
         self.check_losses(scene).or_bad_input()?;
         let pixels = u64::from(scene.target.width()) * u64::from(scene.target.height());
         check_output_folder(&self.output, pixels * BYTES_PER_PIXEL + more_bytes).or_bad_input()?;
@@ -118,8 +118,8 @@ impl OutputArguments {
         }
     }
 
-    /// Writes everything of a finished job, the photo signed by `identity`; returns the completed photo's path, what to know
-    /// about it, and who signed.
+    /// Writes everything of a finished job, the photo signed by `identity`, and removes what an older one left that would be
+    /// taken for its; returns the completed photo's path, what to know about it, and who signed.
     ///
     /// # Errors
     /// [`Failure::Failed`]; what was written before stays.
@@ -131,13 +131,16 @@ impl OutputArguments {
     ) -> Result<Written, Failure> {
         let stem = self.output.join(ours::COMPLETED);
         let (saved, signer) = self.save_photo(scene, &completion.photo, &completion.report, identity, &stem)?;
+        let has_guide = completion.report.config.guide;
+        ours::remove_older(&self.output, &saved.path, has_guide, self.complete_all).or_failed()?;
         self.write_completions(scene, completion, identity)?;
         write_candidates(&self.output.join(ours::CANDIDATES), scene, completion)?;
         write_report(&self.output, &completion.report)?;
-        if completion.report.config.guide {
+        if has_guide {
+            let [picture, list] = ours::FIDELITY.map(|name| self.output.join(name));
             let map = Fidelity::picture(&completion.best().filled, &completion.parts);
-            Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
-            write_json(&self.output.join("fidelity.json"), &completion.fidelity)?;
+            Photo::from_pixels(map).save(picture).or_failed()?;
+            write_json(&list, &completion.fidelity)?;
         }
         write_sheet(&self.output, scene, completion)?;
         Ok(Written { saved, signer: signer? })

@@ -223,6 +223,20 @@ fn files_that_nobody_made_here_stay_among_the_candidates() {
 }
 
 #[test]
+fn an_older_runs_results_are_not_left_among_the_new_ones() {
+    let folder = scene();
+    let out = folder.path().join("out");
+    fill(folder.path(), "out", &["--iterations", "0", "--complete-all"]).assert().success();
+    assert!(out.join("completed.png").is_file() && out.join("completions").is_dir());
+    fs::write(out.join("fidelity.json"), "{}").unwrap();
+    fs::write(out.join("house.jpg"), "a picture").unwrap();
+    fill(folder.path(), "out", &["--iterations", "0", "--format", "webp"]).assert().success();
+    let is_there = |name: &&str| out.join(name).exists();
+    assert!(["completed.webp", "house.jpg"].iter().all(is_there));
+    assert!(!["completed.png", "completions", "fidelity.json"].iter().any(is_there), "something is left");
+}
+
+#[test]
 fn what_was_finished_stays_when_a_file_cannot_be_written() {
     let folder = scene();
     fs::create_dir_all(folder.path().join("out/report.json/in-the-way")).unwrap();
