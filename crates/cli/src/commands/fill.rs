@@ -74,7 +74,7 @@ impl Arguments {
 /// Completes the photo.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
-    let _profile = arguments.profile.begin()?;
+    arguments.profile.check()?;
     let config = arguments.settings()?;
     let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;
@@ -82,6 +82,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let folder = arguments.output.output.as_path();
     let (mask, more_bytes) = (arguments.scene.mask.as_deref(), arguments.model.checkpoint_bytes(&config.tune));
     arguments.output.prepare(&scene, mask, more_bytes)?;
+    let _profile = arguments.profile.begin()?;
     if !arguments.resume {
         remove_checkpoints(folder).or_failed()?;
     }

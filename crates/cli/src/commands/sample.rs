@@ -57,7 +57,7 @@ pub struct Arguments {
 /// Samples and completes the photo.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
-    let _profile = arguments.profile.begin()?;
+    arguments.profile.check()?;
     let tune = TuneFlags { prompt: arguments.prompt.clone(), ..TuneFlags::default() };
     let flags = Flags {
         guide: Some(&arguments.guide),
@@ -81,6 +81,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         config.tune.prompt.clone_from(prompt);
     }
     arguments.output.prepare(&scene, arguments.scene.mask.as_deref(), 0)?;
+    let _profile = arguments.profile.begin()?;
 
     interrupt::listen();
     let mut progress = Progress::new(talk);

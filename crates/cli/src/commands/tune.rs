@@ -60,12 +60,13 @@ impl Arguments {
 /// Tunes and saves the adapter.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
-    let _profile = arguments.profile.begin()?;
+    arguments.profile.check()?;
     let (config, folder) = (arguments.settings().or_bad_input()?, arguments.output.as_path());
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     check_output_folder(folder, arguments.model.checkpoint_bytes(&config.tune)).or_bad_input()?;
     lock::take(folder).or_bad_input()?;
+    let _profile = arguments.profile.begin()?;
     if !arguments.resume {
         remove_checkpoints(folder).or_failed()?;
     }

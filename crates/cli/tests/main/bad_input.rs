@@ -384,6 +384,18 @@ fn an_output_folder_that_another_run_works_in_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_no_trace_is_not_written_over_with_one() {
+    let folder = scene();
+    let letter = folder.path().join("letter.txt");
+    fs::write(&letter, "dear").unwrap();
+    refuses(folder.path(), &["--profile", letter.to_str().unwrap()], &["letter.txt is there and is no trace"]);
+    assert_eq!(fs::read_to_string(&letter).unwrap(), "dear");
+    let trace = folder.path().join("trace.json");
+    refuses(folder.path(), &["--profile", trace.to_str().unwrap(), "--candidates", "0"], &["candidates is 0"]);
+    assert!(!trace.exists(), "it was begun before the settings were checked");
+}
+
+#[test]
 fn verify_refuses_what_is_no_picture() {
     let folder = scene();
     let words = folder.path().join("words.txt");

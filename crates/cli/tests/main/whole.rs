@@ -98,7 +98,7 @@ fn tells_what_was_done(completed: &Path) {
 #[test]
 fn a_guided_job_tells_how_much_is_supported_and_where_its_time_went() {
     let folder = scene();
-    let trace = folder.path().join("trace.json");
+    let trace = folder.path().join("out/trace.json");
     realfill()
         .arg("fill")
         .arg("--profile")
