@@ -98,6 +98,13 @@ fn an_empty_and_a_full_mask_say_what_is_missing() {
 }
 
 #[test]
+fn a_photo_in_place_of_a_mask_says_what_to_paint() {
+    let folder = scene();
+    photo(SIZE, 3).save(folder.path().join("scene/target/mask.png")).unwrap();
+    refuses(folder.path(), &[], &["mask.png is mostly grey", "paint what is missing white"]);
+}
+
+#[test]
 fn an_opaque_target_has_no_hole_to_tell_by_transparency() {
     let folder = scene();
     refuses(folder.path(), &["--mask-from-alpha"], &["target.png has no transparent part"]);
