@@ -155,11 +155,10 @@ impl OutputArguments {
         identity: Option<&Identity>,
         stem: &Path,
     ) -> Result<(Saved, Result<Option<Signer>, Failure>), Failure> {
-        let cut = scene.frame.map(|frame| (photo.clone().cut_to(frame), scene.mask.cut_to(frame)));
-        let (photo, mask) = cut.as_ref().map_or((photo, &scene.mask), |(photo, mask)| (photo, mask));
+        let (photo, mask) = scene.framed(photo);
         let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
-        let mut saved = photo.save_completed(mask, stem, wanted).or_failed()?;
-        let signer = attach(identity, &mut saved, scene, mask, report, wanted.strip);
+        let mut saved = photo.save_completed(&mask, stem, wanted).or_failed()?;
+        let signer = attach(identity, &mut saved, scene, &mask, report, wanted.strip);
         Ok((saved, signer))
     }
 

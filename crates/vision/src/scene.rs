@@ -10,6 +10,7 @@ use crate::mask::MaskError;
 use crate::photo::PhotoError;
 use crate::{Mask, Photo};
 use image::math::Rect;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -30,7 +31,7 @@ pub struct Scene {
     pub references: Vec<Photo>,
     /// What really was in the hole, where it is known (evaluation scenes).
     pub truth: Option<Photo>,
-    /// The part of the target that the result is cut to; `None` for all of it.
+    /// The part of the target that the result is cut to ([`Scene::framed`]); `None` for all of it.
     pub frame: Option<Rect>,
 }
 
@@ -215,6 +216,18 @@ impl Scene {
         match mask.holes().contains(&false) {
             true => Ok(Self { mask, ..self }),
             false => Err(MaskError::Overgrown { px }.into()),
+        }
+    }
+
+    /// The target as it was completed without what lies outside the frame, and the hole in that: what is to be saved. Nothing
+    /// is copied where there is no frame.
+    ///
+    /// # Panics
+    /// When the photo has not the target's size and the frame reaches beyond it.
+    pub fn framed<'a>(&'a self, completed: &'a Photo) -> (Cow<'a, Photo>, Cow<'a, Mask>) {
+        match self.frame {
+            Some(frame) => (Cow::Owned(completed.clone().cut_to(frame)), Cow::Owned(self.mask.cut_to(frame))),
+            None => (Cow::Borrowed(completed), Cow::Borrowed(&self.mask)),
         }
     }
 

@@ -105,7 +105,7 @@ pub enum FillError {
 /// A finished job.
 #[derive(Clone, Debug)]
 pub struct Completion {
-    /// The photo, completed.
+    /// The photo, completed, with all of its canvas: [`Scene::framed`] cuts it to the frame that was asked for.
     pub photo: Photo,
     /// All candidates, best first.
     pub candidates: Vec<Candidate>,

@@ -138,6 +138,20 @@ fn a_canvas_needs_no_mask_and_goes_together_with_one() {
 }
 
 #[test]
+fn a_result_is_cut_to_the_frame_that_was_asked_for() {
+    let scratch = Scratch::scene(&["0.png"]);
+    let framed = |canvas: &str| {
+        let canvas = CanvasRequest::canvas(canvas).unwrap();
+        let scene = Scene::open_on_canvas(scratch.0.path(), None, Some(&canvas)).unwrap();
+        let (photo, mask) = scene.framed(&scene.target);
+        assert_eq!((photo.width(), photo.height()), (mask.width(), mask.height()));
+        (photo.width(), photo.height(), scene.target.width(), mask.hole_share())
+    };
+    assert_eq!(framed("6x9-2+0"), (6, 9, 8, 24.0 / 54.0), "1 of 3 columns of the hole, and 3 new rows");
+    assert_eq!(framed("12x6+4+0"), (12, 6, 12, 7.0 / 12.0), "nothing is cut");
+}
+
+#[test]
 fn a_grown_mask_covers_what_lies_around_it() {
     let photo = || Photo::from_pixels(RgbImage::new(9, 9));
     let scene = || Scene::new("mine", photo(), Mask::from_fn(9, 9, |x, y| (x, y) == (4, 4)), vec![photo()]).unwrap();
