@@ -195,7 +195,7 @@ impl Scene {
     /// A scene from photos in memory, for programs that receive them some other way.
     ///
     /// # Errors
-    /// A mask of another size than the target's, or not one to five references.
+    /// A mask of another size than the target's, one that marks nothing or everything, or not one to five references.
     pub fn new(name: &str, target: Photo, mask: Mask, references: Vec<Photo>) -> Result<Self, SceneError> {
         check_count(name, references.len())?;
         let (mask_size, target_size) = ((mask.width(), mask.height()), (target.width(), target.height()));
@@ -203,6 +203,7 @@ impl Scene {
             let (mask, target) = ("the mask".into(), target.name());
             return Err(MaskError::Size { mask, mask_size, target, target_size }.into());
         }
+        mask.check("the mask")?;
         let references = in_colours_of_all(references, &target, Some(&mask));
         Ok(Self { name: name.into(), target, mask, references, truth: None, frame: None })
     }

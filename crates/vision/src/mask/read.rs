@@ -100,10 +100,16 @@ impl Mask {
         }
         let holes = brightness.into_iter().map(|value| value >= 128).collect();
         let read = Self::new(size.0, size.1, holes);
-        match read.content() {
-            Content::Empty => Err(MaskError::Empty { mask: mask.name() }),
-            Content::Full => Err(MaskError::Full { mask: mask.name() }),
-            Content::Both => Ok(read),
+        read.check(&mask.name())?;
+        Ok(read)
+    }
+
+    /// Checks that the mask of this name leaves something to fill and something known.
+    pub(crate) fn check(&self, name: &str) -> Result<(), MaskError> {
+        match self.content() {
+            Content::Empty => Err(MaskError::Empty { mask: name.into() }),
+            Content::Full => Err(MaskError::Full { mask: name.into() }),
+            Content::Both => Ok(()),
         }
     }
 

@@ -120,6 +120,10 @@ fn a_scene_made_in_memory_is_checked_too() {
     assert!(Scene::new("mine", photo(), mask(4), vec![photo()]).is_ok());
     assert!(Scene::new("mine", photo(), mask(3), vec![photo()]).is_err());
     assert!(Scene::new("mine", photo(), mask(4), vec![]).is_err());
+    for (hole, words) in [(false, "the mask marks nothing to fill"), (true, "the mask marks the whole photo")] {
+        let error = Scene::new("mine", photo(), Mask::from_fn(4, 4, |_, _| hole), vec![photo()]).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]
