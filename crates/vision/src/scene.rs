@@ -183,11 +183,14 @@ impl Scene {
         canvas: Option<&CanvasRequest>,
     ) -> Result<Self, SceneError> {
         let references = in_colours_of_all(references, &target, mask.as_ref());
+        let mask = mask.map_or_else(|| Mask::from_alpha(&target), Ok);
         let Some(canvas) = canvas else {
-            let mask = mask.map_or_else(|| Mask::from_alpha(&target), Ok)?;
-            return Ok(Self { name, target, mask, references, truth: None, frame: None });
+            return Ok(Self { name, target, mask: mask?, references, truth: None, frame: None });
         };
-        let mask = mask.or_else(|| Mask::from_alpha(&target).ok());
+        let mask = match mask {
+            Err(MaskError::NothingTransparent { .. }) => None,
+            told => Some(told?),
+        };
         let grown = canvas.grow(target, mask.as_ref())?;
         Ok(Self { name, target: grown.photo, mask: grown.mask, references, truth: None, frame: grown.frame })
     }

@@ -142,6 +142,16 @@ fn a_canvas_needs_no_mask_and_goes_together_with_one() {
 }
 
 #[test]
+fn a_canvas_does_not_make_up_for_a_target_that_is_transparent_everywhere() {
+    let scratch = Scratch::scene(&["0.png"]);
+    fs::remove_file(scratch.0.join("target/mask.png")).unwrap();
+    scratch.save("target/target.png", RgbaImage::new(8, 6));
+    let canvas = CanvasRequest::expand("right=50%").unwrap();
+    let message = Scene::open_on_canvas(scratch.0.path(), None, Some(&canvas)).unwrap_err().to_string();
+    assert!(message.contains("target.png is transparent everywhere"), "{message}");
+}
+
+#[test]
 fn a_result_is_cut_to_the_frame_that_was_asked_for() {
     let scratch = Scratch::scene(&["0.png"]);
     let framed = |canvas: &str| {
