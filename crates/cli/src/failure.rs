@@ -42,7 +42,9 @@ impl Failure {
             FillError::Stage(StageError::Sample(SampleError::Stopped { .. })) => {
                 Self::Stopped("stopped while sampling; run the same command with --resume to go on".into())
             }
-            FillError::Stage(StageError::Sample(SampleError::Schedule(_))) => Self::BadInput(error.into()),
+            FillError::Settings(_) | FillError::Stage(StageError::Sample(SampleError::Schedule(_))) => {
+                Self::BadInput(error.into())
+            }
             FillError::Folder(
                 FolderError::AnotherJob { .. } | FolderError::Damaged { .. } | FolderError::NoJob { .. },
             ) => Self::BadInput(error.into()),
