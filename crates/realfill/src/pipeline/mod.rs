@@ -98,7 +98,7 @@ pub enum FillError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The caller asked to stop.
-    #[error("stopped; run the same command with --resume to go on from {}", .folder.display())]
+    #[error("stopped; the same job goes on from {}", .folder.display())]
     Stopped {
         /// Where the checkpoint is.
         folder: PathBuf,
