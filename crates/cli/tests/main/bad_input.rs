@@ -153,6 +153,19 @@ fn a_target_without_a_hole_asks_for_one() {
 }
 
 #[test]
+fn nothing_at_all_asks_for_a_scene_or_a_target() {
+    for name in ["fill", "sample"] {
+        let told = realfill().arg(name).assert().code(2);
+        let told = String::from_utf8_lossy(&told.get_output().stderr).into_owned();
+        let needed = told.lines().skip_while(|line| !line.contains("were not provided")).nth(1).unwrap_or_default();
+        assert!(needed.contains("SCENE") && needed.contains("--target <PHOTO>"), "{told}");
+        assert!(!needed.contains("--mask"), "{told}");
+    }
+    let both = ["fill", "my-scene", "--target", "photo.jpg", "--mask-from-alpha"];
+    realfill().args(both).assert().code(2).stderr(contains("cannot be used with"));
+}
+
+#[test]
 fn a_scene_without_references_says_how_many_are_needed() {
     let folder = scene();
     fs::remove_dir_all(folder.path().join("scene/ref")).unwrap();
