@@ -61,6 +61,20 @@ pub enum Command {
     Completions(completions::Arguments),
 }
 
+impl Command {
+    /// The name of a command that [`Talk`] means nothing to.
+    pub fn without_talk(&self) -> Option<&'static str> {
+        match self {
+            Self::Fill(_) | Self::Tune(_) | Self::Sample(_) | Self::Pretrain(_) | Self::Verify(_) => None,
+            Self::Serve(_) => Some("serve"),
+            Self::Worker(_) => Some("worker"),
+            Self::Models(_) => Some("models"),
+            Self::Devices(_) => Some("devices"),
+            Self::Completions(_) => Some("completions"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

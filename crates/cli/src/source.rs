@@ -91,7 +91,8 @@ impl SceneArguments {
     }
 }
 
-fn remark(text: &str, talk: Talk) {
+/// A sentence before the work begins, told as the flags ask for.
+pub fn remark(text: &str, talk: Talk) {
     match talk {
         Talk { json: true, .. } => say(&serde_json::to_string(&Event::Note { text: text.into() }).unwrap_or_default()),
         Talk { quiet: true, .. } => {}

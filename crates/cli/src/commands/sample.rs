@@ -8,8 +8,7 @@ use crate::output::OutputArguments;
 use crate::profile::ProfileArguments;
 use crate::progress::Progress;
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags, resolve};
-use crate::source::{ModelArguments, SceneArguments};
-use crate::terminal::complain;
+use crate::source::{ModelArguments, SceneArguments, remark};
 use realfill::adapter::AdapterCard;
 use realfill::fingerprint;
 use realfill::model::Model;
@@ -101,9 +100,8 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
 /// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
 fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
     let card = model.load_adapter(folder).or_bad_input()?;
-    let other = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene));
-    if let (Some(other), false) = (other, talk.quiet) {
-        complain(&format!("note: the adapter was tuned on another scene ({})", other.scene));
+    if let Some(other) = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene)) {
+        remark(&format!("note: the adapter was tuned on another scene ({})", other.scene), talk);
     }
     Ok(card)
 }

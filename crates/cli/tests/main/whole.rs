@@ -312,6 +312,19 @@ fn an_adapter_of_another_base_is_refused() {
 }
 
 #[test]
+fn an_adapter_of_another_scene_is_used_and_told_of_as_an_event() {
+    let folder = scene();
+    fill(folder.path(), "out", &["--iterations", "1"]).assert().success();
+    photo(crate::material::SIZE, 1).save(folder.path().join("scene/ref/0.png")).unwrap();
+    let mut command = realfill();
+    command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out/adapter"));
+    command.arg("--output").arg(folder.path().join("again")).arg("--model").arg(weights());
+    command.args(["--view-px", "64", "--steps", "1", "--candidates", "1", "--guide", "off", "--json"]);
+    let told = command.assert().success().stderr("");
+    told.stdout(contains(r#"{"event":"note","text":"note: the adapter was tuned on another scene"#));
+}
+
+#[test]
 fn widening_alone_equals_the_run_with_a_mask() {
     let folder = scene();
     let target = folder.path().join("scene/target");
