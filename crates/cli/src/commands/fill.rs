@@ -36,7 +36,7 @@ supports which part of the hole; orange-red is invented), fidelity.json (the sam
 
 /// Arguments of `fill`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub struct Arguments {
     #[command(flatten)]
     scene: SceneArguments,

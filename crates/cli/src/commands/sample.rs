@@ -26,7 +26,7 @@ Examples:
 
 /// Arguments of `sample`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub struct Arguments {
     #[command(flatten)]
     scene: SceneArguments,

@@ -26,7 +26,7 @@ The output folder holds adapter/ and report.json, and checkpoints/ while it work
 
 /// Arguments of `tune`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub struct Arguments {
     #[command(flatten)]
     scene: SceneArguments,

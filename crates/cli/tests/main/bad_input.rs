@@ -298,6 +298,8 @@ fn a_device_that_is_not_built_in_says_how_to_build_it() {
 fn settings_out_of_range_and_unknown_ones_are_named() {
     let folder = scene();
     refuses(folder.path(), &["--candidates", "0"], &["candidates is 0", "from 1"]);
+    refuses(folder.path(), &["--feather-px", "-1"], &["feather_px is -1; it must be from 0 to 1000"]);
+    refuses(folder.path(), &["--candidates", "-1"], &["'-1' for '--candidates <N>'"]);
     let file = folder.path().join("settings.toml");
     fs::write(&file, "[tune]\niteration = 3").unwrap();
     let file = file.display().to_string();
