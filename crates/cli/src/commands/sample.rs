@@ -9,6 +9,7 @@ use crate::profile::ProfileArguments;
 use crate::progress::Progress;
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags, resolve};
 use crate::source::{ModelArguments, SceneArguments, remark};
+use anyhow::anyhow;
 use realfill::adapter::AdapterCard;
 use realfill::fingerprint;
 use realfill::model::Model;
@@ -99,7 +100,14 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
 
 /// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
 fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
-    let card = model.load_adapter(folder).or_bad_input()?;
+    let card = match model.load_adapter(folder) {
+        Err(_) if folder.join("adapter").is_dir() => {
+            let folder = folder.display();
+            let words = format!("{folder} holds no adapter itself; give {folder}/adapter, which `tune` or `fill` wrote");
+            return Err(Failure::BadInput(anyhow!(words)));
+        }
+        card => card.or_bad_input()?,
+    };
     if let Some(other) = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene)) {
         remark(&format!("note: the adapter was tuned on another scene ({})", other.scene), talk);
     }

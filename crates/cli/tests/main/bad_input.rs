@@ -3,6 +3,7 @@
 
 use crate::material::{SIZE, crc32, mask, photo, realfill, scene};
 use image::{Rgb, RgbImage};
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use std::fs;
@@ -415,6 +416,16 @@ fn a_file_that_is_no_trace_is_not_written_over_with_one() {
     let trace = folder.path().join("trace.json");
     refuses(folder.path(), &["--profile", trace.to_str().unwrap(), "--candidates", "0"], &["candidates is 0"]);
     assert!(!trace.exists(), "it was begun before the settings were checked");
+}
+
+#[test]
+fn an_output_folder_given_as_the_adapter_is_told_from_one() {
+    let folder = scene();
+    fs::create_dir_all(folder.path().join("out/adapter")).unwrap();
+    let mut command = realfill();
+    command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out"));
+    command.arg("--output").arg(folder.path().join("more")).arg("--model").arg(crate::material::weights());
+    command.assert().code(2).stderr(contains("out holds no adapter itself; give ").and(contains("out/adapter, which")));
 }
 
 #[test]
