@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let mut model = arguments.model.load(&config.tune)?;
     let folder = arguments.output.output.as_path();
     let (mask, more_bytes) = (arguments.scene.mask.as_deref(), arguments.model.checkpoint_bytes(&config.tune));
-    arguments.output.prepare(&scene, mask, more_bytes)?;
+    arguments.output.prepare(&scene, mask, config.candidates, more_bytes)?;
     let _profile = arguments.profile.begin()?;
     if !arguments.resume {
         remove_checkpoints(folder).or_failed()?;

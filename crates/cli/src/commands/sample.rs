@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         model.set_prompt(prompt);
         config.tune.prompt.clone_from(prompt);
     }
-    arguments.output.prepare(&scene, arguments.scene.mask.as_deref(), 0)?;
+    arguments.output.prepare(&scene, arguments.scene.mask.as_deref(), config.candidates, 0)?;
     let _profile = arguments.profile.begin()?;
 
     interrupt::listen();
@@ -103,8 +103,9 @@ fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> R
     let card = match model.load_adapter(folder) {
         Err(_) if folder.join("adapter").is_dir() => {
             let folder = folder.display();
-            let words = format!("{folder} holds no adapter itself; give {folder}/adapter, which `tune` or `fill` wrote");
-            return Err(Failure::BadInput(anyhow!(words)));
+            let words =
+                anyhow!("{folder} holds no adapter itself; give {folder}/adapter, which `tune` or `fill` wrote");
+            return Err(Failure::BadInput(words));
         }
         card => card.or_bad_input()?,
     };
