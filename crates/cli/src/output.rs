@@ -2,8 +2,10 @@
 
 mod ours;
 
+use crate::arguments::Talk;
 use crate::credentials::{CredentialArguments, attach};
 use crate::failure::{Failure, OrBadInput, OrFailed};
+use crate::source::remark;
 use crate::{lock, supervised};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -217,6 +219,13 @@ fn write_candidates(folder: &Path, scene: &Scene, completion: &Completion) -> Re
         Photo::from_pixels(quantise(&picture)).save(path).or_failed()?;
     }
     Ok(())
+}
+
+/// Tells someone who asked to go on from a checkpoint that there is none.
+pub fn note_new_start(folder: &Path, talk: Talk) {
+    if !folder.join(ours::CHECKPOINTS).exists() {
+        remark(&format!("note: {} has no checkpoint to go on from; the work begins anew", folder.display()), talk);
+    }
 }
 
 /// Writes `report.json`.

@@ -3,7 +3,7 @@
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::interrupt;
-use crate::output::{OutputArguments, Written};
+use crate::output::{OutputArguments, Written, note_new_start};
 use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuningArguments, resolve};
@@ -83,8 +83,10 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let (mask, more_bytes) = (arguments.scene.mask.as_deref(), arguments.model.checkpoint_bytes(&config.tune));
     arguments.output.prepare(&scene, mask, config.candidates, more_bytes)?;
     let _profile = arguments.profile.begin()?;
-    if !arguments.resume {
-        remove_checkpoints(folder).or_failed()?;
+    match arguments.resume {
+        true if arguments.output.supervised => {} // that is always said to go on
+        true => note_new_start(folder, talk),
+        false => remove_checkpoints(folder).or_failed()?,
     }
 
     interrupt::listen();

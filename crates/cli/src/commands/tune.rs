@@ -2,7 +2,7 @@
 
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
-use crate::output::write_report;
+use crate::output::{note_new_start, write_report};
 use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, TuningArguments, resolve};
@@ -67,8 +67,9 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     check_output_folder(folder, arguments.model.checkpoint_bytes(&config.tune)).or_bad_input()?;
     lock::take(folder).or_bad_input()?;
     let _profile = arguments.profile.begin()?;
-    if !arguments.resume {
-        remove_checkpoints(folder).or_failed()?;
+    match arguments.resume {
+        true => note_new_start(folder, talk),
+        false => remove_checkpoints(folder).or_failed()?,
     }
 
     interrupt::listen();

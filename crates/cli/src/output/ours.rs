@@ -15,7 +15,7 @@ pub const CANDIDATES: &str = "candidates";
 pub const COMPLETIONS: &str = "completions";
 
 /// Folder of what an interrupted job goes on from.
-const CHECKPOINTS: &str = "checkpoints";
+pub const CHECKPOINTS: &str = "checkpoints";
 
 /// Which reference supports which part of the hole, as a picture and for programs; made with a guide only.
 pub const FIDELITY: [&str; 2] = ["fidelity.png", "fidelity.json"];

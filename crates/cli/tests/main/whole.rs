@@ -189,6 +189,13 @@ fn the_worse_half_of_the_candidates_may_be_dropped_halfway() {
 }
 
 #[test]
+fn nothing_to_go_on_from_is_told() {
+    let folder = scene();
+    let told = fill(folder.path(), "out", &["--iterations", "0", "--resume"]).assert().success();
+    told.stderr(contains("out has no checkpoint to go on from; the work begins anew"));
+}
+
+#[test]
 fn quiet_says_nothing() {
     let folder = scene();
     fill(folder.path(), "out", &["--iterations", "0", "--quiet"]).assert().success().stdout("").stderr("");
