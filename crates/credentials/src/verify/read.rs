@@ -17,8 +17,8 @@ const UNTRUSTED: &str = "signingCredential.untrusted";
 /// one nobody is. Nothing is fetched from the network.
 ///
 /// # Errors
-/// A file that cannot be read, is no picture, or is damaged without having been signed, or a trust list that cannot be used. That there are no credentials, or
-/// broken ones, is no error but a verdict.
+/// A file that cannot be read, is no picture, or is damaged without having been signed, or a trust list that cannot be
+/// used. That there are no credentials, or broken ones, is no error but a verdict.
 pub fn verify(path: &Path, trust_list: Option<&Path>) -> Result<Verdict, CredentialsError> {
     let unreadable = |source| CredentialsError::Read { path: path.to_owned(), wanted: "a picture", source };
     let format = format::of_file(path).map_err(unreadable)?;
