@@ -8,6 +8,7 @@ import json
 import mimetypes
 import os
 import pathlib
+import urllib.error
 import urllib.request
 import uuid
 
@@ -23,6 +24,8 @@ class Server:
             return urllib.request.urlopen(urllib.request.Request(self.address + path, data, headers))
         except urllib.error.HTTPError as error:
             raise SystemExit(json.load(error)["detail"])
+        except urllib.error.URLError as error:
+            raise SystemExit(f"{self.address} does not answer ({error.reason}); is `realfill serve` running there?")
 
     def upload(self, files):
         """A scene from (field, path) pairs."""
@@ -62,7 +65,7 @@ def main():
         if event["event"] in ("stage", "state"):
             print(event.get("stage") or event["state"], event.get("error", ""), flush=True)
     results = json.load(server.open(f"/v1/jobs/{job['id']}/results"))
-    path = given.output.with_suffix(pathlib.Path(results["completed"]).suffix)
+    path = given.output.with_name(given.output.name + pathlib.Path(results["completed"]).suffix)
     path.write_bytes(server.open(results["completed"]).read())
     print(f"{path}: {round(100 * results['supported_share'])} % of the hole is supported by the references")
 

@@ -61,14 +61,39 @@ pub enum Command {
     Completions(completions::Arguments),
 }
 
+impl Command {
+    /// The name of a command that [`Talk`] means nothing to.
+    pub fn without_talk(&self) -> Option<&'static str> {
+        match self {
+            Self::Fill(_) | Self::Tune(_) | Self::Sample(_) | Self::Pretrain(_) | Self::Verify(_) => None,
+            Self::Serve(_) => Some("serve"),
+            Self::Worker(_) => Some("worker"),
+            Self::Models(_) => Some("models"),
+            Self::Devices(_) => Some("devices"),
+            Self::Completions(_) => Some("completions"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         Arguments::command().debug_assert();
+    }
+
+    /// Arguments of one id would share their values; clap looks for that in debug builds alone.
+    #[test]
+    fn every_argument_has_an_id_of_its_own() {
+        for command in Arguments::command().get_subcommands() {
+            let ids: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+            let once: BTreeSet<&str> = ids.iter().copied().collect();
+            assert_eq!(once.len(), ids.len(), "{}: {ids:?}", command.get_name());
+        }
     }
 
     /// The commands of the deployment files: lists after `CMD`, `command:` and `args:`, and units' `ExecStart=`.

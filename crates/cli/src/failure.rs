@@ -1,7 +1,7 @@
 //! Why a command ended without a result, and the exit code that says so: 1 for a failure, 2 for bad input, 130 for a
 //! stop by Ctrl-C.
 
-use anyhow::Error;
+use anyhow::{Error, anyhow};
 use realfill::model::StageError;
 use realfill::pipeline::{FillError, FolderError};
 use realfill::samplers::SampleError;
@@ -38,17 +38,29 @@ impl Failure {
     /// A stage's error: a stop stays a stop, everything else is a failure.
     pub fn of_job(error: FillError) -> Self {
         match error {
-            FillError::Stopped { .. } => Self::Stopped(error.to_string()),
+            FillError::Stopped { folder } => {
+                Self::Stopped(format!("stopped; run the same command with --resume to go on from {}", folder.display()))
+            }
             FillError::Stage(StageError::Sample(SampleError::Stopped { .. })) => {
                 Self::Stopped("stopped while sampling; run the same command with --resume to go on".into())
             }
-            FillError::Stage(StageError::Sample(SampleError::Schedule(_))) => Self::BadInput(error.into()),
-            FillError::Folder(
-                FolderError::AnotherJob { .. } | FolderError::Damaged { .. } | FolderError::NoJob { .. },
-            ) => Self::BadInput(error.into()),
+            FillError::Settings(_) | FillError::Stage(StageError::Sample(SampleError::Schedule(_))) => {
+                Self::BadInput(error.into())
+            }
+            FillError::Folder(FolderError::AnotherJob { .. } | FolderError::Damaged { .. }) => {
+                Self::BadInput(anyhow!(with_the_flag(&error.to_string())))
+            }
+            FillError::Folder(FolderError::NoJob { .. }) => Self::BadInput(error.into()),
             other => Self::Failed(other.into()),
         }
     }
+}
+
+/// How checkpoints are removed here, for a sentence of the library that says what for.
+fn with_the_flag(sentence: &str) -> String {
+    const AIM: &str = " to start anew";
+    let without = sentence.strip_suffix(AIM);
+    without.map_or_else(|| sentence.to_owned(), |start| format!("{start} (leave out --resume){AIM}"))
 }
 
 /// The message and its causes, except for those that the message has told already.
@@ -103,5 +115,10 @@ mod tests {
         assert_eq!(bad.unwrap_err().exit_code(), 2);
         assert_eq!(failed.unwrap_err().exit_code(), 1);
         assert_eq!((stopped.exit_code(), stopped.message().contains("--resume")), (130, true));
+        let (name, kept, now) = ("scene".to_owned(), "1".to_owned(), "2".to_owned());
+        let another = FolderError::AnotherJob { folder: "out".into(), name, kept, now };
+        let another = Failure::of_job(another.into());
+        let ending = "or remove it (leave out --resume) to start anew";
+        assert_eq!((another.exit_code(), another.message().ends_with(ending)), (2, true));
     }
 }

@@ -7,6 +7,7 @@ mod credentials;
 mod device;
 mod failure;
 mod interrupt;
+mod lock;
 mod output;
 mod profile;
 mod progress;
@@ -15,7 +16,8 @@ mod source;
 mod supervised;
 mod terminal;
 
-use arguments::{Arguments, Command};
+use anyhow::anyhow;
+use arguments::{Arguments, Command, Talk};
 use clap::Parser;
 use failure::Failure;
 use realfill_models::memory::Recycling;
@@ -29,7 +31,19 @@ fn main() -> ExitCode {
     if !matches!(command, Command::Serve(_) | Command::Worker(_)) {
         MEMORY.start(); // those run no network themselves
     }
-    let result = match command {
+    match run(command, talk) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => tell(&failure, talk.json),
+    }
+}
+
+fn run(command: Command, talk: Talk) -> Result<(), Failure> {
+    if let (Some(name), true) = (command.without_talk(), talk.quiet || talk.json) {
+        let words =
+            anyhow!("`realfill {name}` has neither events nor a result for programs; leave out --quiet and --json");
+        return Err(Failure::BadInput(words));
+    }
+    match command {
         Command::Fill(arguments) => commands::fill::run(&arguments, talk),
         Command::Tune(arguments) => commands::tune::run(&arguments, talk),
         Command::Sample(arguments) => commands::sample::run(&arguments, talk),
@@ -40,10 +54,6 @@ fn main() -> ExitCode {
         Command::Devices(arguments) => commands::devices::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments, talk),
         Command::Completions(arguments) => commands::completions::run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => tell(&failure, talk.json),
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod ours;
 
+use crate::arguments::Talk;
 use crate::credentials::{CredentialArguments, attach};
 use crate::failure::{Failure, OrBadInput, OrFailed};
-use crate::supervised;
+use crate::source::remark;
+use crate::{lock, supervised};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
@@ -78,19 +80,40 @@ impl Format {
 /// Bytes a pixel that the results take at most, roughly: the photo at 16 bits with alpha, and room for the rest.
 const BYTES_PER_PIXEL: u64 = 12;
 
+/// Bytes that a candidate's picture takes at most, roughly: 1024 pixels square, 8 bits a channel.
+const CANDIDATE_BYTES: u64 = 4_000_000;
+
 impl OutputArguments {
-    /// Makes the folder and checks that it can be written to and has room for the results and `more_bytes`, that none of
-    /// the scene's photos, nor the file of its `mask`, would be replaced, and that the format can hold the photo.
+    /// Makes the folder and checks that it can be written to and has room for the results of so many candidates and
+    /// `more_bytes`, that none of the scene's photos, nor the file of its `mask`, would be replaced, and that the format can
+    /// hold the photo. From then on no other run works in the folder; one that is watched waits for another's end.
     ///
     /// # Errors
-    /// [`Failure::BadInput`].
-    pub fn prepare(&self, scene: &Scene, mask: Option<&Path>, more_bytes: u64) -> Result<(), Failure> {
+    /// [`Failure::BadInput`], or [`Failure::Failed`] where a folder that is watched cannot be locked.
+    pub fn prepare(
+        &self,
+        scene: &Scene,
+        mask: Option<&Path>,
+        candidates: usize,
+        more_bytes: u64,
+    ) -> Result<(), Failure> {
         let photos = std::iter::once(&scene.target).chain(&scene.references).map(|photo| photo.path.as_path());
-        ours::check_photos(&self.output, photos.chain(mask), self.complete_all).or_bad_input()?;
+        ours::check_photos(&self.output, photos.chain(mask)).or_bad_input()?;
         self.check_losses(scene).or_bad_input()?;
-        let pixels = u64::from(scene.target.width()) * u64::from(scene.target.height());
-        check_output_folder(&self.output, pixels * BYTES_PER_PIXEL + more_bytes).or_bad_input()?;
-        if self.supervised { supervised::begin(&self.output).or_failed() } else { Ok(()) }
+        let needed = self.needed_bytes(&scene.target, candidates as u64) + more_bytes;
+        check_output_folder(&self.output, needed).or_bad_input()?;
+        match self.supervised {
+            true => supervised::begin(&self.output).or_failed(),
+            false => lock::take(&self.output).or_bad_input(),
+        }
+    }
+
+    /// Bytes that the results take at most, roughly.
+    fn needed_bytes(&self, target: &Photo, candidates: u64) -> u64 {
+        let pixels = u64::from(target.width()) * u64::from(target.height());
+        let others = if self.complete_all { candidates.saturating_sub(1) } else { 0 };
+        let stored = pixels * u64::from(target.pixels.color().bytes_per_pixel());
+        pixels * BYTES_PER_PIXEL + candidates * CANDIDATE_BYTES.min(BYTES_PER_PIXEL * pixels) + others * stored
     }
 
     fn check_losses(&self, scene: &Scene) -> anyhow::Result<()> {
@@ -114,8 +137,8 @@ impl OutputArguments {
         }
     }
 
-    /// Writes everything of a finished job, the photo signed by `identity`; returns the completed photo's path, what to know
-    /// about it, and who signed.
+    /// Writes everything of a finished job, the photo signed by `identity`, and removes what an older one left that would be
+    /// taken for its; returns the completed photo's path, what to know about it, and who signed.
     ///
     /// # Errors
     /// [`Failure::Failed`]; what was written before stays.
@@ -127,13 +150,16 @@ impl OutputArguments {
     ) -> Result<Written, Failure> {
         let stem = self.output.join(ours::COMPLETED);
         let (saved, signer) = self.save_photo(scene, &completion.photo, &completion.report, identity, &stem)?;
+        let has_guide = completion.report.config.guide;
+        ours::remove_older(&self.output, &saved.path, has_guide, self.complete_all).or_failed()?;
         self.write_completions(scene, completion, identity)?;
         write_candidates(&self.output.join(ours::CANDIDATES), scene, completion)?;
         write_report(&self.output, &completion.report)?;
-        if completion.report.config.guide {
+        if has_guide {
+            let [picture, list] = ours::FIDELITY.map(|name| self.output.join(name));
             let map = Fidelity::picture(&completion.best().filled, &completion.parts);
-            Photo::from_pixels(map).save(self.output.join("fidelity.png")).or_failed()?;
-            write_json(&self.output.join("fidelity.json"), &completion.fidelity)?;
+            Photo::from_pixels(map).save(picture).or_failed()?;
+            write_json(&list, &completion.fidelity)?;
         }
         write_sheet(&self.output, scene, completion)?;
         Ok(Written { saved, signer: signer? })
@@ -148,11 +174,10 @@ impl OutputArguments {
         identity: Option<&Identity>,
         stem: &Path,
     ) -> Result<(Saved, Result<Option<Signer>, Failure>), Failure> {
-        let cut = scene.frame.map(|frame| (photo.clone().cut_to(frame), scene.mask.cut_to(frame)));
-        let (photo, mask) = cut.as_ref().map_or((photo, &scene.mask), |(photo, mask)| (photo, mask));
+        let (photo, mask) = scene.framed(photo);
         let wanted = Wanted { format: self.format.map(Format::of_image), strip: self.strip() };
-        let mut saved = photo.save_completed(mask, stem, wanted).or_failed()?;
-        let signer = attach(identity, &mut saved, scene, mask, report, wanted.strip);
+        let mut saved = photo.save_completed(&mask, stem, wanted).or_failed()?;
+        let signer = attach(identity, &mut saved, scene, &mask, report, wanted.strip);
         Ok((saved, signer))
     }
 
@@ -196,6 +221,13 @@ fn write_candidates(folder: &Path, scene: &Scene, completion: &Completion) -> Re
     Ok(())
 }
 
+/// Tells someone who asked to go on from a checkpoint that there is none.
+pub fn note_new_start(folder: &Path, talk: Talk) {
+    if !folder.join(ours::CHECKPOINTS).exists() {
+        remark(&format!("note: {} has no checkpoint to go on from; the work begins anew", folder.display()), talk);
+    }
+}
+
 /// Writes `report.json`.
 ///
 /// # Errors
@@ -214,4 +246,28 @@ fn write_sheet(folder: &Path, scene: &Scene, completion: &Completion) -> Result<
     let others: Vec<Tile> = completion.candidates.iter().skip(1).map(tile).collect();
     let sheet = scene_sheet(scene, &completion.photo, &others);
     Photo::from_pixels(sheet).save(folder.join("sheet.png")).or_failed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        output: OutputArguments,
+    }
+
+    #[test]
+    fn room_is_asked_for_for_every_candidate_and_its_photo() {
+        let target = Photo::from_pixels(image::RgbImage::new(3000, 2000));
+        let needed = |flags: &[&str], candidates| {
+            let typed = Typed::try_parse_from(std::iter::once(&"realfill").chain(flags)).unwrap();
+            typed.output.needed_bytes(&target, candidates)
+        };
+        assert_eq!(needed(&[], 1), 76_000_000);
+        assert_eq!(needed(&[], 4), 88_000_000);
+        assert_eq!(needed(&["--complete-all"], 4), 88_000_000 + 3 * 18_000_000);
+    }
 }

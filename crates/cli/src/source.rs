@@ -5,7 +5,7 @@ use crate::failure::{Failure, OrBadInput};
 use crate::terminal::{complain, say};
 use anyhow::{Error, anyhow};
 use burn::tensor::Device;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use realfill::embedded::EmbeddedModel;
 use realfill::model::Model;
 use realfill::pipeline::Event;
@@ -19,22 +19,23 @@ use std::path::{Path, PathBuf};
 
 /// The photos.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Scene")]
+#[command(
+    next_help_heading = "Scene",
+    group = ArgGroup::new("source").required(true),
+    group = ArgGroup::new("hole").multiple(true),
+)]
 pub struct SceneArguments {
     /// Folder with ref/ (one to five photos), target/target.* and target/mask.* (white = fill)
-    #[arg(value_name = "SCENE", required_unless_present = "target", conflicts_with_all = ["target", "mask", "reference"])]
+    #[arg(value_name = "SCENE", group = "source", conflicts_with_all = ["mask", "reference"])]
     pub scene: Option<PathBuf>,
     /// The photo to complete, in place of a scene's folder
-    #[arg(long, value_name = "PHOTO")]
+    #[arg(long, value_name = "PHOTO", group = "source", requires = "hole")]
     pub target: Option<PathBuf>,
     /// What is missing in the target: white = fill, at the target's size
-    #[arg(
-        long, value_name = "PICTURE", requires = "target", conflicts_with = "mask_from_alpha",
-        required_unless_present_any = ["scene", "mask_from_alpha", "frame"]
-    )]
+    #[arg(long, value_name = "PICTURE", group = "hole", requires = "target", conflicts_with = "mask_from_alpha")]
     pub mask: Option<PathBuf>,
     /// What is transparent in the target is missing
-    #[arg(long)]
+    #[arg(long, group = "hole")]
     pub mask_from_alpha: bool,
     /// Fill this many pixels around what is missing too, where the mask leaves a rim of what is to go
     #[arg(long, value_name = "PX", default_value_t = 0, hide_default_value = true)]
@@ -44,14 +45,14 @@ pub struct SceneArguments {
     pub reference: Vec<PathBuf>,
     /// Widen the photo: left, top, right, bottom, in % of its width or height or in px (left=20%,top=300px); what is
     /// new is filled, beside what a mask marks, and no mask is needed. At most 4 times the photo's area
-    #[arg(long, value_name = "SIDES", group = "frame", value_parser = CanvasRequest::expand)]
+    #[arg(long, value_name = "SIDES", groups = ["frame", "hole"], value_parser = CanvasRequest::expand)]
     pub expand: Option<CanvasRequest>,
     /// Widen the photo to a shape, itself in the middle (16:9)
-    #[arg(long, value_name = "W:H", group = "frame", value_parser = CanvasRequest::aspect)]
+    #[arg(long, value_name = "W:H", groups = ["frame", "hole"], value_parser = CanvasRequest::aspect)]
     pub aspect: Option<CanvasRequest>,
     /// Give the photo a canvas of WxH pixels, its upper left corner at X, Y of it (3000x2000+400+0); with a negative X
     /// or Y, or a canvas too small, the result is cut to the canvas in the end
-    #[arg(long, value_name = "WxH+X+Y", group = "frame", value_parser = CanvasRequest::canvas)]
+    #[arg(long, value_name = "WxH+X+Y", groups = ["frame", "hole"], value_parser = CanvasRequest::canvas)]
     pub canvas: Option<CanvasRequest>,
 }
 
@@ -90,7 +91,8 @@ impl SceneArguments {
     }
 }
 
-fn remark(text: &str, talk: Talk) {
+/// A sentence before the work begins, told as the flags ask for.
+pub fn remark(text: &str, talk: Talk) {
     match talk {
         Talk { json: true, .. } => say(&serde_json::to_string(&Event::Note { text: text.into() }).unwrap_or_default()),
         Talk { quiet: true, .. } => {}

@@ -1,18 +1,17 @@
 //! A job that another program watches (`realfill serve`): it stops when it is told to, ends when the other one is gone, and
 //! keeps previews. Pipes and locks tell all that on every system; signals would not.
 
-use crate::interrupt;
+use crate::{interrupt, lock};
 use anyhow::{Context, Result};
 use realfill::pipeline::Event;
 use realfill_vision::Photo;
 use realfill_vision::resize::quantise;
-use std::fs::File;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The output folder, and the lock on it that lasts as long as the process.
-static WATCHED: OnceLock<(PathBuf, File)> = OnceLock::new();
+/// The output folder.
+static WATCHED: OnceLock<PathBuf> = OnceLock::new();
 
 /// Folder of the previews in an output folder.
 const PREVIEWS: &str = "previews";
@@ -23,12 +22,10 @@ const PREVIEWS: &str = "previews";
 /// # Errors
 /// The folder cannot be written to or locked.
 pub fn begin(output: &Path) -> Result<()> {
-    let path = output.join("supervised.lock");
-    let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    lock.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    lock::wait_for(output)?;
     let previews = output.join(PREVIEWS);
     std::fs::create_dir_all(&previews).with_context(|| format!("cannot make {}", previews.display()))?;
-    let _ = WATCHED.set((output.into(), lock));
+    let _ = WATCHED.set(output.into());
     std::thread::spawn(obey);
     Ok(())
 }
@@ -49,7 +46,7 @@ fn obey() {
 /// result depends on a preview, so that one which cannot be written is no reason to fail.
 pub fn keep_preview(event: &Event) -> bool {
     let Event::Preview { seed, picture } = event else { return true };
-    let Some((output, _)) = WATCHED.get() else { return false };
+    let Some(output) = WATCHED.get() else { return false };
     let name = seed.map_or_else(|| "guide".to_owned(), |seed| seed.to_string());
     let path = output.join(PREVIEWS).join(name).with_extension("jpg");
     Photo::from_pixels(quantise(picture)).save(path).is_ok()

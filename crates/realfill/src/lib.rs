@@ -20,6 +20,8 @@ pub mod training;
 pub mod tuning;
 
 pub use burn::tensor::Device;
+pub use image;
+pub use realfill_models as models;
 pub use realfill_vision as vision;
 
 /// The README's program is compiled with the tests.

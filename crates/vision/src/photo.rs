@@ -48,7 +48,7 @@ pub struct Photo {
     pub origin: Option<Origin>,
     /// Whether its pixels lie elsewhere than in its file: it was turned upright, laid onto a canvas, or cut.
     pub is_reframed: bool,
-    /// What the file says that cannot be so, a sentence each that names the file and what is used instead.
+    /// What the file says that cannot be so, or shows beside what is used, a sentence each that names the file and what is used.
     pub doubts: Vec<String>,
 }
 

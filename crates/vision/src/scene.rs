@@ -10,6 +10,7 @@ use crate::mask::MaskError;
 use crate::photo::PhotoError;
 use crate::{Mask, Photo};
 use image::math::Rect;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -30,7 +31,7 @@ pub struct Scene {
     pub references: Vec<Photo>,
     /// What really was in the hole, where it is known (evaluation scenes).
     pub truth: Option<Photo>,
-    /// The part of the target that the result is cut to; `None` for all of it.
+    /// The part of the target that the result is cut to ([`Scene::framed`]); `None` for all of it.
     pub frame: Option<Rect>,
 }
 
@@ -182,11 +183,14 @@ impl Scene {
         canvas: Option<&CanvasRequest>,
     ) -> Result<Self, SceneError> {
         let references = in_colours_of_all(references, &target, mask.as_ref());
+        let mask = mask.map_or_else(|| Mask::from_alpha(&target), Ok);
         let Some(canvas) = canvas else {
-            let mask = mask.map_or_else(|| Mask::from_alpha(&target), Ok)?;
-            return Ok(Self { name, target, mask, references, truth: None, frame: None });
+            return Ok(Self { name, target, mask: mask?, references, truth: None, frame: None });
         };
-        let mask = mask.or_else(|| Mask::from_alpha(&target).ok());
+        let mask = match mask {
+            Err(MaskError::NothingTransparent { .. }) => None,
+            told => Some(told?),
+        };
         let grown = canvas.grow(target, mask.as_ref())?;
         Ok(Self { name, target: grown.photo, mask: grown.mask, references, truth: None, frame: grown.frame })
     }
@@ -194,7 +198,7 @@ impl Scene {
     /// A scene from photos in memory, for programs that receive them some other way.
     ///
     /// # Errors
-    /// A mask of another size than the target's, or not one to five references.
+    /// A mask of another size than the target's, one that marks nothing or everything, or not one to five references.
     pub fn new(name: &str, target: Photo, mask: Mask, references: Vec<Photo>) -> Result<Self, SceneError> {
         check_count(name, references.len())?;
         let (mask_size, target_size) = ((mask.width(), mask.height()), (target.width(), target.height()));
@@ -202,6 +206,7 @@ impl Scene {
             let (mask, target) = ("the mask".into(), target.name());
             return Err(MaskError::Size { mask, mask_size, target, target_size }.into());
         }
+        mask.check("the mask")?;
         let references = in_colours_of_all(references, &target, Some(&mask));
         Ok(Self { name: name.into(), target, mask, references, truth: None, frame: None })
     }
@@ -215,6 +220,18 @@ impl Scene {
         match mask.holes().contains(&false) {
             true => Ok(Self { mask, ..self }),
             false => Err(MaskError::Overgrown { px }.into()),
+        }
+    }
+
+    /// The target as it was completed without what lies outside the frame, and the hole in that: what is to be saved. Nothing
+    /// is copied where there is no frame.
+    ///
+    /// # Panics
+    /// When the photo has not the target's size and the frame reaches beyond it.
+    pub fn framed<'a>(&'a self, completed: &'a Photo) -> (Cow<'a, Photo>, Cow<'a, Mask>) {
+        match self.frame {
+            Some(frame) => (Cow::Owned(completed.clone().cut_to(frame)), Cow::Owned(self.mask.cut_to(frame))),
+            None => (Cow::Borrowed(completed), Cow::Borrowed(&self.mask)),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
 use crate::interrupt;
-use crate::output::{OutputArguments, Written};
+use crate::output::{OutputArguments, Written, note_new_start};
 use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuningArguments, resolve};
@@ -36,7 +36,7 @@ supports which part of the hole; orange-red is invented), fidelity.json (the sam
 
 /// Arguments of `fill`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub struct Arguments {
     #[command(flatten)]
     scene: SceneArguments,
@@ -74,16 +74,19 @@ impl Arguments {
 /// Completes the photo.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
-    let _profile = arguments.profile.begin()?;
+    arguments.profile.check()?;
     let config = arguments.settings()?;
     let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     let folder = arguments.output.output.as_path();
     let (mask, more_bytes) = (arguments.scene.mask.as_deref(), arguments.model.checkpoint_bytes(&config.tune));
-    arguments.output.prepare(&scene, mask, more_bytes)?;
-    if !arguments.resume {
-        remove_checkpoints(folder).or_failed()?;
+    arguments.output.prepare(&scene, mask, config.candidates, more_bytes)?;
+    let _profile = arguments.profile.begin()?;
+    match arguments.resume {
+        true if arguments.output.supervised => {} // that is always said to go on
+        true => note_new_start(folder, talk),
+        false => remove_checkpoints(folder).or_failed()?,
     }
 
     interrupt::listen();
@@ -126,5 +129,19 @@ fn supported(completion: &Completion) -> String {
     match completion.report.config.guide {
         true => format!("supported by the references: {percent:.0} % of the hole; the rest is invented"),
         false => "nothing in the hole is checked against the references (--guide off)".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::arguments::{Arguments, Command};
+    use clap::Parser;
+
+    #[test]
+    fn the_seeds_of_sampling_and_of_tuning_are_two() {
+        let typed = ["realfill", "fill", "my-scene", "--seed", "7", "--tune-seed", "9"];
+        let Command::Fill(fill) = Arguments::try_parse_from(typed).unwrap().command else { panic!("another command") };
+        let config = fill.settings().unwrap();
+        assert_eq!((config.seed, config.tune.seed), (7, 9));
     }
 }

@@ -3,10 +3,9 @@
 mod log;
 
 use crate::arguments::Talk;
-use crate::device;
 use crate::failure::{Failure, OrBadInput, OrFailed};
-use crate::interrupt;
 use crate::progress::{Progress, duration};
+use crate::{device, interrupt, lock};
 use anyhow::bail;
 use burn::tensor::DType;
 use clap::ValueHint;
@@ -117,6 +116,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let device = device::open_tested(&arguments.device).or_bad_input()?;
     PhotoFolder::open(&arguments.photos).or_bad_input()?;
     check_output_folder(&arguments.output, NEEDED_BYTES).or_bad_input()?;
+    lock::take(&arguments.output).or_bad_input()?;
     let mut log = Log::open(&arguments.output.join("log.csv")).or_failed()?;
 
     interrupt::listen();

@@ -8,8 +8,8 @@ use crate::output::OutputArguments;
 use crate::profile::ProfileArguments;
 use crate::progress::Progress;
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuneFlags, resolve};
-use crate::source::{ModelArguments, SceneArguments};
-use crate::terminal::complain;
+use crate::source::{ModelArguments, SceneArguments, remark};
+use anyhow::anyhow;
 use realfill::adapter::AdapterCard;
 use realfill::fingerprint;
 use realfill::model::Model;
@@ -27,7 +27,7 @@ Examples:
 
 /// Arguments of `sample`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub struct Arguments {
     #[command(flatten)]
     scene: SceneArguments,
@@ -57,7 +57,7 @@ pub struct Arguments {
 /// Samples and completes the photo.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
-    let _profile = arguments.profile.begin()?;
+    arguments.profile.check()?;
     let tune = TuneFlags { prompt: arguments.prompt.clone(), ..TuneFlags::default() };
     let flags = Flags {
         guide: Some(&arguments.guide),
@@ -80,7 +80,8 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         model.set_prompt(prompt);
         config.tune.prompt.clone_from(prompt);
     }
-    arguments.output.prepare(&scene, arguments.scene.mask.as_deref(), 0)?;
+    arguments.output.prepare(&scene, arguments.scene.mask.as_deref(), config.candidates, 0)?;
+    let _profile = arguments.profile.begin()?;
 
     interrupt::listen();
     let mut progress = Progress::new(talk);
@@ -99,10 +100,17 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
 
 /// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
 fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
-    let card = model.load_adapter(folder).or_bad_input()?;
-    let other = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene));
-    if let (Some(other), false) = (other, talk.quiet) {
-        complain(&format!("note: the adapter was tuned on another scene ({})", other.scene));
+    let card = match model.load_adapter(folder) {
+        Err(_) if folder.join("adapter").is_dir() => {
+            let folder = folder.display();
+            let words =
+                anyhow!("{folder} holds no adapter itself; give {folder}/adapter, which `tune` or `fill` wrote");
+            return Err(Failure::BadInput(words));
+        }
+        card => card.or_bad_input()?,
+    };
+    if let Some(other) = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene)) {
+        remark(&format!("note: the adapter was tuned on another scene ({})", other.scene), talk);
     }
     Ok(card)
 }

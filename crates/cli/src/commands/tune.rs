@@ -2,12 +2,12 @@
 
 use crate::arguments::Talk;
 use crate::failure::{Failure, OrBadInput, OrFailed};
-use crate::interrupt;
-use crate::output::write_report;
+use crate::output::{note_new_start, write_report};
 use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, TuningArguments, resolve};
 use crate::source::{ModelArguments, SceneArguments};
+use crate::{interrupt, lock};
 use anyhow::bail;
 use realfill::pipeline::{FillConfig, remove_checkpoints, tune_scene};
 use realfill_vision::save::check_output_folder;
@@ -26,7 +26,7 @@ The output folder holds adapter/ and report.json, and checkpoints/ while it work
 
 /// Arguments of `tune`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub struct Arguments {
     #[command(flatten)]
     scene: SceneArguments,
@@ -60,13 +60,16 @@ impl Arguments {
 /// Tunes and saves the adapter.
 pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let clock = Instant::now();
-    let _profile = arguments.profile.begin()?;
+    arguments.profile.check()?;
     let (config, folder) = (arguments.settings().or_bad_input()?, arguments.output.as_path());
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     check_output_folder(folder, arguments.model.checkpoint_bytes(&config.tune)).or_bad_input()?;
-    if !arguments.resume {
-        remove_checkpoints(folder).or_failed()?;
+    lock::take(folder).or_bad_input()?;
+    let _profile = arguments.profile.begin()?;
+    match arguments.resume {
+        true => note_new_start(folder, talk),
+        false => remove_checkpoints(folder).or_failed()?,
     }
 
     interrupt::listen();

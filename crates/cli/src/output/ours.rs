@@ -15,9 +15,12 @@ pub const CANDIDATES: &str = "candidates";
 pub const COMPLETIONS: &str = "completions";
 
 /// Folder of what an interrupted job goes on from.
-const CHECKPOINTS: &str = "checkpoints";
+pub const CHECKPOINTS: &str = "checkpoints";
 
-const FILES: [&str; 4] = ["sheet.png", "fidelity.png", "fidelity.json", "report.json"];
+/// Which reference supports which part of the hole, as a picture and for programs; made with a guide only.
+pub const FIDELITY: [&str; 2] = ["fidelity.png", "fidelity.json"];
+
+const FILES: [&str; 4] = ["sheet.png", FIDELITY[0], FIDELITY[1], "report.json"];
 
 /// Extensions of the pictures that are written.
 const EXTENSIONS: [&str; 6] = ["png", "jpg", "webp", "tif", "avif", "bmp"];
@@ -33,11 +36,33 @@ pub fn stem(rank: usize, seed: u64) -> String {
 /// Makes a folder for what is made of candidates. What was made of an older job's goes, other files stay.
 pub fn make_room(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
+    remove_pictures(folder)
+}
+
+fn remove_pictures(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if is_of_a_candidate(&entry.file_name().to_string_lossy()) && !entry.file_type()?.is_dir() {
             fs::remove_file(entry.path())?;
         }
+    }
+    Ok(())
+}
+
+/// Removes what an older run left in the output folder and this one does not write: the photo in other formats than
+/// `completed`, the fidelity map where there is no guide, and the photo as other candidates would complete it.
+pub fn remove_older(output: &Path, completed: &Path, has_guide: bool, complete_all: bool) -> io::Result<()> {
+    let photos = EXTENSIONS.map(|extension| output.join(COMPLETED).with_extension(extension));
+    let maps = FIDELITY.iter().filter(|_| !has_guide).map(|name| output.join(name));
+    for path in photos.into_iter().filter(|path| path != completed).chain(maps) {
+        if fs::symlink_metadata(&path).is_ok_and(|about| !about.is_dir()) {
+            fs::remove_file(path)?;
+        }
+    }
+    let completions = output.join(COMPLETIONS);
+    if !complete_all && completions.is_dir() {
+        remove_pictures(&completions)?;
+        let _ = fs::remove_dir(completions); // where nothing else is in it
     }
     Ok(())
 }
@@ -61,14 +86,13 @@ fn is_stem(text: &str) -> bool {
     }
 }
 
-/// Checks that none of `photos` lies where a run writes or removes something; `complete_all` is whether it completes the
-/// photo with every candidate.
+/// Checks that none of `photos` lies where a run writes or removes something.
 ///
 /// # Errors
 /// One does; it is named.
-pub fn check_photos<'a>(output: &Path, photos: impl Iterator<Item = &'a Path>, complete_all: bool) -> Result<()> {
+pub fn check_photos<'a>(output: &Path, photos: impl Iterator<Item = &'a Path>) -> Result<()> {
     let Ok(output) = output.canonicalize() else { return Ok(()) }; // what is not there yet holds no photo
-    let is_lost = |place: &PathBuf| place.strip_prefix(&output).is_ok_and(|inside| is_replaced(inside, complete_all));
+    let is_lost = |place: &PathBuf| place.strip_prefix(&output).is_ok_and(is_replaced);
     for photo in photos {
         if places(photo).iter().any(is_lost) {
             bail!("{} lies where this run writes its results; give another --output", photo.display());
@@ -85,12 +109,11 @@ fn places(photo: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a run replaces or removes what lies there in the output folder, on systems too where capitals do not count.
-fn is_replaced(inside: &Path, complete_all: bool) -> bool {
+fn is_replaced(inside: &Path) -> bool {
     let parts: Vec<String> = inside.iter().map(|part| part.to_string_lossy().to_lowercase()).collect();
     match parts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [name] => FILES.contains(&name) || is_completed(name),
-        [CANDIDATES, name] => is_of_a_candidate(name),
-        [COMPLETIONS, name] => complete_all && is_of_a_candidate(name),
+        [CANDIDATES | COMPLETIONS, name] => is_of_a_candidate(name),
         [CHECKPOINTS, ..] => true,
         _ => false,
     }
@@ -130,14 +153,32 @@ mod tests {
     }
 
     #[test]
+    fn only_what_an_older_run_left_and_this_one_does_not_write_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path();
+        fs::create_dir(output.join(COMPLETIONS)).unwrap();
+        let older = ["completed.jpg", "fidelity.png", "fidelity.json", "completions/002-1.jpg"];
+        let stay = ["completed.png", "completed.txt", "house.jpg", "sheet.png"];
+        let made = || older.iter().chain(&stay).for_each(|name| fs::write(output.join(name), "a picture").unwrap());
+        let is_there = |name: &str| output.join(name).exists();
+        made();
+        remove_older(output, &output.join("completed.png"), true, true).unwrap();
+        assert!(!output.join("completed.jpg").exists() && older[1..].iter().all(|name| is_there(name)));
+        made();
+        remove_older(output, &output.join("completed.png"), false, false).unwrap();
+        assert!(!older.iter().any(|name| is_there(name)) && stay.iter().all(|name| is_there(name)));
+        assert!(!output.join(COMPLETIONS).exists(), "the empty folder stays");
+    }
+
+    #[test]
     fn results_are_replaced_and_other_files_are_not() {
-        let replaced = |inside: &str, complete_all| is_replaced(Path::new(inside), complete_all);
-        for inside in ["completed.jpg", "Completed.PNG", "sheet.png", "fidelity.png", "candidates/001-0.png"] {
-            assert!(replaced(inside, false), "{inside}");
+        let replaced = |inside: &str| is_replaced(Path::new(inside));
+        let pictures = ["candidates/001-0.png", "completions/002-1.jpg"];
+        for inside in ["completed.jpg", "Completed.PNG", "sheet.png", "fidelity.png"].into_iter().chain(pictures) {
+            assert!(replaced(inside), "{inside}");
         }
-        assert!(replaced("completions/002-1.jpg", true) && !replaced("completions/002-1.jpg", false));
         for inside in ["house.jpg", "completed.old.jpg", "candidates/house.png", "photos/completed.jpg", ""] {
-            assert!(!replaced(inside, true), "{inside}");
+            assert!(!replaced(inside), "{inside}");
         }
     }
 
@@ -153,7 +194,7 @@ mod tests {
         let link = |from: PathBuf, to: PathBuf| std::os::unix::fs::symlink(from, to).unwrap();
         link(output.join("completed.jpg"), photos.join("linked.jpg"));
         link(photos.join("house.jpg"), output.join("sheet.png"));
-        let check = |photo: &Path| check_photos(&output, [photo].into_iter(), false);
+        let check = |photo: &Path| check_photos(&output, [photo].into_iter());
         check(&photos.join("house.jpg")).expect("only a link to it is replaced");
         for photo in [photos.join("linked.jpg"), output.join("sheet.png"), photos.join("../out/completed.jpg")] {
             let message = check(&photo).unwrap_err().to_string();

@@ -153,7 +153,7 @@ pub struct TuneFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// Seed of crops, masks, noise and dropout
-    #[arg(long = "tune-seed", value_name = "N", value_parser = seeds())]
+    #[arg(id = "tune_seed", long = "tune-seed", value_name = "N", value_parser = seeds())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
 }

@@ -3,6 +3,7 @@
 
 use crate::material::{SIZE, crc32, mask, photo, realfill, scene};
 use image::{Rgb, RgbImage};
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use std::fs;
@@ -98,6 +99,13 @@ fn an_empty_and_a_full_mask_say_what_is_missing() {
 }
 
 #[test]
+fn a_photo_in_place_of_a_mask_says_what_to_paint() {
+    let folder = scene();
+    photo(SIZE, 3).save(folder.path().join("scene/target/mask.png")).unwrap();
+    refuses(folder.path(), &[], &["mask.png is mostly grey", "paint what is missing white"]);
+}
+
+#[test]
 fn an_opaque_target_has_no_hole_to_tell_by_transparency() {
     let folder = scene();
     refuses(folder.path(), &["--mask-from-alpha"], &["target.png has no transparent part"]);
@@ -143,6 +151,19 @@ fn a_target_without_a_hole_asks_for_one() {
     let mut command = realfill();
     command.args(["fill", "--reference", "r.png", "--target"]).arg(target);
     command.assert().code(2).stderr(contains("--mask"));
+}
+
+#[test]
+fn nothing_at_all_asks_for_a_scene_or_a_target() {
+    for name in ["fill", "sample"] {
+        let told = realfill().arg(name).assert().code(2);
+        let told = String::from_utf8_lossy(&told.get_output().stderr).into_owned();
+        let needed = told.lines().skip_while(|line| !line.contains("were not provided")).nth(1).unwrap_or_default();
+        assert!(needed.contains("SCENE") && needed.contains("--target <PHOTO>"), "{told}");
+        assert!(!needed.contains("--mask"), "{told}");
+    }
+    let both = ["fill", "my-scene", "--target", "photo.jpg", "--mask-from-alpha"];
+    realfill().args(both).assert().code(2).stderr(contains("cannot be used with"));
 }
 
 #[test]
@@ -278,6 +299,8 @@ fn a_device_that_is_not_built_in_says_how_to_build_it() {
 fn settings_out_of_range_and_unknown_ones_are_named() {
     let folder = scene();
     refuses(folder.path(), &["--candidates", "0"], &["candidates is 0", "from 1"]);
+    refuses(folder.path(), &["--feather-px", "-1"], &["feather_px is -1; it must be from 0 to 1000"]);
+    refuses(folder.path(), &["--candidates", "-1"], &["'-1' for '--candidates <N>'"]);
     let file = folder.path().join("settings.toml");
     fs::write(&file, "[tune]\niteration = 3").unwrap();
     let file = file.display().to_string();
@@ -366,6 +389,43 @@ fn checkpoints_of_a_training_are_not_taken_for_a_jobs() {
     command.arg("--model").arg(crate::material::weights()).args(crate::material::SHORT).args(["--iterations", "1"]);
     command.assert().code(2).stderr(contains("checkpoints of something else than a job"));
     assert_eq!(fs::read_to_string(&state).unwrap(), "3");
+}
+
+#[test]
+fn an_output_folder_that_another_run_works_in_is_refused() {
+    let folder = scene();
+    let output = folder.path().join("out");
+    fs::create_dir(&output).unwrap();
+    let other = fs::File::create(output.join(".realfill.lock")).unwrap();
+    other.lock().unwrap();
+    for name in ["fill", "tune"] {
+        let mut command = realfill();
+        command.arg(name).arg(folder.path().join("scene")).arg("--output").arg(&output);
+        command.arg("--model").arg(crate::material::weights()).args(["--iterations", "1"]);
+        command.assert().code(2).stderr(contains("another run works in")).stderr(contains("give another --output"));
+    }
+}
+
+#[test]
+fn a_file_that_is_no_trace_is_not_written_over_with_one() {
+    let folder = scene();
+    let letter = folder.path().join("letter.txt");
+    fs::write(&letter, "dear").unwrap();
+    refuses(folder.path(), &["--profile", letter.to_str().unwrap()], &["letter.txt is there and is no trace"]);
+    assert_eq!(fs::read_to_string(&letter).unwrap(), "dear");
+    let trace = folder.path().join("trace.json");
+    refuses(folder.path(), &["--profile", trace.to_str().unwrap(), "--candidates", "0"], &["candidates is 0"]);
+    assert!(!trace.exists(), "it was begun before the settings were checked");
+}
+
+#[test]
+fn an_output_folder_given_as_the_adapter_is_told_from_one() {
+    let folder = scene();
+    fs::create_dir_all(folder.path().join("out/adapter")).unwrap();
+    let mut command = realfill();
+    command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out"));
+    command.arg("--output").arg(folder.path().join("more")).arg("--model").arg(crate::material::weights());
+    command.assert().code(2).stderr(contains("out holds no adapter itself; give ").and(contains("out/adapter, which")));
 }
 
 #[test]

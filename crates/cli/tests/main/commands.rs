@@ -84,6 +84,14 @@ fn completions_name_the_commands() {
 }
 
 #[test]
+fn commands_without_events_refuse_the_flags_for_them() {
+    for (name, flag) in [("models", "--json"), ("devices", "--quiet"), ("worker", "--json")] {
+        let told = realfill().args([name, flag]).assert().code(2);
+        told.stderr(contains(format!("`realfill {name}` has neither events nor a result")));
+    }
+}
+
+#[test]
 fn help_has_examples_and_the_reason_for_png() {
     realfill().args(["fill", "--help"]).assert().success().stdout(contains("Examples:").and(contains("JPEG")));
     realfill().arg("--help").assert().success().stdout(contains("Exit codes"));

@@ -98,7 +98,7 @@ fn tells_what_was_done(completed: &Path) {
 #[test]
 fn a_guided_job_tells_how_much_is_supported_and_where_its_time_went() {
     let folder = scene();
-    let trace = folder.path().join("trace.json");
+    let trace = folder.path().join("out/trace.json");
     realfill()
         .arg("fill")
         .arg("--profile")
@@ -189,6 +189,13 @@ fn the_worse_half_of_the_candidates_may_be_dropped_halfway() {
 }
 
 #[test]
+fn nothing_to_go_on_from_is_told() {
+    let folder = scene();
+    let told = fill(folder.path(), "out", &["--iterations", "0", "--resume"]).assert().success();
+    told.stderr(contains("out has no checkpoint to go on from; the work begins anew"));
+}
+
+#[test]
 fn quiet_says_nothing() {
     let folder = scene();
     fill(folder.path(), "out", &["--iterations", "0", "--quiet"]).assert().success().stdout("").stderr("");
@@ -220,6 +227,20 @@ fn files_that_nobody_made_here_stay_among_the_candidates() {
     fill(folder.path(), "out", &["--iterations", "0"]).assert().success();
     assert!(candidates.join("house.png").is_file() && !candidates.join("001-77.png").exists());
     assert_eq!(fs::read_dir(&candidates).unwrap().count(), 3);
+}
+
+#[test]
+fn an_older_runs_results_are_not_left_among_the_new_ones() {
+    let folder = scene();
+    let out = folder.path().join("out");
+    fill(folder.path(), "out", &["--iterations", "0", "--complete-all"]).assert().success();
+    assert!(out.join("completed.png").is_file() && out.join("completions").is_dir());
+    fs::write(out.join("fidelity.json"), "{}").unwrap();
+    fs::write(out.join("house.jpg"), "a picture").unwrap();
+    fill(folder.path(), "out", &["--iterations", "0", "--format", "webp"]).assert().success();
+    let is_there = |name: &&str| out.join(name).exists();
+    assert!(["completed.webp", "house.jpg"].iter().all(is_there));
+    assert!(!["completed.png", "completions", "fidelity.json"].iter().any(is_there), "something is left");
 }
 
 #[test]
@@ -295,6 +316,19 @@ fn an_adapter_of_another_base_is_refused() {
         .assert()
         .code(2)
         .stderr(contains("was tuned on the model other"));
+}
+
+#[test]
+fn an_adapter_of_another_scene_is_used_and_told_of_as_an_event() {
+    let folder = scene();
+    fill(folder.path(), "out", &["--iterations", "1"]).assert().success();
+    photo(crate::material::SIZE, 1).save(folder.path().join("scene/ref/0.png")).unwrap();
+    let mut command = realfill();
+    command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out/adapter"));
+    command.arg("--output").arg(folder.path().join("again")).arg("--model").arg(weights());
+    command.args(["--view-px", "64", "--steps", "1", "--candidates", "1", "--guide", "off", "--json"]);
+    let told = command.assert().success().stderr("");
+    told.stdout(contains(r#"{"event":"note","text":"note: the adapter was tuned on another scene"#));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use c2pa::assertions::{Action, Actions};
 use c2pa::validation_status::ValidationStatus;
 use c2pa::{Context, Error, Ingredient, Manifest, Reader, Settings, ValidationState};
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 const UNTRUSTED: &str = "signingCredential.untrusted";
@@ -16,8 +17,8 @@ const UNTRUSTED: &str = "signingCredential.untrusted";
 /// one nobody is. Nothing is fetched from the network.
 ///
 /// # Errors
-/// A file that cannot be read or is no picture, or a trust list that cannot be used. That there are no credentials, or
-/// broken ones, is no error but a verdict.
+/// A file that cannot be read, is no picture, or is damaged without having been signed, or a trust list that cannot be
+/// used. That there are no credentials, or broken ones, is no error but a verdict.
 pub fn verify(path: &Path, trust_list: Option<&Path>) -> Result<Verdict, CredentialsError> {
     let unreadable = |source| CredentialsError::Read { path: path.to_owned(), wanted: "a picture", source };
     let format = format::of_file(path).map_err(unreadable)?;
@@ -29,12 +30,21 @@ pub fn verify(path: &Path, trust_list: Option<&Path>) -> Result<Verdict, Credent
     match Reader::from_context(context).with_stream(format, file) {
         Ok(reader) => tell(&reader, &mut verdict),
         Err(Error::JumbfNotFound | Error::UnsupportedType | Error::RemoteManifestUrl(_)) => {}
+        Err(error) if !has_credentials(path).map_err(unreadable)? => {
+            return Err(CredentialsError::Unreadable { path: path.to_owned(), found: format!("damaged ({error})") });
+        }
         Err(error) => {
             verdict.state = State::Altered;
             verdict.problems.push(format!("the credentials cannot be read: {error}"));
         }
     }
     Ok(verdict)
+}
+
+/// Whether there are bytes of credentials in a file, so that what makes it unreadable may have happened after it was signed.
+fn has_credentials(path: &Path) -> io::Result<bool> {
+    let bytes = fs::read(path)?;
+    Ok(bytes.windows(4).any(|window| window == b"jumb" || window == b"c2pa"))
 }
 
 fn context(trust_list: Option<&Path>) -> Result<Context, CredentialsError> {

@@ -138,6 +138,24 @@ fn a_photo_without_credentials_says_so_and_one_that_is_no_picture_is_refused() {
 }
 
 #[test]
+fn a_damaged_file_counts_as_altered_only_where_it_was_signed() {
+    let folder = TempDir::new().unwrap();
+    for name in ["completed.png", "completed.jpg"] {
+        let (plain, path) = (photo(folder.path(), name, 1), folder.path().join(name));
+        let damaged = |whole: Vec<u8>| match name {
+            "completed.png" => whole[..whole.len() - 20].to_vec(),
+            _ => [&whole[..4], &[0, 0], &whole[6..]].concat(), // a segment shorter than its own length
+        };
+        fs::write(&path, damaged(fs::read(&plain).unwrap())).unwrap();
+        let message = verify(&path, None).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains("is damaged"), "{message}");
+        let whole = fs::read(signed(&folder, name)).unwrap();
+        fs::write(&path, damaged(whole)).unwrap();
+        assert_eq!(verify(&path, None).unwrap().state, State::Altered, "{name}");
+    }
+}
+
+#[test]
 fn damaged_credentials_are_no_crash_and_never_intact() {
     let folder = TempDir::new().unwrap();
     let path = signed(&folder, "completed.png");

@@ -26,7 +26,7 @@ pub enum FolderError {
     /// What lies there was made for something else.
     #[error(
         "the checkpoint in {} was made with another {name} ({kept}, now {now}); give what it was made with, or remove it \
-         (leave out --resume) to start anew", .folder.display()
+         to start anew", .folder.display()
     )]
     AnotherJob {
         /// The job's folder.
@@ -39,7 +39,7 @@ pub enum FolderError {
         now: String,
     },
     /// The note of whose checkpoints they are cannot be read.
-    #[error("{} is damaged ({source}); remove its folder (leave out --resume) to start anew", .path.display())]
+    #[error("{} is damaged ({source}); remove its folder to start anew", .path.display())]
     Damaged {
         /// The note.
         path: PathBuf,
@@ -197,7 +197,7 @@ mod tests {
         job("a").begin_in(folder.path()).expect("the same job");
         assert!(step.exists());
         let message = job("b").begin_in(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("another scene (\"a\", now \"b\")") && message.contains("--resume"), "{message}");
+        assert!(message.contains("another scene (\"a\", now \"b\")") && message.contains("remove it"), "{message}");
         remove_checkpoints(folder.path()).unwrap();
         job("b").begin_in(folder.path()).expect("a folder of its own again");
     }

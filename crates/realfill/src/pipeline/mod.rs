@@ -85,6 +85,9 @@ impl Event {
 /// Why a job ended without a picture.
 #[derive(Debug, thiserror::Error)]
 pub enum FillError {
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Settings(#[from] OutOfRange),
     /// A stage of the model failed.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -95,7 +98,7 @@ pub enum FillError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The caller asked to stop.
-    #[error("stopped; run the same command with --resume to go on from {}", .folder.display())]
+    #[error("stopped; the same job goes on from {}", .folder.display())]
     Stopped {
         /// Where the checkpoint is.
         folder: PathBuf,
@@ -105,7 +108,7 @@ pub enum FillError {
 /// A finished job.
 #[derive(Clone, Debug)]
 pub struct Completion {
-    /// The photo, completed.
+    /// The photo, completed, with all of its canvas: [`Scene::framed`] cuts it to the frame that was asked for.
     pub photo: Photo,
     /// All candidates, best first.
     pub candidates: Vec<Candidate>,
@@ -145,7 +148,7 @@ impl Completion {
 /// `on_event` returns whether to go on; a stop leaves a checkpoint behind.
 ///
 /// # Errors
-/// When a stage fails, a file cannot be written, `folder` is another job's, or the caller stopped the job.
+/// When a setting is out of its range, a stage fails, a file cannot be written, `folder` is another job's, or the caller stopped the job.
 pub fn fill(
     scene: &Scene,
     model: &mut dyn Model,
@@ -153,6 +156,7 @@ pub fn fill(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
+    config.check()?;
     model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = begun(scene, model, config, folder, on_event)?;
     let guides = run.guides()?;
@@ -171,6 +175,7 @@ pub fn tune_scene(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Report, FillError> {
+    config.check()?;
     let mut run = begun(scene, model, config, folder, on_event)?;
     let guides = if config.tune.mask_unseen { Some(run.guides()?) } else { None };
     learnt(&mut run, model, guides.as_ref().and_then(|guides| guides.first()))?;
@@ -189,6 +194,7 @@ pub fn sample_scene(
     folder: &Path,
     on_event: &mut dyn FnMut(Event) -> bool,
 ) -> Result<Completion, FillError> {
+    config.check()?;
     model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = prepared(scene, model, config, folder, on_event);
     let guides = run.guides()?;

@@ -66,9 +66,9 @@ fn validate(config: &FillConfig) -> Result<(), OutOfRange> {
     within("tune.validate_every", tune.validate_every as f64, 0.0, MOST_ITERATIONS as f64)?;
     within("tune.patience", tune.patience as f64, 1.0, f64::MAX)?;
     within("tune.rank", tune.rank as f64, 1.0, 1024.0)?;
-    within("tune.alpha", tune.alpha, 0.0, f64::MAX)?;
+    within("tune.alpha", tune.alpha, 0.0, 1e6)?;
     within("tune.weight_decay", tune.weight_decay, 0.0, 1.0)?;
-    within("tune.max_gradient_norm", tune.max_gradient_norm, f64::MIN_POSITIVE, f64::MAX)?;
+    within("tune.max_gradient_norm", tune.max_gradient_norm, 1e-6, 1e6)?;
     for (name, rate) in [("learning_rate", tune.learning_rate), ("text_learning_rate", tune.text_learning_rate)] {
         within(&format!("tune.{name}"), rate, 0.0, 1.0)?;
     }
@@ -110,6 +110,7 @@ mod tests {
         let no_batch = TuneConfig { batch: 0, ..TuneConfig::default() };
         let endless = TuneConfig { iterations: 10_000_000, ..TuneConfig::default() };
         let impatient = TuneConfig { patience: 0, ..TuneConfig::default() };
+        let no_step = TuneConfig { max_gradient_norm: 0.0, ..TuneConfig::default() };
         let not_a_rate = TuneConfig { learning_rate: f64::NAN, ..TuneConfig::default() };
         for (config, name) in [
             (FillConfig { candidates: 0, ..FillConfig::default() }, "candidates is 0; it must be from 1 to 1000"),
@@ -120,6 +121,10 @@ mod tests {
                 "tune.iterations is 10000000; it must be from 0 to 1000000",
             ),
             (FillConfig { tune: impatient, ..FillConfig::default() }, "tune.patience is 0; it must be at least 1"),
+            (
+                FillConfig { tune: no_step, ..FillConfig::default() },
+                "tune.max_gradient_norm is 0; it must be from 0.000001 to 1000000",
+            ),
             (FillConfig { tune: not_a_rate, ..FillConfig::default() }, "tune.learning_rate is NaN"),
         ] {
             let message = validate(&config).unwrap_err().to_string();

@@ -4,12 +4,13 @@ use burn::tensor::Device;
 use image::{Luma, Rgb, Rgb32FImage};
 use realfill::embedded::EmbeddedModel;
 use realfill::model::{Draft, Drawn, Model, View};
+use realfill::pipeline::{FillConfig, FillError, fill, sample_scene, tune_scene};
 use realfill::samplers::SamplerSettings;
 use realfill::training::batch::Sample;
 use realfill::training::simulated_guide::SimulatedGuide;
 use realfill::tuning::{LearningRate, TuneConfig};
 use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
-use realfill_vision::{Guide, Mask, Plane};
+use realfill_vision::{Guide, Mask, Photo, Plane, Scene};
 use std::sync::Arc;
 
 /// Wide enough to be seen as a whole first where the guide says nothing.
@@ -80,4 +81,19 @@ fn a_candidate_is_the_same_alone_beside_others_and_where_others_are_dropped() {
     let nearest: Vec<usize> = kept.iter().map(|(draft, _)| *draft).collect();
     assert_eq!(nearest, [0, 3], "not those nearest to the likeliest guide");
     assert!(kept.iter().all(|(draft, picture)| *picture == together[*draft].1), "dropping changes the others");
+}
+
+#[test]
+fn settings_out_of_their_range_are_refused_before_any_work() {
+    let photo = || Photo::from_pixels(picture());
+    let scene = Scene::new("waves", photo(), hole(), vec![photo()]).unwrap();
+    let (mut model, folder) = (model(), tempfile::tempdir().unwrap());
+    let config = FillConfig { candidates: 0, ..FillConfig::default() };
+    let refused = [
+        fill(&scene, &mut model, &config, folder.path(), &mut |_| true).err(),
+        tune_scene(&scene, &mut model, &config, folder.path(), &mut |_| true).err(),
+        sample_scene(&scene, &model, None, &config, folder.path(), &mut |_| true).err(),
+    ];
+    assert!(refused.iter().all(|error| matches!(error, Some(FillError::Settings(_)))), "{refused:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something was written");
 }

@@ -109,7 +109,7 @@ mod tests {
         fs::create_dir_all(&new).unwrap();
         fs::write(old.join("state"), "one").unwrap();
         fs::write(new.join("state"), "tw").unwrap();
-        fs::write(job.join("out/supervised.lock"), "").unwrap();
+        fs::write(job.join("out/.realfill.lock"), "").unwrap();
         let frozen = Frozen::of(&job, &beside).unwrap();
         fs::remove_dir_all(&old).unwrap();
         fs::rename(&new, &old).unwrap();

@@ -3,8 +3,13 @@
 use super::Mask;
 use crate::photo::{Photo, PhotoError};
 use image::{DynamicImage, GrayAlphaImage};
+use std::ops::Range;
 use std::path::Path;
 use thiserror::Error;
+
+/// What is neither black nor white, of 255. More than half of a mask is so only where it is a photo by mistake; of a mask with a
+/// soft edge of 12 px it is about a sixth.
+const GREY: Range<u8> = 32..224;
 
 /// Why a mask cannot be used.
 #[derive(Debug, Error)]
@@ -26,6 +31,14 @@ pub enum MaskError {
         target: String,
         /// The target's width and height in pixels.
         target_size: (u32, u32),
+    },
+    /// More than half of it is neither black nor white.
+    #[error(
+        "{mask} is mostly grey, so it looks like a photo and not like a mask; paint what is missing white and the rest black"
+    )]
+    Grey {
+        /// The mask's name.
+        mask: String,
     },
     /// No pixel is marked.
     #[error("{mask} marks nothing to fill; paint what is missing white and the rest black")]
@@ -65,7 +78,7 @@ impl Mask {
     /// Reads a mask picture for `target`: white = fill, soft edges fill from 50 % on.
     ///
     /// # Errors
-    /// An unreadable file, another size than the target's, nothing to fill, or nothing known.
+    /// An unreadable file, another size than the target's, a photo in place of a mask, nothing to fill, or nothing known.
     pub fn open(path: impl AsRef<Path>, target: &Photo) -> Result<Self, MaskError> {
         Self::from_photo(&Photo::open(path)?, target)
     }
@@ -74,19 +87,29 @@ impl Mask {
     /// the same everywhere: then white paint on transparency fills where it is opaque, and black where it is not.
     ///
     /// # Errors
-    /// Another size than the target's, nothing to fill, or nothing known.
+    /// Another size than the target's, a photo in place of a mask, nothing to fill, or nothing known.
     pub fn from_photo(mask: &Photo, target: &Photo) -> Result<Self, MaskError> {
         let size = (mask.width(), mask.height());
         let target_size = (target.width(), target.height());
         if size != target_size {
             return Err(MaskError::Size { mask: mask.name(), mask_size: size, target: target.name(), target_size });
         }
-        let holes = brightness(&mask.pixels).into_iter().map(|value| value >= 128).collect();
+        let brightness = brightness(&mask.pixels);
+        if 2 * brightness.iter().filter(|&value| GREY.contains(value)).count() > brightness.len() {
+            return Err(MaskError::Grey { mask: mask.name() });
+        }
+        let holes = brightness.into_iter().map(|value| value >= 128).collect();
         let read = Self::new(size.0, size.1, holes);
-        match read.content() {
-            Content::Empty => Err(MaskError::Empty { mask: mask.name() }),
-            Content::Full => Err(MaskError::Full { mask: mask.name() }),
-            Content::Both => Ok(read),
+        read.check(&mask.name())?;
+        Ok(read)
+    }
+
+    /// Checks that the mask of this name leaves something to fill and something known.
+    pub(crate) fn check(&self, name: &str) -> Result<(), MaskError> {
+        match self.content() {
+            Content::Empty => Err(MaskError::Empty { mask: name.into() }),
+            Content::Full => Err(MaskError::Full { mask: name.into() }),
+            Content::Both => Ok(()),
         }
     }
 

@@ -117,6 +117,13 @@ fn another_size_is_an_error_with_both_sizes() {
 }
 
 #[test]
+fn a_photo_in_place_of_a_mask_is_an_error() {
+    let message = from_photo(grey([60, 130, 200, 255])).unwrap_err().to_string();
+    assert!(message.contains("mask.png is mostly grey, so it looks like a photo"), "{message}");
+    from_photo(grey([20, 130, 200, 235])).expect("half of it is a soft edge");
+}
+
+#[test]
 fn empty_and_full_masks_are_errors() {
     assert!(from_photo(grey([0; 4])).unwrap_err().to_string().contains("mask.png marks nothing to fill"));
     assert!(from_photo(grey([255; 4])).unwrap_err().to_string().contains("nothing known"));

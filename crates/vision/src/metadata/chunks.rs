@@ -28,6 +28,14 @@ pub(crate) fn shown_by(png: &[u8]) -> Option<Vec<u8>> {
     (!kept.is_empty()).then(|| kept.concat())
 }
 
+/// Whether a PNG says before its picture that there are more to be shown (PNG, third edition, 11.3.7.1).
+pub(crate) fn is_animated(png: &[u8]) -> bool {
+    let Some(bytes) = png.strip_prefix(b"\x89PNG\r\n\x1A\n") else { return false };
+    let mut before = chunks(bytes).take_while(|chunk| name(chunk) != b"IDAT");
+    let frames = |chunk: &[u8]| chunk.get(8..12)?.try_into().ok().map(u32::from_be_bytes);
+    before.any(|chunk| name(chunk) == b"acTL" && frames(chunk).is_some_and(|frames| frames > 1))
+}
+
 /// The chunks but for those of these names.
 pub(crate) fn without(bytes: &[u8], names: &[&[u8; 4]]) -> Vec<u8> {
     let kept = chunks(bytes).filter(|chunk| !names.iter().any(|other| name(chunk) == *other));
@@ -105,6 +113,16 @@ mod tests {
         let icc = Some(moxcms::ColorProfile::new_display_p3().encode().unwrap());
         let names = completed(&Photo { icc, ..photo }, Strip::Nothing);
         assert_eq!(names, ["IHDR", "cICP", "pHYs", "iTXt", "iCCP"]);
+    }
+
+    #[test]
+    fn of_an_animated_png_the_first_picture_is_used_and_the_others_are_told_of() {
+        let doubts = |chunks: &[u8]| Photo::from_bytes(&png(chunks), "a.png").unwrap().doubts;
+        assert!(doubts(&[]).is_empty());
+        assert_eq!(doubts(&of(&[(b"acTL", 8)])), ["a.png: it is an animation; only its first picture is used"]);
+        let mut still = Vec::new();
+        chunk(&mut still, b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]);
+        assert!(doubts(&still).is_empty());
     }
 
     #[test]

@@ -82,12 +82,27 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
         Kind::Known(format) => (Some(format), format == ImageFormat::Jpeg),
         Kind::JpegXl => (None, false),
     };
+    if is_animated(bytes, format) {
+        doubts.push("it is an animation; only its first picture is used".into());
+    }
     let png_chunks = if format == Some(ImageFormat::Png) { metadata::shown_by(bytes) } else { None };
     let origin = is_jpeg.then(|| Origin { bytes: bytes.into(), orientation, at: (0, 0) });
     let (exif, path) = (exif.map(upright_exif), path.to_owned());
     let doubts = doubts.into_iter().map(|doubt| format!("{}: {doubt}", path.display())).collect();
     let is_reframed = orientation != Orientation::NoTransforms;
     Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, png_chunks, origin, is_reframed, doubts })
+}
+
+/// Whether a file shows more pictures than the one that is read (WebP by the flags of its container, RFC 9649, 2.7).
+fn is_animated(bytes: &[u8], format: Option<ImageFormat>) -> bool {
+    const ANIMATION: u8 = 2;
+    match format {
+        Some(ImageFormat::WebP) => {
+            bytes.get(12..16) == Some(b"VP8X") && bytes.get(20).is_some_and(|flags| flags & ANIMATION != 0)
+        }
+        Some(ImageFormat::Png) => metadata::is_animated(bytes),
+        _ => false,
+    }
 }
 
 fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, PhotoError> {

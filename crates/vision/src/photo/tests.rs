@@ -40,6 +40,20 @@ fn every_lossless_format_gives_back_its_pixels() {
     }
 }
 
+/// The same picture as the only one of an animation (RFC 9649, 2.7.1).
+#[test]
+fn of_an_animated_webp_the_first_picture_is_used_and_the_others_are_told_of() {
+    let still = encoded(quarters(), ImageFormat::WebP);
+    let chunk = |name: &[u8; 4], data: &[u8]| [&name[..], &(data.len() as u32).to_le_bytes(), data].concat();
+    let frame = [&[0, 0, 0, 0, 0, 0, 31, 0, 0, 15, 0, 0, 0, 0, 0, 2][..], &still[12..]].concat();
+    let header = chunk(b"VP8X", &[2, 0, 0, 0, 31, 0, 0, 15, 0, 0]);
+    let chunks = [header, chunk(b"ANIM", &[0; 6]), chunk(b"ANMF", &frame)].concat();
+    let photo = decoded(&chunk(b"RIFF", &[&b"WEBP"[..], &chunks].concat()));
+    assert_eq!(photo.pixels.to_rgb8(), quarters());
+    assert_eq!(photo.doubts, ["photo.any: it is an animation; only its first picture is used"]);
+    assert!(decoded(&still).doubts.is_empty());
+}
+
 #[test]
 fn depth_and_colour_type_are_kept() {
     let grey: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_fn(9, 7, |x, y| Luma([(x * 7001 + y * 13) as u16]));

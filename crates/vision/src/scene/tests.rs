@@ -120,6 +120,10 @@ fn a_scene_made_in_memory_is_checked_too() {
     assert!(Scene::new("mine", photo(), mask(4), vec![photo()]).is_ok());
     assert!(Scene::new("mine", photo(), mask(3), vec![photo()]).is_err());
     assert!(Scene::new("mine", photo(), mask(4), vec![]).is_err());
+    for (hole, words) in [(false, "the mask marks nothing to fill"), (true, "the mask marks the whole photo")] {
+        let error = Scene::new("mine", photo(), Mask::from_fn(4, 4, |_, _| hole), vec![photo()]).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -135,6 +139,30 @@ fn a_canvas_needs_no_mask_and_goes_together_with_one() {
     let target = scratch.0.join("target/target.png");
     let same = Scene::from_paths_on_canvas(target, None, &reference, Some(&canvas)).unwrap();
     assert_eq!((same.mask, same.target.pixels), (alone.mask, alone.target.pixels));
+}
+
+#[test]
+fn a_canvas_does_not_make_up_for_a_target_that_is_transparent_everywhere() {
+    let scratch = Scratch::scene(&["0.png"]);
+    fs::remove_file(scratch.0.join("target/mask.png")).unwrap();
+    scratch.save("target/target.png", RgbaImage::new(8, 6));
+    let canvas = CanvasRequest::expand("right=50%").unwrap();
+    let message = Scene::open_on_canvas(scratch.0.path(), None, Some(&canvas)).unwrap_err().to_string();
+    assert!(message.contains("target.png is transparent everywhere"), "{message}");
+}
+
+#[test]
+fn a_result_is_cut_to_the_frame_that_was_asked_for() {
+    let scratch = Scratch::scene(&["0.png"]);
+    let framed = |canvas: &str| {
+        let canvas = CanvasRequest::canvas(canvas).unwrap();
+        let scene = Scene::open_on_canvas(scratch.0.path(), None, Some(&canvas)).unwrap();
+        let (photo, mask) = scene.framed(&scene.target);
+        assert_eq!((photo.width(), photo.height()), (mask.width(), mask.height()));
+        (photo.width(), photo.height(), scene.target.width(), mask.hole_share())
+    };
+    assert_eq!(framed("6x9-2+0"), (6, 9, 8, 24.0 / 54.0), "1 of 3 columns of the hole, and 3 new rows");
+    assert_eq!(framed("12x6+4+0"), (12, 6, 12, 7.0 / 12.0), "nothing is cut");
 }
 
 #[test]

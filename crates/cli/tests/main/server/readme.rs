@@ -43,13 +43,27 @@ fn the_python_client_completes_a_photo() {
         .arg("--mask")
         .arg(scene.join("target/mask.png"))
         .arg("--output")
-        .arg(photos.path().join("completed"))
+        .arg(photos.path().join("completed.v1"))
         .args([scene.join("ref/0.png"), scene.join("ref/1.png")])
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && told.contains("done"), "{told}");
-    is_completed(&photos.path().join("completed.png"));
+    is_completed(&photos.path().join("completed.v1.png"));
+}
+
+#[test]
+fn the_python_client_says_that_no_server_answers() {
+    if !has("python3") {
+        return;
+    }
+    let photos = scene();
+    let photo = photos.path().join("scene/target/target.png");
+    let mut command = Command::new("python3");
+    command.arg(root().join("examples/client.py")).args(["--server", "http://127.0.0.1:9", "--output", "completed"]);
+    let output = command.arg("--target").arg(&photo).arg("--mask").arg(&photo).arg(&photo).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.starts_with("http://127.0.0.1:9 does not answer"), "{told}");
 }
 
 /// The commands of the README's block that begins with `server=`.

@@ -132,7 +132,7 @@ fn names_from_outside_are_for_people_and_never_paths() {
     assert_eq!(server.rested(&job)["state"], "done");
     for name in [
         "..%2Fsettings.toml",
-        "supervised.lock",
+        ".realfill.lock",
         "previews%2F0.jpg",
         "adapter%2F..%2Freport.json",
         "..%2F..%2F..%2Frealfill.sqlite",
