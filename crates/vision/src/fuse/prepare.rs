@@ -202,3 +202,21 @@ fn held_inside(map: &mut Plane, length: u32) {
     let beside = map.iter_mut().filter(|v| (-EDGE..last + EDGE).contains(*v));
     beside.for_each(|v| *v = v.clamp(0.0, last));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn a_small_motion_opens_no_gap_at_the_edge_and_a_large_one_does() {
+        let colour = Rgb32FImage::from_fn(30, 20, |x, _| Rgb([x as f32 / 30.0; 3]));
+        let sure = Plane::from_pixel(30, 20, Luma([1.0]));
+        let by = |v: f32| Flow { x: Plane::from_pixel(30, 20, Luma([v])), y: Plane::new(30, 20) };
+        let (picture, small) = moved(&colour, &sure, &by(-1.4));
+        assert_eq!([0, 1, 10].map(|x| small.get_pixel(x, 5)[0]), [1.0; 3]);
+        assert_eq!(picture.get_pixel(0, 5)[0], 0.0);
+        let large = moved(&colour, &sure, &by(5.0)).1;
+        assert_eq!([20, 29].map(|x| large.get_pixel(x, 5)[0]), [1.0, 0.0]);
+    }
+}

@@ -142,12 +142,13 @@ mod tests {
             reference: 0,
             kind: ProposalKind::MultiView,
         };
-        let mut proposals = [proposal.clone()];
-        assert!(!lose_hues(&mut proposals, &colours, &mask));
-        assert_eq!(proposals[0].colour, colours);
-        assert!(lose_hues(&mut proposals, &red_alone, &mask));
+        assert!(!kept_hues(std::slice::from_ref(&proposal), &colours, &mask).has_lost_some());
+        let hues = kept_hues(std::slice::from_ref(&proposal), &red_alone, &mask);
+        assert!(hues.has_lost_some());
+        let mut lost = colours.clone();
+        hues.apply(&mut lost);
         for (x, y) in [(45, 45), (75, 45)] {
-            let (found, wanted) = (proposals[0].colour.get_pixel(x, y).0, red_alone.get_pixel(x, y).0);
+            let (found, wanted) = (lost.get_pixel(x, y).0, red_alone.get_pixel(x, y).0);
             let apart = |c: usize| (found[c] - found[1]) - (wanted[c] - wanted[1]);
             assert!((0..3).all(|c| apart(c).abs() < 0.1), "at {x}, {y}: {found:?}, not as coloured as {wanted:?}");
         }

@@ -295,6 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_tone_makes_brighter_than_white_is_corrected_from_there() {
+        let light = Light {
+            tone: Tone { gain: [1.3; 3], offset: [0.0; 3] },
+            correction: Rgb32FImage::from_pixel(8, 8, Rgb([-0.255; 3])),
+            doubt: Plane::new(32, 32),
+            texture: Plane::new(32, 32),
+            rim_doubt: 0.0,
+            agreeing: 1.0,
+        };
+        let lit = light.apply(&Rgb32FImage::from_fn(32, 32, |x, _| Rgb([if x < 16 { 0.95 } else { 0.1 }; 3])));
+        assert!((lit.get_pixel(4, 4)[0] - 0.98).abs() < 1e-4, "{}", lit.get_pixel(4, 4)[0]);
+        assert_eq!(lit.get_pixel(24, 4)[0], 0.0);
+    }
+
+    #[test]
     fn sky_and_wall_get_their_own_corrections_inside_the_hole() {
         let (target, reference) = (scene([0.6, 0.6, 0.6], 0.8), scene([0.2, 0.4, 0.9], 1.0));
         let mask = Mask::from_fn(120, 90, |x, y| (45..75).contains(&x) && (20..70).contains(&y));

@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hue_that_was_never_seen_is_lost_where_another_surely_is() {
+        let red_and_green = [[0.8, 0.1, 0.1], [0.5, 0.1, 0.05], [0.2, 0.6, 0.2], [0.1, 0.5, 0.15]];
+        let kept_red = |c: [f32; 3]| if c[0] > c[1] { c } else { grey(c) };
+        let sample =
+            |&colour: &[f32; 3]| Sample { colour, wanted: kept_red(colour), agrees: 1.0, ..Default::default() };
+        let samples: Vec<Sample> = red_and_green.iter().cycle().take(300).map(sample).collect();
+        let found = Saturation::fit(&samples);
+        let (blue, red) = ([0.2, 0.3, 0.7], [0.7, 0.15, 0.1]);
+        assert!(far(found.of(blue), grey(blue)) < 0.1, "{:?}", found.of(blue));
+        assert!(far(found.of(red), red) < 0.1, "{:?}", found.of(red));
+    }
+
+    #[test]
     fn colours_a_little_paler_or_of_another_tone_are_left_to_the_correction() {
         assert_eq!(fit(|c| std::array::from_fn(|k| grey(c)[k] + 0.7 * (c[k] - grey(c)[k]))), Saturation::FULL);
         assert_eq!(fit(|c| [1.1 * c[0], c[1], 0.8 * c[2]]), Saturation::FULL);

@@ -73,6 +73,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_comes_from_nowhere_takes_the_colours_beside_it() {
+        let places = Places::from_fn(40, 30, |x, y| (x < 20).then_some([x as f32, y as f32]));
+        let shown = Rgb32FImage::from_fn(40, 30, |x, _| image::Rgb([if x < 20 { 0.6 } else { 0.0 }; 3]));
+        let continued = places.continued(&shown);
+        assert!(
+            continued
+                .enumerate_pixels()
+                .all(|(x, y, p)| (p[0] - 0.6).abs() < 1e-3 || x < 20 && *p == *shown.get_pixel(x, y))
+        );
+    }
+
+    #[test]
     fn places_between_pixels_follow_a_surface_and_do_not_cross_a_tear() {
         let place = |x: u32, y: u32| [if x < 5 { 2.0 * x as f32 } else { 100.0 + x as f32 }, y as f32];
         let places = Places::from_fn(10, 4, |x, y| (x < 9).then(|| place(x, y)));
