@@ -41,7 +41,8 @@ impl Wanted {
 /// The places of the half with the smaller errors (of an odd number the larger half), in their order; of equal ones the first go on.
 pub(super) fn better_half(errors: &[f32]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..errors.len()).collect();
-    places.sort_by(|&a, &b| errors[a].total_cmp(&errors[b]));
+    let error = |i: usize| if errors[i].is_nan() { f32::INFINITY } else { errors[i] };
+    places.sort_by(|&a, &b| error(a).total_cmp(&error(b)));
     places.truncate(errors.len().div_ceil(2));
     places.sort_unstable();
     places
@@ -61,7 +62,7 @@ mod tests {
         assert_eq!(better_half(&[0.3, 0.1, 0.4, 0.2]), [1, 3]);
         assert_eq!(better_half(&[0.3, 0.1, 0.2]), [1, 2]);
         assert_eq!(better_half(&[0.1, 0.1, 0.1]), [0, 1]);
-        assert_eq!(better_half(&[f32::NAN, 5.0]), [1]);
+        assert_eq!([f32::NAN, -f32::NAN].map(|nan| better_half(&[nan, 5.0])), [[1], [1]]);
     }
 
     #[test]

@@ -57,8 +57,14 @@ pub(crate) fn draw(
     let at_once = if halfway.is_some() { drafts.len() } else { 1 };
     let mut done = 0;
     for (group, first) in drafts.chunks(at_once).zip((0usize..).step_by(at_once)) {
-        let denoisers: Result<Vec<_>, _> = group.iter().map(|draft| painter.denoiser(draft)).collect();
-        let rows = Rows::new(denoisers?);
+        let mut denoisers = Vec::with_capacity(group.len());
+        for draft in group {
+            if group.len() > 1 && !on_event(Drawn::Steps(done)) {
+                return Err(SampleError::Stopped { step: 0, total: settings.steps }.into());
+            }
+            denoisers.push(painter.denoiser(draft)?);
+        }
+        let rows = Rows::new(denoisers);
         let cut = halfway.map(|step| (step, painter.judge()));
         let mut on_rows = |rows: usize| {
             done += rows;
@@ -91,7 +97,7 @@ fn sampled<P: Painter>(
     let mut on_step = |step: &Step| match &cut {
         _ if !on_rows(step.rows.len()) => Next::Stop,
         Some((at, judge)) if *at == step.index => {
-            let kept = better_half(&judge.errors(step.x0));
+            let kept = better_half(&judge.errors(&rows.predicted()));
             rows.keep(&kept);
             Next::Keep(kept)
         }

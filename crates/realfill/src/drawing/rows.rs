@@ -10,18 +10,28 @@ pub(super) struct Rows<D> {
     each: Vec<D>,
     /// The denoiser of each row.
     kept: RefCell<Vec<usize>>,
+    /// What was predicted last, before the guide and the known part had their say.
+    predicted: RefCell<Option<Tensor<4>>>,
 }
 
 impl<D: Denoiser> Rows<D> {
     /// One row for each denoiser.
     pub fn new(each: Vec<D>) -> Self {
         let kept = RefCell::new((0..each.len()).collect());
-        Self { each, kept }
+        Self { each, kept, predicted: RefCell::new(None) }
     }
 
     /// Which row of the first batch each of those left is.
     pub fn kept(&self) -> Vec<usize> {
         self.kept.borrow().clone()
+    }
+
+    /// The rows' last predictions as the model made them.
+    ///
+    /// # Panics
+    /// Before the first one.
+    pub fn predicted(&self) -> Tensor<4> {
+        self.predicted.borrow().clone().expect("a step is told after its prediction")
     }
 
     /// Goes on with these of the rows that are left, in this order.
@@ -43,6 +53,7 @@ impl<D: Denoiser> Denoiser for Rows<D> {
     }
 
     fn adjust_x0(&self, x0: Tensor<4>, level: &NoiseLevel) -> Tensor<4> {
+        self.predicted.replace(Some(x0.clone()));
         self.each(x0, |denoiser, x0| denoiser.adjust_x0(x0, level))
     }
 }

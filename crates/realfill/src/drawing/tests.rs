@@ -3,7 +3,7 @@
 use super::*;
 use crate::denoiser::PredictionType;
 use crate::samplers::SamplerKind;
-use crate::schedule::ScheduleConfig;
+use crate::schedule::{NoiseLevel, ScheduleConfig};
 use crate::training::batch::picture_from_tensor;
 use image::Rgb;
 use realfill_vision::Guide;
@@ -126,7 +126,7 @@ fn the_worse_half_is_dropped_and_the_better_one_is_as_it_would_be_alone() {
 #[test]
 fn steps_are_counted_over_all_candidates_that_do_them() {
     let settings = SamplerSettings { steps: STEPS, drop_halfway: true, ..SamplerSettings::default() };
-    assert_eq!(steps(&drafts(&[0.6, 0.1, 0.9]), &settings), [3, 6, 9, 11, 13]);
+    assert_eq!(steps(&drafts(&[0.6, 0.1, 0.9]), &settings), [0, 0, 0, 3, 6, 9, 11, 13]);
     assert_eq!(settings.steps_of(3), 13);
     assert_eq!(steps(&drafts(&[0.6]), &settings), [1, 2, 3, 4, 5]);
     assert_eq!(settings.steps_of(1), 5);
@@ -158,4 +158,27 @@ fn a_stop_ends_the_drawing() {
         assert!(matches!(error, StageError::Sample(SampleError::Stopped { .. })), "{error}");
         assert_eq!(heard, at);
     }
+}
+
+/// Predicts 0.7 everywhere and is led to black.
+struct Led;
+
+impl Denoiser for Led {
+    fn denoise(&self, x: Tensor<4>, _timestep: f32) -> Tensor<4> {
+        x.full_like(0.7)
+    }
+
+    fn adjust_x0(&self, x0: Tensor<4>, _level: &NoiseLevel) -> Tensor<4> {
+        x0.zeros_like()
+    }
+}
+
+#[test]
+fn what_is_judged_is_what_the_model_predicts_and_not_what_it_is_led_to() {
+    let rows = Rows::new(vec![Led, Led]);
+    let level = *toy().schedule.plan(SamplerKind::default(), 5).expect("a plan").level(0);
+    let x0 = rows.denoise(Tensor::zeros([2, 3, 4, 4], &Device::flex()), 500.0);
+    let led = rows.adjust_x0(x0, &level);
+    let all = |x: Tensor<4>, value: f32| (x - value).abs().max().into_scalar::<f32>() < 1e-6;
+    assert!(all(led, 0.0) && all(rows.predicted(), 0.7));
 }

@@ -10,7 +10,6 @@ use realfill_vision::detail::Detail;
 use realfill_vision::pyramid::gaussian_blur;
 use realfill_vision::resize::{Filter, resize};
 use realfill_vision::{Guide, Mask, Photo, Scene};
-use std::borrow::Cow;
 
 /// Blur that parts tone from detail, as a share of the longer side: 12 px of 768.
 const TONE_BLUR: f32 = 1.0 / 64.0;
@@ -27,15 +26,19 @@ pub fn complete(guide: &Guide, sampled: &Rgb32FImage, influence: Influence, conf
 /// changes. A black and white photo stays black and white.
 #[tracing::instrument(level = "info", skip_all)]
 pub fn finish(scene: &Scene, filled: &[Filled], parts: &[Part], config: &FillConfig) -> Photo {
-    let known: Vec<Cow<Photo>> = parts.iter().map(|part| part.window.part_of(&scene.target)).collect();
-    let each = parts.iter().zip(filled).zip(&known);
-    let fine: Vec<Fine> = each.map(|((part, filled), known)| Fine::new(scene, part, filled, known)).collect();
     let is_grey = scene.is_black_and_white();
-    composite_tiles(&scene.target, &scene.mask, config.feather_px, |rect, known| {
-        let mut filled = known.clone();
-        fine.iter().for_each(|part| part.lay(rect, known, is_grey, &mut filled));
-        filled
-    })
+    let with_part = |photo: &Photo, part: &Part, filled: &Filled| {
+        let known = part.window.part_of(&scene.target);
+        let fine = Fine::new(scene, part, filled, &known);
+        composite_tiles(photo, &part.window.holes_of(&scene.mask), config.feather_px, |rect, known| {
+            let mut filled = known.clone();
+            fine.lay(rect, known, is_grey, &mut filled);
+            filled
+        })
+    };
+    let first = with_part(&scene.target, &parts[0], &filled[0]);
+    // One after another, so that the memory stays that of one.
+    parts.iter().zip(filled).skip(1).fold(first, |photo, (part, filled)| with_part(&photo, part, filled))
 }
 
 /// A part at the photo's own size.

@@ -46,7 +46,7 @@ use std::path::{Path, PathBuf};
 pub enum Event {
     /// A stage begins; `steps` is how much it has to do.
     Stage {
-        /// `guide`, `tune`, `sample` or `composite`.
+        /// `guide`, `guide the references`, `tune`, `measure`, `sample` or `composite`.
         stage: String,
         /// Steps of the stage.
         steps: usize,
@@ -159,8 +159,8 @@ pub fn fill(
     config.check()?;
     model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = begun(scene, model, config, folder, on_event)?;
-    let guides = run.guides()?;
-    let influence = learnt(&mut run, model, guides.first())?;
+    let guides = run.guides(&config.seeds())?;
+    let influence = learnt(&mut run, model, &guides)?;
     run.sample(guides, model, influence)
 }
 
@@ -177,8 +177,8 @@ pub fn tune_scene(
 ) -> Result<Report, FillError> {
     config.check()?;
     let mut run = begun(scene, model, config, folder, on_event)?;
-    let guides = if config.tune.mask_unseen { Some(run.guides()?) } else { None };
-    learnt(&mut run, model, guides.as_ref().and_then(|guides| guides.first()))?;
+    let guides = if config.tune.mask_unseen { run.guides(&[])? } else { Vec::new() };
+    learnt(&mut run, model, &guides)?;
     Ok(run.report)
 }
 
@@ -197,7 +197,7 @@ pub fn sample_scene(
     config.check()?;
     model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = prepared(scene, model, config, folder, on_event);
-    let guides = run.guides()?;
+    let guides = run.guides(&config.seeds())?;
     run.sample(guides, model, influence.or(model.influence()))
 }
 
@@ -226,7 +226,7 @@ fn prepared<'a>(
 }
 
 /// Tunes, if asked to, and says how far the model may then move the guide; `None` where nobody wants to know.
-fn learnt(run: &mut Run, model: &mut dyn Model, guides: Option<&DrawnGuides>) -> Result<Option<Influence>, FillError> {
+fn learnt(run: &mut Run, model: &mut dyn Model, guides: &[DrawnGuides]) -> Result<Option<Influence>, FillError> {
     let is_tuned = run.config.tune.iterations > 0;
     let is_measured = run.config.guide && run.config.model_weight > 0.0 && model.influence().is_none();
     if !is_tuned && !is_measured {

@@ -38,9 +38,9 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Where the references land in each part of the target, by the likeliest labels and by those of the candidates.
+    /// Where the references land in each part of the target, by the likeliest labels and by those of the candidates of these seeds.
     #[tracing::instrument(name = "guide", level = "info", skip_all)]
-    pub fn guides(&mut self) -> Result<Vec<DrawnGuides>, FillError> {
+    pub fn guides(&mut self, seeds: &[u64]) -> Result<Vec<DrawnGuides>, FillError> {
         if self.working.parts.iter().any(|part| part.has_mixed_rim) && !self.notes(MIXED_RIM) {
             return Err(self.stopped());
         }
@@ -49,7 +49,7 @@ impl Run<'_> {
             let empty = |size: (u32, u32)| DrawnGuides::new(vec![Guide::empty(size.0, size.1)], &[]);
             return Ok(sizes.into_iter().map(empty).collect());
         }
-        let draws = DrawnGuides::draws(&self.config.seeds());
+        let draws = DrawnGuides::draws(seeds);
         let clock = Instant::now();
         let mut go_on = self.begins("guide", 100).is_ok();
         let mut on_share = |_: &str, share: f32| go_on &= (self.on_event)(Event::share(share));
@@ -72,7 +72,7 @@ impl Run<'_> {
     /// The photos as pretended targets, guided by one another: what the model is tuned on, and measured on. `target` are the target's own
     /// guides, which tell what is left out where that is asked for.
     #[tracing::instrument(level = "info", skip_all)]
-    pub fn photos(&mut self, target: Option<&DrawnGuides>) -> Result<ScenePhotos, FillError> {
+    pub fn photos(&mut self, target: &[DrawnGuides]) -> Result<ScenePhotos, FillError> {
         let clock = Instant::now();
         let guided = self.config.guide && self.config.tune.guided_share > 0.0;
         if guided {
@@ -83,8 +83,8 @@ impl Run<'_> {
         let photos = scene_photos(&self.working, guides, self.config.tune.validates(), &mut on_share)?;
         self.report.time("guides of the references", clock);
         let mut photos = photos.ok_or_else(|| self.stopped())?;
-        if let Some(target) = target.filter(|_| self.config.tune.mask_unseen) {
-            photos.mask_unseen(target.likeliest());
+        if self.config.tune.mask_unseen {
+            target.iter().for_each(|part| photos.mask_unseen(part.likeliest()));
         }
         Ok(photos)
     }
@@ -113,7 +113,7 @@ impl Run<'_> {
         let clock = Instant::now();
         self.begins("measure", photos.turns.len())?;
         let mut on_turn = |turn| (self.on_event)(Event::Progress { step: turn, loss: None });
-        let influence = measured(model, photos, self.config, &mut on_turn)?;
+        let influence = measured(model, photos, self.config, &mut on_turn).map_err(|error| self.stopped_or(error))?;
         self.report.time("measure", clock);
         Ok(influence)
     }

@@ -8,6 +8,7 @@ use image::{Rgb, Rgb32FImage};
 use realfill_vision::guide::{CloseUp, Draw, GuideOptions};
 use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
 use realfill_vision::{Guide, Mask, Photo, Scene};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Longest side the guide is worked out at, in pixels.
@@ -36,7 +37,9 @@ impl Working {
     pub fn of(scene: &Scene, model: &dyn Model, config: &FillConfig) -> Self {
         let view_px = if config.view_px == 0 { model.view_px() } else { config.view_px };
         let windows = Window::all_of(scene).into_iter();
-        let parts: Vec<Part> = windows.map(|window| Part::of(scene, window, view_px, model.stride())).collect();
+        let mut parts: Vec<Part> = windows.map(|window| Part::of(scene, window, view_px, model.stride())).collect();
+        let holes = |part: &Part| scene.mask.cut_to(part.window.rect()).holes().iter().filter(|hole| **hole).count();
+        parts.sort_by_cached_key(|part| Reverse(holes(part))); // the first decides which candidates go on
         let whole = (!parts[0].window.is_whole()).then(|| at_work(&scene.target, &scene.mask));
         let references = scene.references.iter().map(|reference| {
             let (w, h) = within((reference.width(), reference.height()), GUIDE_PX);
@@ -85,6 +88,12 @@ impl Working {
     /// The hole that references pretend to have: the target's as it is learnt.
     fn pretended_hole(&self) -> &Mask {
         self.whole_of_several().map_or(&self.parts[0].mask, |whole| &whole.mask)
+    }
+
+    /// What the guide of a pretending reference is kept as; another name where its hole is another.
+    fn pretended_name(&self, reference: usize) -> String {
+        let of = if self.whole_of_several().is_some() { "-of-all" } else { "" };
+        format!("reference-{}{of}", reference + 1)
     }
 
     fn whole_of_several(&self) -> Option<&AtWork> {
@@ -203,7 +212,9 @@ pub(super) fn scene_photos(
                     return Ok(None);
                 }
                 done += 1;
-                Some(pretended(&pictures, i, if held_out == Some(i) { &order } else { &shown }, &hole, guides)?)
+                let order = if held_out == Some(i) { &order } else { &shown };
+                let kept_as = working.pretended_name(i);
+                Some(pretended(&pictures, i, order, &hole, guides, &kept_as)?)
             }
             _ => None,
         };
@@ -251,12 +262,13 @@ fn pretended(
     order: &[usize],
     hole: &Mask,
     guides: &Guides,
+    kept_as: &str,
 ) -> Result<Guide, FillError> {
     let build = || {
         let others: Vec<Rgb32FImage> = others_of(i, order).map(|other| pictures[other].clone()).collect();
         Guide::build(&pictures[i], hole, &others, &GuideOptions::default(), &mut |_, _| ())
     };
-    guides.get_or(&format!("reference-{}", i + 1), pictures[i].dimensions(), build)
+    guides.get_or(kept_as, pictures[i].dimensions(), build)
 }
 
 /// The first [`OTHERS`] in `order` but `i`.

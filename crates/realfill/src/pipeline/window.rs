@@ -79,6 +79,18 @@ impl Window {
         }
     }
 
+    /// The holes that lie in it, without a copy where it is all.
+    pub(super) fn holes_of<'a>(&self, holes: &'a Mask) -> Cow<'a, Mask> {
+        let Rect { x, y, width, height } = self.rect;
+        let is_inside = |px: u32, py: u32| (x..x + width).contains(&px) && (y..y + height).contains(&py);
+        match self.is_whole() {
+            true => Cow::Borrowed(holes),
+            false => {
+                Cow::Owned(Mask::from_fn(holes.width(), holes.height(), |x, y| is_inside(x, y) && holes.is_hole(x, y)))
+            }
+        }
+    }
+
     /// How much larger things are in it than in the whole photo, at the same size of picture; 1 for the whole.
     pub(super) fn closeness(&self) -> f32 {
         let longer = |(width, height): (u32, u32)| width.max(height) as f32;

@@ -98,7 +98,9 @@ impl ScenePhotos {
         let references = self.turns.iter_mut().filter(|turn| turn.role != Role::Target);
         for (turn, unseen) in references.zip(&guide.unseen) {
             let (width, height) = turn.picture.dimensions();
-            turn.unseen = unseen.as_ref().map(|cells| cells.resized_max(width, height));
+            if let Some(cells) = unseen {
+                turn.unseen = Some(cells.resized_max(width, height));
+            }
         }
     }
 

@@ -120,8 +120,7 @@ pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap
         let i = (y * w + x) as usize;
         projector.hit(&grid.rays[i], inverse[i]).map(|hit| [hit.x, hit.y])
     });
-    let colour = places.continued(&Rgb32FImage::from_raw(w, h, colour).expect(size));
-    Projected { colour, confidence, places }
+    Projected { colour: Rgb32FImage::from_raw(w, h, colour).expect(size), confidence, places }
 }
 
 /// Confidence from which a place counts as shown, the reach of its surroundings (of the longer side), and the share of them that must be

@@ -103,15 +103,17 @@ impl Problem {
     fn grow(&self, pair: (usize, usize), focal: f64) -> Option<Growth> {
         let mut growth = self.first_pair(pair, focal)?;
         growth = self.settled(growth, LOOSE_PX, Lens::Focal, 12)?;
-        while let Some(photo) = self.next_photo(&growth) {
+        let mut refused = vec![false; self.sizes.len()];
+        while let Some(photo) = self.next_photo(&growth, &refused) {
             match self.place(&growth, photo) {
                 Some((found, focal)) => {
                     let camera = &mut growth.cameras[photo];
                     (camera.rotation, camera.translation, camera.focal) = (found.rotation, found.translation, focal);
                     growth.placed[photo] = true;
+                    refused.fill(false);
                     growth = self.settled(growth, LOOSE_PX, Lens::Focal, 12)?;
                 }
-                None => break,
+                None => refused[photo] = true,
             }
         }
         growth = self.settled(growth, LOOSE_PX, Lens::Radial, 15)?;
@@ -133,13 +135,13 @@ impl Problem {
         Some(Growth { cameras, placed, points: vec![None; self.tracks.len()], fixed: a, score: 0.0 })
     }
 
-    /// The photo that sees most points and is not placed yet; each is offered once by the caller's loop.
-    fn next_photo(&self, growth: &Growth) -> Option<usize> {
+    /// The photo that sees most points and is neither placed nor refused.
+    fn next_photo(&self, growth: &Growth, refused: &[bool]) -> Option<usize> {
         let count = |photo: usize| {
             let sees = |t: &Vec<Observation>| t.iter().any(|o| o.photo == photo);
             self.tracks.iter().zip(&growth.points).filter(|(t, p)| p.is_some() && sees(t)).count()
         };
-        let open = (0..self.sizes.len()).filter(|&i| !growth.placed[i]);
+        let open = (0..self.sizes.len()).filter(|&i| !growth.placed[i] && !refused[i]);
         open.map(|i| (count(i), i)).filter(|c| c.0 >= 8).max().map(|c| c.1)
     }
 

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// Labels beside the hole are chosen for what agrees there, so they are often others than those in it.
+    /// Whatever labels lie beside the hole.
     #[test]
     fn the_rim_is_healed_to_what_the_holes_own_picture_misses_beside_it() {
         let all = |grey: f32| Rgb32FImage::from_pixel(60, 60, Rgb([grey; 3]));

@@ -61,6 +61,7 @@ mod tests {
         let filled = behind.filled(&canvas, &labels, 1);
         assert!(filled[30 * 60 + 45] && !filled[30 * 60 + 35] && !filled[30 * 60 + 55]);
         for i in (0..3600).filter(|&i| filled[i]) {
+            assert!(behind.from(i).is_some_and(|(source, _)| source == 0));
             let found = behind.colour(i);
             assert!(found.iter().zip([0.2, 0.4, 0.2]).all(|(a, b)| (a - b).abs() < 0.02), "at {i}: {found:?}");
         }

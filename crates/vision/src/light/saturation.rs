@@ -14,8 +14,10 @@ const RESIDUAL: f32 = 0.06;
 const ROUNDS: usize = 8;
 /// What is assumed of a hue weighs as much as this share of all that was seen.
 const ASSUMED: f32 = 0.002;
-/// A hue whose own measure speaks for so much of it is surely seen.
+/// A hue whose own measure speaks for so much of it is surely seen; one that then keeps less than this is grey in the target, and hues that were
+/// not seen are taken for grey too.
 const SURE: f32 = 0.9;
+const GREY: f32 = 0.15;
 /// A hue that keeps less than the first of its chroma is lost as far as was measured, one that keeps more than the second is left alone:
 /// what lies between photos of one kind is the correction's part.
 const LOST: f32 = 0.3;
@@ -33,7 +35,7 @@ impl Saturation {
 
     /// What the samples' colours keep of their chroma in the target, whatever its hue there: another white balance or another surface
     /// is no loss. A hue that is hardly seen is assumed to fare as those that are do on the average, or as the worst of them where one is
-    /// surely lost: a photo that keeps one colour alone has lost the others, seen or not.
+    /// surely grey: a photo that keeps one colour alone has lost the others, seen or not.
     pub(super) fn fit(samples: &[Sample]) -> Self {
         let pairs: Vec<Pair> = samples.iter().map(Pair::of).collect();
         let assumed = ASSUMED * pairs.iter().map(|p| p.weight * dot(p.shown, p.shown)).sum::<f32>() + f32::MIN_POSITIVE;
@@ -42,7 +44,7 @@ impl Saturation {
         let all = found.iter().map(voice).sum::<f32>() + 0.1;
         let mean = (found.iter().map(|kept| voice(kept) * kept.share).sum::<f32>() + 0.1) / all;
         let least = found.iter().filter(|kept| voice(kept) > SURE).map(|kept| kept.share).fold(1.0, f32::min);
-        let unseen = if least < LOST { least } else { mean };
+        let unseen = if least < GREY { least } else { mean };
         Self { kept: found.map(|kept| voice(&kept) * kept.share + (1.0 - voice(&kept)) * unseen).map(as_lost) }
     }
 
