@@ -166,7 +166,7 @@ await withServerAndBrowser(async (address, browser) => {
   await exampleOnAPhone(await open(browser, address, phone), address);
   console.log('page: the example on a phone');
   await keepsWhatIsPainted(await open(browser, address, desk), address);
-  await sendsTheMaskWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED/), address);
+  await sendsTheMaskWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED|502/), address);
   await takesAMaskFileWhole(await open(browser, address, desk), address);
   await framesWithTheHandles(await open(browser, address, desk), address);
   await keepsAStrokeWhenPinched(await open(browser, address, phone), address);

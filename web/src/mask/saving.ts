@@ -8,6 +8,9 @@ import type { MaskPainting } from './strokes';
 /** Between the last change and saving it, and between two tries where the server is away. */
 const [PAUSE_MS, RETRY_MS] = [1500, 5000];
 
+/** What is answered where the server is away: nothing, or a proxy's word for it. */
+const AWAY = [0, 502, 503, 504];
+
 const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 
 /** What is being saved, by scene: a scene that is opened again at once waits for it. */
@@ -76,12 +79,12 @@ export class Saver {
       } catch (error) {
         this.tell('unsaved', error);
         const status = error instanceof Refused ? error.status : undefined;
-        if (this.isLeft && status === 0) {
+        if (this.isLeft && status !== undefined && AWAY.includes(status)) {
           await pause();
           continue;
         }
-        const isAway = status !== undefined && (status === 0 || status >= 500);
-        if (isAway && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
+        const mayPass = status !== undefined && (status === 0 || status >= 500);
+        if (mayPass && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
         throw error;
       }
     }
