@@ -71,6 +71,26 @@ export async function sendsTheMaskWhenTheServerIsBack(page, address) {
   assert.ok((await white(page, await maskOf(page, address, id))).count > 50, 'what was painted is lost');
 }
 
+/** A run that waits for the mask to be saved does not begin once the scene was left. */
+export async function beginsNoRunOfASceneThatWasLeft(page, address) {
+  await newScene(page, address, 160, 120);
+  let held;
+  await page.route('**/mask', (route) => {
+    held = route;
+  });
+  const asked = page.waitForRequest((request) => request.url().endsWith('/mask'));
+  await drag(page, [0.4, 0.4], [0.6, 0.4]);
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await asked;
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.getByRole('heading', { name: 'History' }).waitFor();
+  const sent = saved(page);
+  await held.continue();
+  await sent;
+  await page.waitForTimeout(300);
+  assert.ok(page.url().endsWith('#/history'), `the page went on to ${page.url()}`);
+}
+
 /** A file is sent as it is; what is painted over it is drawn at the photo's own size. */
 export async function takesAMaskFileWhole(page, address) {
   const { id } = await newScene(page, address, 4100, 200);

@@ -42,6 +42,11 @@ export class Saver {
     return this.painting.state === this.kept;
   }
 
+  /** Whether the mask was left: what waited for it is not wanted any more. */
+  get isOver(): boolean {
+    return this.isLeft;
+  }
+
   /** Whether the server has a mask, once all is saved. */
   get marksSomething(): boolean {
     return this.hasMask;
