@@ -46,6 +46,8 @@ export async function keepsWhatIsPainted(page, address) {
   await dialog.accept();
 }
 
+const warnsBeforeItIsClosed = (page) => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })));
+
 /** What is painted while the server is away, or a proxy says that it is, is sent when it is back, though the scene was left; opened again, it waits for that. */
 export async function sendsTheMaskWhenTheServerIsBack(page, address) {
   const { id } = await newScene(page, address, 160, 120);
@@ -58,6 +60,7 @@ export async function sendsTheMaskWhenTheServerIsBack(page, address) {
   await drag(page, [0.4, 0.4], [0.6, 0.4]);
   await page.getByRole('link', { name: 'History' }).click();
   await failed;
+  assert.ok(await warnsBeforeItIsClosed(page), 'what is not sent yet is lost without a word');
   await page.goBack();
   await page.waitForTimeout(300);
   assert.equal(await page.locator('.stage canvas').count(), 0, 'the scene is opened without what was painted');
@@ -68,6 +71,7 @@ export async function sendsTheMaskWhenTheServerIsBack(page, address) {
   await page.unroute('**/mask');
   assert.ok((await sent).ok());
   await page.locator('.stage canvas').waitFor();
+  assert.ok(!(await warnsBeforeItIsClosed(page)));
   assert.ok((await white(page, await maskOf(page, address, id))).count > 50, 'what was painted is lost');
 }
 

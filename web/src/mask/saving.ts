@@ -16,6 +16,19 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 /** What is being saved, by scene: a scene that is opened again at once waits for it. */
 const underWay = new Map<string, Promise<void>>();
 
+/** Warns before the tab is closed while something is being saved. */
+const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+
+function begin(scene: string, saving: Promise<void>): void {
+  underWay.set(scene, saving);
+  addEventListener('beforeunload', warn);
+}
+
+function end(scene: string): void {
+  underWay.delete(scene);
+  if (underWay.size === 0) removeEventListener('beforeunload', warn);
+}
+
 export async function settled(scene: string): Promise<void> {
   await underWay.get(scene)?.catch(() => {});
 }
@@ -72,8 +85,8 @@ export class Saver {
     const known = underWay.get(id);
     if (known) return known;
     if (this.isSaved) return Promise.resolve();
-    const saving = this.save().finally(() => underWay.delete(id));
-    underWay.set(id, saving);
+    const saving = this.save().finally(() => end(id));
+    begin(id, saving);
     return saving;
   }
 
