@@ -44,6 +44,7 @@ export function Workspace({ scene, picture, jobs, mask, isShown }: Loaded) {
       const { preset, model, device, grow_mask, strip, candidates, seed } = choices;
       const expand = expansion(painting.sides, scale);
       await saver.flush();
+      if (saver.isOver) return;
       if (!saver.marksSomething && !expand && !scene.has_hole) throw new Error('Paint over what is missing first, or widen the photo.');
       const settings = { candidates, seed };
       const request = { scene: scene.id, preset, model: model || undefined, device: device || undefined, grow_mask: grow_mask || undefined, strip, expand, settings };

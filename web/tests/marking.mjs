@@ -46,22 +46,53 @@ export async function keepsWhatIsPainted(page, address) {
   await dialog.accept();
 }
 
-/** What is painted while the server is away is sent when it is back, though the scene was left; opened again, it waits for that. */
+const warnsBeforeItIsClosed = (page) => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })));
+
+/** What is painted while the server is away, or a proxy says that it is, is sent when it is back, though the scene was left; opened again, it waits for that. */
 export async function sendsTheMaskWhenTheServerIsBack(page, address) {
   const { id } = await newScene(page, address, 160, 120);
-  await page.route('**/mask', (route) => (route.request().method() === 'PUT' ? route.abort() : route.continue()));
+  let isBehindAProxy = false;
+  await page.route('**/mask', (route) => {
+    if (route.request().method() !== 'PUT') return route.continue();
+    return isBehindAProxy ? route.fulfill({ status: 502 }) : route.abort();
+  });
   const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/mask'));
   await drag(page, [0.4, 0.4], [0.6, 0.4]);
   await page.getByRole('link', { name: 'History' }).click();
   await failed;
+  assert.ok(await warnsBeforeItIsClosed(page), 'what is not sent yet is lost without a word');
   await page.goBack();
   await page.waitForTimeout(300);
   assert.equal(await page.locator('.stage canvas').count(), 0, 'the scene is opened without what was painted');
+  const refused = saved(page);
+  isBehindAProxy = true;
+  assert.equal((await refused).status(), 502);
   const sent = saved(page);
   await page.unroute('**/mask');
-  await sent;
+  assert.ok((await sent).ok());
   await page.locator('.stage canvas').waitFor();
+  assert.ok(!(await warnsBeforeItIsClosed(page)));
   assert.ok((await white(page, await maskOf(page, address, id))).count > 50, 'what was painted is lost');
+}
+
+/** A run that waits for the mask to be saved does not begin once the scene was left. */
+export async function beginsNoRunOfASceneThatWasLeft(page, address) {
+  await newScene(page, address, 160, 120);
+  let held;
+  await page.route('**/mask', (route) => {
+    held = route;
+  });
+  const asked = page.waitForRequest((request) => request.url().endsWith('/mask'));
+  await drag(page, [0.4, 0.4], [0.6, 0.4]);
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await asked;
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.getByRole('heading', { name: 'History' }).waitFor();
+  const sent = saved(page);
+  await held.continue();
+  await sent;
+  await page.waitForTimeout(300);
+  assert.ok(page.url().endsWith('#/history'), `the page went on to ${page.url()}`);
 }
 
 /** A file is sent as it is; what is painted over it is drawn at the photo's own size. */

@@ -8,7 +8,7 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { framesWithTheHandles, keepsAStrokeWhenPinched, keepsWhatIsPainted, sendsTheMaskWhenTheServerIsBack, takesAMaskFileWhole } from './marking.mjs';
+import { beginsNoRunOfASceneThatWasLeft, framesWithTheHandles, keepsAStrokeWhenPinched, keepsWhatIsPainted, sendsTheMaskWhenTheServerIsBack, takesAMaskFileWhole } from './marking.mjs';
 import { beginsAtTheHoleAtFullSize } from './result.mjs';
 import { withServerAndBrowser } from './server.mjs';
 import { PATIENCE, check, differences, drag, maskOf, open, photo, saved } from './steps.mjs';
@@ -166,7 +166,8 @@ await withServerAndBrowser(async (address, browser) => {
   await exampleOnAPhone(await open(browser, address, phone), address);
   console.log('page: the example on a phone');
   await keepsWhatIsPainted(await open(browser, address, desk), address);
-  await sendsTheMaskWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED/), address);
+  await sendsTheMaskWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED|502/), address);
+  await beginsNoRunOfASceneThatWasLeft(await open(browser, address, desk), address);
   await takesAMaskFileWhole(await open(browser, address, desk), address);
   await framesWithTheHandles(await open(browser, address, desk), address);
   await keepsAStrokeWhenPinched(await open(browser, address, phone), address);

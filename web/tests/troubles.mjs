@@ -66,11 +66,12 @@ export async function tellsALostConnection(page, address) {
 /** Pictures of a page that was left hold no connection. */
 export async function givesUpPicturesOfAPageThatWasLeft(page, address) {
   await newScene(page, address, 160, 120);
-  await page.route('**/previews/*', () => {}); // no answer ever comes
-  const asked = page.waitForRequest((request) => request.url().includes('/previews/'));
+  const isOfHistory = (request) => request.url().endsWith('/previews/target');
+  await page.route('**/previews/target', () => {}); // no answer ever comes
+  const asked = page.waitForRequest(isOfHistory);
   await page.getByRole('link', { name: 'History' }).click();
   await asked;
-  const givenUp = page.waitForEvent('requestfailed', (request) => request.url().includes('/previews/'));
+  const givenUp = page.waitForEvent('requestfailed', isOfHistory);
   await page.getByRole('link', { name: 'New', exact: true }).click();
   await givenUp;
 }

@@ -47,7 +47,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::{Place, Storage};
-use store::{Installation, Job, Store, StoreError, StoredScene, unix_now};
+use store::{Installation, Job, JobState, Store, StoreError, StoredScene, unix_now};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -90,14 +90,15 @@ impl Server {
         let holder = config.queue.is_some().then(|| worker.to_string()); // without a shared queue nobody else holds any
         let given_back = store.asked(move |db| Job::give_back(db, holder.as_deref())).await;
         let given_back = given_back.map_err(|error| not_usable(&config, &error))?;
-        if given_back > 0 {
+        if !given_back.is_empty() {
             tracing::info!(
-                "an earlier run was cut off in {given_back} job(s); they go on, unless that happened too often"
+                "an earlier run was cut off in {} job(s); they go on, unless that happened too often",
+                given_back.len()
             );
         }
         let storage = Storage::new(folder, bucket, store.clone());
         storage.sweep(&database).await.map_err(|problem| fail(problem.detail))?;
-        Ok(Self {
+        let server = Self {
             names: Names::new(config.address.ip(), &config.hosts),
             tokens: Tokens::new(&config.tokens),
             store,
@@ -111,7 +112,11 @@ impl Server {
             worker,
             _worker_lock: lock,
             config,
-        })
+        };
+        for job in given_back {
+            server.tell_state(&job.id, job.state, job.error.as_deref());
+        }
+        Ok(server)
     }
 
     /// Whether no other process takes jobs from the queue.
@@ -128,9 +133,9 @@ impl Server {
     }
 
     /// Tells of a new state, where the database has not done so already.
-    fn tell_state(&self, job: &Id, state: &str) {
+    fn tell_state(&self, job: &Id, state: JobState, error: Option<&str>) {
         if !self.store.keeps_events() {
-            self.feeds.of(job, &self.storage.folder.job(job)).tell_state(state, None);
+            self.feeds.of(job, &self.storage.folder.job(job)).tell_state(state.name(), error);
         }
     }
 
@@ -297,10 +302,8 @@ mod tests {
     use crate::store::NewJob;
     use crate::test_server::server;
 
-    #[tokio::test]
-    async fn who_listens_to_a_job_hears_that_its_scene_is_removed() {
-        let root = tempfile::tempdir().unwrap();
-        let server = server(root.path()).await;
+    /// A job of a scene of its own.
+    async fn put(server: &Shared) -> (Id, Id) {
         let (scene, job) = (Id::random(), Id::random());
         let (owner, name) = ("all".to_owned(), "s".to_owned());
         let row = StoredScene {
@@ -315,8 +318,36 @@ mod tests {
         let new = NewJob { id, owner, scene: scene.clone(), request, priority: 0, files: None };
         let adding = server.store.run(move |db| row.insert(db, None).and_then(|()| Job::insert(db, &new)));
         adding.await.unwrap();
+        (scene, job)
+    }
+
+    #[tokio::test]
+    async fn who_listens_to_a_job_hears_that_its_scene_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path()).await;
+        let (scene, job) = put(&server).await;
         let feed = server.feed(&job).await.unwrap();
         assert!(server.remove_scene(&scene).await.unwrap());
         assert!(feed.lines(0).last().unwrap().contains("stopped"), "{:?}", feed.lines(0));
+    }
+
+    #[tokio::test]
+    async fn who_listens_to_a_job_hears_that_it_failed_at_a_start() {
+        let root = tempfile::tempdir().unwrap();
+        let lost = server(root.path()).await;
+        let (_, job) = put(&lost).await;
+        std::fs::create_dir(lost.storage.folder.job(&job)).unwrap();
+        let taking = lost.store.run(|db| {
+            for _ in 0..4 {
+                Job::take(db, "lost", 60)?;
+                Job::give_back(db, None)?;
+            }
+            Job::take(db, "lost", 60)
+        });
+        assert!(taking.await.unwrap().is_some());
+        drop(lost);
+        let feed = server(root.path()).await.feed(&job).await.unwrap();
+        let told: Vec<_> = feed.lines(0).iter().map(|line| line.contains("the worker was lost")).collect();
+        assert_eq!(told, [true], "{:?}", feed.lines(0));
     }
 }

@@ -8,10 +8,26 @@ import type { MaskPainting } from './strokes';
 /** Between the last change and saving it, and between two tries where the server is away. */
 const [PAUSE_MS, RETRY_MS] = [1500, 5000];
 
+/** What is answered where the server is away: nothing, or a proxy's word for it. */
+const AWAY = [0, 502, 503, 504];
+
 const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 
 /** What is being saved, by scene: a scene that is opened again at once waits for it. */
 const underWay = new Map<string, Promise<void>>();
+
+/** Warns before the tab is closed while something is being saved. */
+const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+
+function begin(scene: string, saving: Promise<void>): void {
+  underWay.set(scene, saving);
+  addEventListener('beforeunload', warn);
+}
+
+function end(scene: string): void {
+  underWay.delete(scene);
+  if (underWay.size === 0) removeEventListener('beforeunload', warn);
+}
 
 export async function settled(scene: string): Promise<void> {
   await underWay.get(scene)?.catch(() => {});
@@ -39,6 +55,11 @@ export class Saver {
     return this.painting.state === this.kept;
   }
 
+  /** Whether the mask was left: what waited for it is not wanted any more. */
+  get isOver(): boolean {
+    return this.isLeft;
+  }
+
   /** Whether the server has a mask, once all is saved. */
   get marksSomething(): boolean {
     return this.hasMask;
@@ -64,8 +85,8 @@ export class Saver {
     const known = underWay.get(id);
     if (known) return known;
     if (this.isSaved) return Promise.resolve();
-    const saving = this.save().finally(() => underWay.delete(id));
-    underWay.set(id, saving);
+    const saving = this.save().finally(() => end(id));
+    begin(id, saving);
     return saving;
   }
 
@@ -76,12 +97,12 @@ export class Saver {
       } catch (error) {
         this.tell('unsaved', error);
         const status = error instanceof Refused ? error.status : undefined;
-        if (this.isLeft && status === 0) {
+        if (this.isLeft && status !== undefined && AWAY.includes(status)) {
           await pause();
           continue;
         }
-        const isAway = status !== undefined && (status === 0 || status >= 500);
-        if (isAway && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
+        const mayPass = status !== undefined && (status === 0 || status >= 500);
+        if (mayPass && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
         throw error;
       }
     }

@@ -51,7 +51,8 @@ pub async fn events(
         headers.get(HeaderName::from_static("last-event-id")).and_then(|id| id.to_str().ok()?.parse::<usize>().ok());
     server.metrics.listeners.fetch_add(1, Relaxed);
     let count = feed.listen();
-    let next = from(last, *count.borrow());
+    let known = (!server.store.keeps_events()).then(|| *count.borrow());
+    let next = from(last, known);
     let listener = Listener {
         count,
         ends: server.ends.clone(),
@@ -69,9 +70,11 @@ pub async fn events(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-/// The first line to tell after `last`, of `count`. Lines may have been lost in a power cut; then what comes next is told.
-fn from(last: Option<usize>, count: usize) -> usize {
-    last.map_or(0, |last| last.saturating_add(1).min(count))
+/// The first line to tell after `last`. Of a file's `known` lines some may have been lost in a power cut; then what comes next
+/// is told. How many the database has is not known here: another server may have told more of them.
+fn from(last: Option<usize>, known: Option<usize>) -> usize {
+    let next = last.map_or(0, |last| last.saturating_add(1));
+    known.map_or(next, |known| next.min(known))
 }
 
 /// Somebody who listens.
@@ -152,7 +155,14 @@ mod tests {
     #[test]
     fn who_has_heard_more_than_there_is_hears_what_comes_next() {
         for (last, expected) in [(None, 0), (Some(0), 1), (Some(4), 5), (Some(5), 5), (Some(usize::MAX), 5)] {
-            assert_eq!(from(last, 5), expected, "{last:?}");
+            assert_eq!(from(last, Some(5)), expected, "{last:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_heard_more_from_another_server_hears_nothing_twice() {
+        for (last, expected) in [(None, 0), (Some(4), 5), (Some(7), 8), (Some(usize::MAX), usize::MAX)] {
+            assert_eq!(from(last, None), expected, "{last:?}");
         }
     }
 }

@@ -353,7 +353,7 @@ pub async fn cancel(State(server): State<Shared>, owner: Owner, at: At) -> Answe
     }
     let id = at.id.clone();
     if server.store.run(move |db| Job::stop(db, &id)).await? == JobState::Stopped {
-        server.tell_state(&at.id, "stopped");
+        server.tell_state(&at.id, JobState::Stopped, None);
     }
     if let Some(stop) = locked(&server.stops).get(&at.id) {
         stop.notify_one();
@@ -379,7 +379,7 @@ pub async fn resume(State(server): State<Shared>, owner: Owner, at: At) -> Answe
             before.state.name()
         )));
     }
-    server.tell_state(&at.id, "waiting");
+    server.tell_state(&at.id, JobState::Waiting, None);
     server.wake.notify_one();
     let job = find(&server, &owner, &at.id).await?;
     Ok((StatusCode::ACCEPTED, Json(view(&server, job).await?)).into_response())

@@ -102,6 +102,17 @@ pub struct Told {
     pub files: Option<String>,
 }
 
+/// What became of a job that a lost process held.
+#[derive(Debug)]
+pub struct GivenBack {
+    /// Which.
+    pub id: Id,
+    /// Where it stands now.
+    pub state: JobState,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
 /// How a worker gives a job back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -343,17 +354,18 @@ impl Job {
 
     /// Gives back what a process that was lost still holds: the worker of this name, or any where there can be no other. A
     /// process that ends in good order holds nothing any more.
-    pub fn give_back(db: &mut Db, worker: Option<&str>) -> Result<u64, StoreError> {
+    pub fn give_back(db: &mut Db, worker: Option<&str>) -> Result<Vec<GivenBack>, StoreError> {
         let query = "UPDATE jobs SET state = CASE WHEN to_stop = 1 THEN 'stopped' WHEN losses + 1 >= ?2 THEN 'failed' \
                      ELSE 'waiting' END, error = CASE WHEN to_stop = 0 AND losses + 1 >= ?2 THEN ?3 END, \
                      losses = losses + 1, worker = NULL, lease_until = 0, to_stop = 0, standing = NULL, changed = now() \
                      WHERE state = 'running' AND (?1 = '' OR worker = ?1) RETURNING id, state, error";
         db.together(|db| {
             let rows = db.rows(query, cells![worker.unwrap_or_default(), MOST_LOSSES, LOST])?;
-            for row in &rows {
-                Events::note_state(db, &row.id("id")?, &row.text("state")?, row.maybe("error")?.as_deref())?;
+            let given_back = rows.iter().map(read_given_back).collect::<Result<Vec<_>, _>>()?;
+            for job in &given_back {
+                Events::note_state(db, &job.id, job.state.name(), job.error.as_deref())?;
             }
-            Ok(rows.len() as u64)
+            Ok(given_back)
         })
     }
 
@@ -391,4 +403,8 @@ fn read(row: &Row) -> Result<Job, StoreError> {
         error: row.maybe("error")?,
         standing: row.maybe("standing")?,
     })
+}
+
+fn read_given_back(row: &Row) -> Result<GivenBack, StoreError> {
+    Ok(GivenBack { id: row.id("id")?, state: JobState::of_name(&row.text("state")?)?, error: row.maybe("error")? })
 }

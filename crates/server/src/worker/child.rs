@@ -2,6 +2,7 @@
 //! that takes all memory, ends that process and not the server; when the server is killed, the process ends itself.
 
 use crate::Shared;
+use crate::files::are_too_many;
 use crate::problem::{Answer, Problem};
 use crate::request::{JobRequest, StripName, offered};
 use crate::storage::Desk;
@@ -104,16 +105,21 @@ impl Child {
     }
 }
 
-/// A program that is not there fails its jobs. For want of files, memory or processes they wait.
+/// For want of files, memory or processes a job waits. What would be so again, such as a program that is not there or is of
+/// another machine, fails it.
 fn not_started(program: &Path, error: &io::Error) -> Problem {
     let told = format!("cannot start {}: {error}", program.display());
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Problem::ours(told),
-        _ => {
-            tracing::error!("{told}");
-            Problem::unavailable("the job's process cannot be started at the moment")
-        }
+    if !may_pass(error) {
+        return Problem { detail: format!("the job's process cannot be started: {error}"), ..Problem::ours(told) };
     }
+    tracing::error!("{told}");
+    Problem::unavailable("the job's process cannot be started at the moment")
+}
+
+/// Whether it may go in a moment.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{ExecutableFileBusy, Interrupted, OutOfMemory, WouldBlock};
+    matches!(error.kind(), WouldBlock | OutOfMemory | Interrupted | ExecutableFileBusy) || are_too_many(error)
 }
 
 fn without_a_word(status: ExitStatus) -> String {
@@ -229,8 +235,19 @@ mod tests {
         let status = |error: io::Error| not_started(Path::new("realfill"), &error).status;
         assert_eq!(status(io::ErrorKind::NotFound.into()), 500);
         assert_eq!(status(io::ErrorKind::PermissionDenied.into()), 500);
-        assert_eq!(status(io::ErrorKind::OutOfMemory.into()), 503);
-        assert_eq!(status(io::Error::from_raw_os_error(24)), 503, "too many files");
+        for kind in [io::ErrorKind::OutOfMemory, io::ErrorKind::WouldBlock, io::ErrorKind::ExecutableFileBusy] {
+            assert_eq!(status(kind.into()), 503, "{kind}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_job_fails_with_the_reason_where_its_process_can_never_be_started() {
+        let problem = |number| not_started(Path::new("/opt/realfill"), &io::Error::from_raw_os_error(number));
+        assert_eq!(problem(24).status, 503, "too many files");
+        let (status, detail) = (problem(8).status, problem(8).detail);
+        assert_eq!(status, 500, "a program of another machine");
+        assert!(detail.contains("os error 8") && !detail.contains("/opt"), "{detail}");
     }
 
     #[test]

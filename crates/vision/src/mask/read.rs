@@ -7,9 +7,15 @@ use std::ops::Range;
 use std::path::Path;
 use thiserror::Error;
 
-/// What is neither black nor white, of 255. More than half of a mask is so only where it is a photo by mistake; of a mask with a
-/// soft edge of 12 px it is about a sixth.
+/// What is neither black nor white, of 255. Of a mask with a soft edge of 12 px about a sixth is so. Where it is more than half,
+/// it is a mask in a few flat tones, such as half opaque paint, or a photo by mistake, which has many.
 const GREY: Range<u8> = 32..224;
+
+/// How many greys make one tone.
+const TONE: u8 = 8;
+
+/// How many tones [`GREY`] has.
+const TONES: usize = ((GREY.end - GREY.start) / TONE) as usize;
 
 /// Why a mask cannot be used.
 #[derive(Debug, Error)]
@@ -32,7 +38,7 @@ pub enum MaskError {
         /// The target's width and height in pixels.
         target_size: (u32, u32),
     },
-    /// More than half of it is neither black nor white.
+    /// More than half of it is neither black nor white, in many greys.
     #[error(
         "{mask} is mostly grey, so it looks like a photo and not like a mask; paint what is missing white and the rest black"
     )]
@@ -95,7 +101,7 @@ impl Mask {
             return Err(MaskError::Size { mask: mask.name(), mask_size: size, target: target.name(), target_size });
         }
         let brightness = brightness(&mask.pixels);
-        if 2 * brightness.iter().filter(|&value| GREY.contains(value)).count() > brightness.len() {
+        if looks_like_a_photo(&brightness) {
             return Err(MaskError::Grey { mask: mask.name() });
         }
         let holes = brightness.into_iter().map(|value| value >= 128).collect();
@@ -146,6 +152,16 @@ enum Content {
     Both,
 }
 
+/// Whether more than half is grey and no tone has half of the greys or more.
+fn looks_like_a_photo(brightness: &[u8]) -> bool {
+    let mut tones = [0_usize; TONES];
+    for value in brightness.iter().filter(|&value| GREY.contains(value)) {
+        tones[usize::from((value - GREY.start) / TONE)] += 1;
+    }
+    let grey: usize = tones.iter().sum();
+    2 * grey > brightness.len() && tones.iter().all(|&count| 2 * count < grey)
+}
+
 /// How white each pixel is, 0 to 255.
 fn brightness(pixels: &DynamicImage) -> Vec<u8> {
     if !pixels.color().has_alpha() {
@@ -160,4 +176,32 @@ fn brightness(pixels: &DynamicImage) -> Vec<u8> {
         (true, false) => 255 - pixel.0[1],
     };
     both.pixels().map(white).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayImage, Luma};
+
+    /// What is read of a picture of 10×10 pixels with `shares` of 100 pixels in these greys.
+    fn read(shares: &[(u8, usize)]) -> Result<Mask, MaskError> {
+        let mut greys = shares.iter().flat_map(|&(grey, pixels)| std::iter::repeat_n(grey, pixels));
+        let mask = GrayImage::from_fn(10, 10, |_, _| Luma([greys.next().unwrap()]));
+        Mask::from_photo(&Photo::from_pixels(mask), &Photo::from_pixels(GrayImage::new(10, 10)))
+    }
+
+    #[test]
+    fn masks_in_a_few_flat_tones_are_read() {
+        let holes = |shares: &[(u8, usize)]| read(shares).unwrap().holes().iter().filter(|&&hole| hole).count();
+        assert_eq!(holes(&[(0x33, 80), (255, 20)]), 20, "white on dark grey");
+        assert_eq!(holes(&[(128, 62), (0, 38)]), 62, "half opaque paint");
+        assert_eq!(holes(&[(0x33, 50), (200, 50)]), 50, "two greys");
+        assert_eq!(holes(&[(0x33, 60), (90, 5), (130, 5), (180, 5), (255, 25)]), 35, "a soft edge on dark grey");
+    }
+
+    #[test]
+    fn a_photo_has_many_greys() {
+        let photo = [(0, 10), (40, 20), (70, 20), (110, 20), (150, 15), (190, 10), (255, 5)];
+        assert!(matches!(read(&photo), Err(MaskError::Grey { .. })));
+    }
 }

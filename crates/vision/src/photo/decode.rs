@@ -93,16 +93,24 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
     Ok(Photo { pixels, path, format, icc, exif, xmp, iptc, png_chunks, origin, is_reframed, doubts })
 }
 
-/// Whether a file shows more pictures than the one that is read (WebP by the flags of its container, RFC 9649, 2.7).
+/// Whether a file shows more pictures than the one that is read.
 fn is_animated(bytes: &[u8], format: Option<ImageFormat>) -> bool {
-    const ANIMATION: u8 = 2;
     match format {
-        Some(ImageFormat::WebP) => {
-            bytes.get(12..16) == Some(b"VP8X") && bytes.get(20).is_some_and(|flags| flags & ANIMATION != 0)
-        }
+        Some(ImageFormat::WebP) => chunks_of_webp(bytes).filter(|name| *name == b"ANMF").nth(1).is_some(),
         Some(ImageFormat::Png) => metadata::is_animated(bytes),
         _ => false,
     }
+}
+
+/// The names of a WebP's chunks (RFC 9649, 2.3 and 2.4), up to one that is cut short.
+fn chunks_of_webp(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes.get(12..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (head, behind) = rest.split_at_checked(8)?;
+        let length = u32::from_le_bytes(head[4..].try_into().ok()?) as usize;
+        rest = behind.get(length.checked_next_multiple_of(2)?..).unwrap_or_default();
+        Some(&head[..4])
+    })
 }
 
 fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, PhotoError> {

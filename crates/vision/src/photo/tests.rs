@@ -40,17 +40,21 @@ fn every_lossless_format_gives_back_its_pixels() {
     }
 }
 
-/// The same picture as the only one of an animation (RFC 9649, 2.7.1).
+/// The same picture as every one of an animation (RFC 9649, 2.7.1).
 #[test]
 fn of_an_animated_webp_the_first_picture_is_used_and_the_others_are_told_of() {
     let still = encoded(quarters(), ImageFormat::WebP);
     let chunk = |name: &[u8; 4], data: &[u8]| [&name[..], &(data.len() as u32).to_le_bytes(), data].concat();
     let frame = [&[0, 0, 0, 0, 0, 0, 31, 0, 0, 15, 0, 0, 0, 0, 0, 2][..], &still[12..]].concat();
-    let header = chunk(b"VP8X", &[2, 0, 0, 0, 31, 0, 0, 15, 0, 0]);
-    let chunks = [header, chunk(b"ANIM", &[0; 6]), chunk(b"ANMF", &frame)].concat();
-    let photo = decoded(&chunk(b"RIFF", &[&b"WEBP"[..], &chunks].concat()));
+    let animation = |frames: usize| {
+        let header = chunk(b"VP8X", &[2, 0, 0, 0, 31, 0, 0, 15, 0, 0]);
+        let chunks = [header, chunk(b"ANIM", &[0; 6]), chunk(b"ANMF", &frame).repeat(frames)].concat();
+        decoded(&chunk(b"RIFF", &[&b"WEBP"[..], &chunks].concat()))
+    };
+    let photo = animation(2);
     assert_eq!(photo.pixels.to_rgb8(), quarters());
     assert_eq!(photo.doubts, ["photo.any: it is an animation; only its first picture is used"]);
+    assert!(animation(1).doubts.is_empty(), "it is the only one");
     assert!(decoded(&still).doubts.is_empty());
 }
 
