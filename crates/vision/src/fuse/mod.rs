@@ -121,3 +121,23 @@ fn spread(mut labels: Vec<u8>, hole: &[bool], width: usize) -> Vec<u8> {
     }
     labels
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mask;
+    use crate::pyramid::test_pictures::texture;
+    use image::Rgb;
+
+    /// The rim itself takes what costs least there, which is the target.
+    #[test]
+    fn known_pixels_take_the_label_of_the_hole_beside_them() {
+        let fine = texture(60, 60, 3);
+        let lit = |by: f32| Rgb32FImage::from_fn(60, 60, |x, y| Rgb([0.2 + by + 0.5 * fine.get_pixel(x, y)[0]; 3]));
+        let is_hole = |x: u32, y: u32| (20..40).contains(&x) && (20..40).contains(&y);
+        let canvas = Canvas::new(lit(0.0), Mask::from_fn(60, 60, is_hole));
+        let prepared = [Prepared::of(0, lit(0.02), 0.1, 0.1)];
+        let labels = Choice::new(&canvas, &prepared, &lit(0.0)).labels(Draw::Likeliest);
+        assert!(labels.labels.iter().all(|label| *label == 0), "{:?}", &labels.labels[30 * 60..31 * 60]);
+    }
+}

@@ -183,40 +183,11 @@ fn rim_miss(colour: &Rgb32FImage, confidence: &Plane, canvas: &Canvas) -> Plane 
     push_pull(&mean, &sure)
 }
 
-/// The edge of a picture goes on by so many pixels: a motion of less opens no gap at the target's own edge.
-const EDGE: f32 = 2.0;
-
 fn moved(colour: &Rgb32FImage, confidence: &Plane, flow: &Flow) -> (Rgb32FImage, Plane) {
-    let (mut x, mut y) = flow.maps();
-    held_inside(&mut x, colour.width());
-    held_inside(&mut y, colour.height());
+    let (x, y) = flow.maps();
     let colour = remap(colour, &x, &y, Sampling::Bicubic).image;
     let moved = remap(confidence, &x, &y, Sampling::Bilinear);
     let mut confidence = moved.image;
     confidence.iter_mut().zip(moved.valid.iter()).for_each(|(c, v)| *c *= v);
     (colour, confidence)
-}
-
-fn held_inside(map: &mut Plane, length: u32) {
-    let last = length as f32 - 1.0;
-    let beside = map.iter_mut().filter(|v| (-EDGE..last + EDGE).contains(*v));
-    beside.for_each(|v| *v = v.clamp(0.0, last));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use image::Rgb;
-
-    #[test]
-    fn a_small_motion_opens_no_gap_at_the_edge_and_a_large_one_does() {
-        let colour = Rgb32FImage::from_fn(30, 20, |x, _| Rgb([x as f32 / 30.0; 3]));
-        let sure = Plane::from_pixel(30, 20, Luma([1.0]));
-        let by = |v: f32| Flow { x: Plane::from_pixel(30, 20, Luma([v])), y: Plane::new(30, 20) };
-        let (picture, small) = moved(&colour, &sure, &by(-1.4));
-        assert_eq!([0, 1, 10].map(|x| small.get_pixel(x, 5)[0]), [1.0; 3]);
-        assert_eq!(picture.get_pixel(0, 5)[0], 0.0);
-        let large = moved(&colour, &sure, &by(5.0)).1;
-        assert_eq!([20, 29].map(|x| large.get_pixel(x, 5)[0]), [1.0, 0.0]);
-    }
 }

@@ -146,7 +146,7 @@ fn seen_through(
         let mut seen = project::project(views, view, placed[view], &depth, own.surfaces[view - 1].as_ref());
         seen.confidence.iter_mut().for_each(|c| *c *= sure);
         Proposal {
-            colour: seen.places.continued(&seen.colour),
+            colour: seen.colour,
             confidence: seen.confidence,
             places: seen.places,
             reference: photo_of[view] - 1,

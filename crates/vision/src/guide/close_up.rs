@@ -130,5 +130,6 @@ mod tests {
         let worst = (0..38).flat_map(|x| (0..60).map(move |y| apart(x, y))).fold(0.0, f32::max);
         assert!(worst < 0.003, "{worst}");
         assert!(found.confidence.get_pixel(70, 30)[0] == 0.0 && found.places.get(70, 30).is_none());
+        assert!(found.colour.get_pixel(70, 30)[0] > 0.15, "the colours beside it go on");
     }
 }
