@@ -1,6 +1,6 @@
 // Where a scene is worked on: mark what is missing, choose how to run, and see earlier runs.
 
-import { useEffect, useMemo, useReducer, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useReducer, useState } from 'preact/hooks';
 import { post } from './api';
 import { Picture, Trouble, go, useTask, useTitle } from './common';
 import { JobList } from './history';
@@ -96,11 +96,11 @@ export function Workspace({ scene, picture, jobs, mask, isShown }: Loaded) {
   );
 }
 
-/** Saves what is painted a moment later, when the tab is put away, and when the page is left; warns while it is not saved. */
+/** Saves what is painted a moment later, when the tab is put away, and when the page is left; warns while it is not saved. A layout effect, since that of others ends only after the next page was painted. */
 function useSaver(scene: Scene, painting: MaskPainting): { saver: Saver; saving: Saving; error?: unknown } {
   const [{ saving, error }, tell] = useState<{ saving: Saving; error?: unknown }>({ saving: 'saved' });
   const saver = useMemo(() => new Saver(scene, target(scene), painting, (saving, error) => tell({ saving, error })), []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const flush = () => void saver.flush().catch(() => {});
     const leave = (event: BeforeUnloadEvent) => {
       if (saver.isSaved) return;
