@@ -140,7 +140,7 @@ pub struct TuneFlags {
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guided_share: Option<f64>,
-    /// Steps between checkpoints
+    /// Steps between checkpoints; where these take more than a minute, there is one a minute
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<usize>,

@@ -54,7 +54,7 @@ pub struct TuneConfig {
     pub prompt: String,
     /// Share of samples that pretend a photo is the target and show its guide, 0 to 1.
     pub guided_share: f64,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints; where these take more than a minute, there is one a minute.
     pub checkpoint_every: usize,
     /// Steps between looks at the validation loss: the error in the hole of a reference that is held out. 0 never looks, and
     /// holds nothing out.

@@ -12,12 +12,17 @@ pub use stopping::{Look, Tuned};
 
 use crate::model::{Model, StageError};
 use crate::training::checkpoint::Checkpoints;
+use std::time::{Duration, Instant};
 use stopping::Looks;
+
+/// Time after which the end of a step is saved, whatever its number: a tuning that is killed loses no more than that and a step.
+const SAVED_EVERY: Duration = Duration::from_secs(60);
 
 /// Tunes `model` until `config.iterations`, or until the photo that is held out gets no better, going on from the newest of
 /// `checkpoints`. The model then has the weights that did best on that photo, or the last where none is held out.
 ///
 /// `on_step` hears (steps done, loss) and returns whether to go on; when not, a checkpoint is written, and there is no result yet.
+/// Others are written every `config.checkpoint_every` steps, and at the first end of a step that comes a minute after the last.
 /// Every step draws from its own seed, so that an interrupted run ends with the same weights as an uninterrupted one.
 ///
 /// # Errors
@@ -27,6 +32,18 @@ pub fn tune(
     photos: &ScenePhotos,
     config: &TuneConfig,
     checkpoints: &Checkpoints,
+    on_step: &mut dyn FnMut(usize, f64) -> bool,
+) -> Result<Option<Tuned>, StageError> {
+    tune_saving(model, photos, config, checkpoints, SAVED_EVERY, on_step)
+}
+
+/// [`tune`], where a step's end is saved once the last checkpoint is `interval` old.
+fn tune_saving(
+    model: &mut dyn Model,
+    photos: &ScenePhotos,
+    config: &TuneConfig,
+    checkpoints: &Checkpoints,
+    interval: Duration,
     on_step: &mut dyn FnMut(usize, f64) -> bool,
 ) -> Result<Option<Tuned>, StageError> {
     let rate = if photos.is_guided() { model.guided_rate() } else { 1.0 };
@@ -39,14 +56,17 @@ pub fn tune(
         model.save(&looks.kept_in(checkpoints), 0)?;
     }
     looks.look(model, step)?;
+    let mut saved = Instant::now();
     while step < config.iterations && !looks.say_stop() {
         let samples = photos.samples(config, Sides::of(model), step);
         let loss = model.learn(&samples, step, config)?;
         step += 1;
         let go_on = on_step(step, loss);
         let is_last = step == config.iterations;
-        if !go_on || is_last || step.is_multiple_of(config.checkpoint_every) || looks.is_due(step) {
+        let is_old = saved.elapsed() >= interval;
+        if !go_on || is_last || is_old || step.is_multiple_of(config.checkpoint_every) || looks.is_due(step) {
             model.save(&looks.kept_in(checkpoints), step)?;
+            saved = Instant::now();
         }
         if !go_on && !is_last {
             return Ok(None);

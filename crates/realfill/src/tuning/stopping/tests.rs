@@ -1,13 +1,15 @@
 use super::*;
 use crate::adapter::AdapterCard;
 use crate::embedded::EmbeddedModel;
-use crate::tuning::{LearningRate, Role, ScenePhotos, Sides, Turn, tune};
+use crate::tuning::{LearningRate, Role, ScenePhotos, Sides, Turn, tune, tune_saving};
 use burn::tensor::Device;
 use image::{Rgb, Rgb32FImage};
 use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
 use realfill_vision::{Guide, Mask};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 const SIDE: u32 = 192;
 
@@ -127,6 +129,28 @@ fn an_interrupted_tuning_ends_as_an_uninterrupted_one() {
             "the end is found again"
         );
     }
+}
+
+/// Steps that take longer than the interval, and a process that ends before a checkpoint is due by its number.
+#[test]
+fn a_killed_tuning_goes_on_from_what_was_saved_by_time() {
+    let config = TuneConfig { iterations: 9, checkpoint_every: 1000, validate_every: 0, ..config() };
+    let (place, photos, mut whole) = (tempfile::tempdir().unwrap(), photos(false, INSIDE), fresh());
+    let found = tuned(&mut whole, &photos, &config, place.path(), 0).expect("goes on to its end");
+    let (place, mut killed) = (tempfile::tempdir().unwrap(), fresh());
+    let checkpoints = Checkpoints::new(place.path());
+    let mut die_at_4 = |step: usize, _: f64| {
+        if step == 4 {
+            resume_unwind(Box::new("killed"));
+        }
+        true
+    };
+    let run = || tune_saving(&mut killed, &photos, &config, &checkpoints, Duration::ZERO, &mut die_at_4);
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    assert_eq!(checkpoints.newest(), Some(3));
+    let mut resumed = fresh();
+    assert_eq!(tuned(&mut resumed, &photos, &config, place.path(), 0), Some(found));
+    assert!(weights(&resumed) == weights(&whole));
 }
 
 #[test]
