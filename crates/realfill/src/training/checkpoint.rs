@@ -45,10 +45,15 @@ impl Checkpoints {
         Self { folder: folder.into(), note: None, kept: None }
     }
 
-    /// The same, where each checkpoint that is written holds `note` too and does not remove that of step `kept`.
-    pub fn with_note(&self, note: &impl Serialize, kept: Option<usize>) -> Self {
+    /// The same, where each checkpoint that is written holds `note` too.
+    pub fn with_note(&self, note: &impl Serialize) -> Self {
         let note = serde_json::to_vec_pretty(note).expect("a note is plain data");
-        Self { folder: self.folder.clone(), note: Some(note), kept }
+        Self { note: Some(note), ..self.clone() }
+    }
+
+    /// The same, where a checkpoint that is written does not remove that of step `kept`.
+    pub fn keeping(&self, kept: Option<usize>) -> Self {
+        Self { kept, ..self.clone() }
     }
 
     /// The note in the checkpoint of `step`; `None` where it holds none.

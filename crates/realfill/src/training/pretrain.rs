@@ -198,9 +198,11 @@ impl Run {
         -10.0 * (mse / 4.0).log10()
     }
 
+    /// Averages first; those of the training's checkpoint stay until it has a newer one, since it cannot be gone on from without.
     fn save(&self) -> Result<(), CheckpointError> {
         let averaged = self.ema.apply(self.network.clone().valid());
-        self.averages.save(self.step, &averaged, &AdamWConfig::new().init(), &())?;
+        let averages = self.averages.keeping(self.checkpoints.newest());
+        averages.save(self.step, &averaged, &AdamWConfig::new().init(), &())?;
         self.checkpoints.save(self.step, &self.network, &self.optimizer, &self.step)
     }
 }
@@ -230,4 +232,49 @@ fn validation_set(photos: &[PathBuf], config: &PretrainConfig, device: &Device) 
     let fixed = PretrainConfig { seed: 77, ..config.clone() };
     let samples: Vec<Sample> = (0..32).into_par_iter().map(|i| random_sample(photos, &fixed, i)).collect();
     samples.chunks(8).map(|chunk| Batch::new(chunk, device)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, Rgb32FImage};
+    use realfill_vision::Mask;
+
+    fn sample(red: f32) -> Sample {
+        Sample {
+            truth: Rgb32FImage::from_pixel(32, 32, Rgb([red, 0.5, 0.25])),
+            mask: Mask::from_fn(32, 32, |x, _| x < 16),
+            unknown: None,
+            unseen: None,
+            guide: SimulatedGuide::none(32, 32),
+        }
+    }
+
+    fn begun(folder: &Path) -> Run {
+        let places = Places { photos: folder, start: None, output: folder };
+        Run::start_or_resume(&EmbeddedConfig::tiny(), &PretrainConfig::default(), &places, &Device::flex())
+            .expect("starts or goes on")
+    }
+
+    fn learn(run: &mut Run, red: f32) {
+        run.learn(&[sample(red)], &PretrainConfig::default(), &Device::flex());
+    }
+
+    #[test]
+    fn a_training_goes_on_where_only_the_averages_could_be_saved() {
+        let place = tempfile::tempdir().unwrap();
+        let mut run = begun(place.path());
+        learn(&mut run, 0.75);
+        run.save().expect("saves");
+        learn(&mut run, 0.75);
+        let in_the_way = place.path().join("checkpoints/writing.tmp");
+        std::fs::write(&in_the_way, "").unwrap();
+        assert!(run.save().is_err(), "written into a file");
+        std::fs::remove_file(&in_the_way).unwrap();
+        let mut resumed = begun(place.path());
+        assert_eq!(resumed.step, 1);
+        learn(&mut resumed, 0.75);
+        resumed.save().expect("saves");
+        assert_eq!(begun(place.path()).step, 2);
+    }
 }

@@ -100,7 +100,7 @@ impl<'a> Looks<'a> {
     pub fn kept_in(&self, checkpoints: &Checkpoints) -> Checkpoints {
         match self.samples.is_empty() {
             true => checkpoints.clone(),
-            false => checkpoints.with_note(&self.done, best(&self.done).map(|look| look.step)),
+            false => checkpoints.with_note(&self.done).keeping(best(&self.done).map(|look| look.step)),
         }
     }
 
