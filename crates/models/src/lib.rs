@@ -7,6 +7,7 @@ pub mod json;
 mod kernels;
 pub mod lora;
 pub mod memory;
+mod save;
 pub mod sd;
 
 pub use error::{ModelError, TensorProblems};

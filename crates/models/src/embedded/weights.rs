@@ -2,9 +2,9 @@
 
 use super::{EmbeddedConfig, PatchUNet};
 use crate::ModelError;
+use crate::save::write_whole;
 use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device};
-use std::io::Write;
 use std::path::Path;
 
 /// The checkpoint that ships with the program (f16 safetensors; its model card is `models/README.md`).
@@ -38,8 +38,7 @@ impl PatchUNet {
         let mut store = store.with_to_adapter(FloatCastAdapter::to(dtype));
         self.save_into(&mut store).map_err(|error| ModelError::file(path, error))?;
         let bytes = store.get_bytes().map_err(|error| ModelError::file(path, error))?;
-        let written = realfill_vision::save::write_whole(path, |file| file.write_all(&bytes));
-        written.map_err(|error| ModelError::file(path, error))
+        write_whole(path, &bytes)
     }
 
     fn with_weights(mut self, bytes: &[u8], path: &Path) -> Result<Self, ModelError> {

@@ -4,6 +4,7 @@
 use super::peft_config::{PeftConfig, bare};
 use super::{Adapter, ExtraInput, extra};
 use crate::json::read_json;
+use crate::save::write_whole;
 use crate::sd::{LinearSlot, TensorTable, list_tensors};
 use crate::{ModelError, TensorProblems};
 use burn::tensor::{Device, TensorData};
@@ -180,13 +181,4 @@ fn write_tensors(path: &Path, tensors: &[(String, TensorData)]) -> Result<(), Mo
         .map_err(bad)?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     write_whole(path, &serialize(views, Some(metadata)).map_err(bad)?)
-}
-
-/// Writes a file whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    std::fs::write(&temporary, bytes)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .map_err(|e| ModelError::file(path, e))
 }

@@ -139,6 +139,19 @@ fn extra_input_channels_are_saved_beside_the_factors() {
     assert_eq!(back.extra_input().unwrap().channels(), 4);
 }
 
+#[test]
+fn a_file_that_cannot_be_written_leaves_nothing_half_done() {
+    let slots = Case::new("sd15").model.unet.slots();
+    let adapter = Adapter::new(&LoraConfig::new(2, &["to_q"]), &slots, 3, &Device::flex());
+    let place = tempfile::tempdir().unwrap();
+    let in_the_way = "adapter_model.safetensors";
+    std::fs::create_dir(place.path().join(in_the_way)).unwrap();
+    let error = adapter.save_peft(place.path()).unwrap_err().to_string();
+    assert!(error.contains(in_the_way), "{error}");
+    let names: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [in_the_way]);
+}
+
 /// A copy of an adapter of the goldens whose configuration has other values.
 fn changed(part: &str, changes: &Value) -> tempfile::TempDir {
     let golden = folder("sd15").join("adapter").join(part);
