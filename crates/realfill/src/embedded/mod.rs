@@ -119,9 +119,10 @@ impl Model for EmbeddedModel {
         let loss = loss(&self.network, &batch, &levels, &mut rng);
         let value = loss.clone().into_scalar::<f32>();
         let mut gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        clip(&self.network, &mut gradients, config.max_gradient_norm);
-        let optimizer = self.optimizer.get_or_insert_with(|| Self::optimizer(config));
-        self.network = optimizer.step(rate, self.network.clone(), gradients);
+        if clip(&self.network, &mut gradients, config.max_gradient_norm) {
+            let optimizer = self.optimizer.get_or_insert_with(|| Self::optimizer(config));
+            self.network = optimizer.step(rate, self.network.clone(), gradients);
+        }
         Ok(f64::from(value))
     }
 

@@ -54,9 +54,10 @@ impl Sums {
         }
     }
 
-    /// Ridge regression; a share below 0 or above 1 is not believed.
+    /// Ridge regression; a share below 0 or above 1 is not believed, and nothing that is no number.
     fn solution(&self) -> Influence {
-        if self.slow_slow <= 0.0 {
+        let is_measured = self.slow_slow > 0.0 && self.slow_wanted.is_finite();
+        if !is_measured {
             return Influence::NONE;
         }
         let tone = self.slow_wanted / ((1.0 + DOUBT) * self.slow_slow);
@@ -100,5 +101,10 @@ mod tests {
     #[test]
     fn nothing_measured_moves_nothing() {
         assert_eq!(Sums::default().solution(), Influence::NONE);
+    }
+
+    #[test]
+    fn a_picture_without_numbers_moves_nothing() {
+        assert_eq!(solved(0.7, f32::NAN), Influence::NONE);
     }
 }

@@ -38,14 +38,14 @@ impl Sum {
 }
 
 impl StepGradients {
-    /// Scales all gradients by one factor, so that the norm over both adapters is at most `most`.
-    pub fn clipped(mut self, adapters: &Adapters, most: f64) -> Self {
+    /// Scales all gradients by one factor, so that the norm over both adapters is at most `most`; `None` where it is not finite.
+    pub fn clipped(mut self, adapters: &Adapters, most: f64) -> Option<Self> {
         let squares = squared_norm(&adapters.unet, &self.unet) + squared_norm(&adapters.text, &self.text);
         if squares.sqrt() > most {
             let factor = most / squares.sqrt();
             scale(&adapters.unet, &mut self.unet, factor);
             scale(&adapters.text, &mut self.text, factor);
         }
-        self
+        squares.is_finite().then_some(self)
     }
 }

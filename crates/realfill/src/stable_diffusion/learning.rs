@@ -28,7 +28,8 @@ pub(super) fn optimizer(config: &TuneConfig) -> ModuleOptimizer {
     AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init()
 }
 
-/// The adapters after a step, each at its own rate; gradients are clipped by their norm over both.
+/// The adapters after a step, each at its own rate; gradients are clipped by their norm over both. Where that is not finite, the
+/// step is passed over: it would spoil all factors for good.
 pub(super) fn update(
     optimizer: &mut ModuleOptimizer,
     adapters: Adapters,
@@ -36,7 +37,9 @@ pub(super) fn update(
     step: usize,
     config: &TuneConfig,
 ) -> Adapters {
-    let StepGradients { unet, text } = gradients.clipped(&adapters, config.max_gradient_norm);
+    let Some(StepGradients { unet, text }) = gradients.clipped(&adapters, config.max_gradient_norm) else {
+        return adapters;
+    };
     let factor = config.rate_factor(step);
     Adapters {
         unet: optimizer.step(config.learning_rate * factor, adapters.unet, unet),

@@ -5,12 +5,15 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-/// Scales a module's gradients by one factor, so that the norm over all of them is at most `most`.
-pub(crate) fn clip(module: &impl Module, gradients: &mut GradientsParams, most: f64) {
+/// Scales a module's gradients by one factor, so that the norm over all of them is at most `most`. Says whether it is finite: where
+/// not, the step is to be passed over, or it would spoil all weights for good.
+#[must_use]
+pub(crate) fn clip(module: &impl Module, gradients: &mut GradientsParams, most: f64) -> bool {
     let norm = squared_norm(module, gradients).sqrt();
-    if norm > most {
+    if norm.is_finite() && norm > most {
         scale(module, gradients, most / norm);
     }
+    norm.is_finite()
 }
 
 /// The sum of the squares of a module's gradients.
@@ -68,11 +71,22 @@ mod tests {
         let mut gradients = GradientsParams::from_grads(loss.backward(), &layer);
         // The weight's gradients are six fives, the bias's two ones.
         assert!((squared_norm(&layer, &gradients) - 152.0).abs() < 1e-3);
-        clip(&layer, &mut gradients, 1e3);
+        assert!(clip(&layer, &mut gradients, 1e3));
         assert!((squared_norm(&layer, &gradients) - 152.0).abs() < 1e-3, "a norm within the limit stays");
-        clip(&layer, &mut gradients, 2.0);
+        assert!(clip(&layer, &mut gradients, 2.0));
         assert!((squared_norm(&layer, &gradients) - 4.0).abs() < 1e-4);
         let weight = gradients.get::<2>(layer.weight.id).expect("a gradient").max().into_scalar::<f32>();
         assert!((f64::from(weight) - 5.0 * 2.0 / 152f64.sqrt()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_norm_that_is_not_finite_is_told() {
+        let device = Device::flex().autodiff();
+        let layer = LinearConfig::new(3, 2).init(&device);
+        for factor in [f32::NAN, f32::INFINITY] {
+            let loss = layer.forward(Tensor::<2>::ones([1, 3], &device) * factor).sum();
+            let mut gradients = GradientsParams::from_grads(loss.backward(), &layer);
+            assert!(!clip(&layer, &mut gradients, 1.0), "{factor}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Sample};
 use super::checkpoint::{CheckpointError, Checkpoints};
+use super::clipping::squared_norm;
 use super::ema::Ema;
 use super::masks;
 use super::objective::{hole_error, loss, predict, random_levels, schedule};
@@ -169,7 +170,7 @@ impl Run {
         Ok(Self { step, network, optimizer, ema: Ema::new(&averaged), checkpoints, averages, schedule })
     }
 
-    /// One step: rate, loss, backward, step.
+    /// One step: rate, loss, backward, step. A gradient that is not finite is passed over, or it would spoil all weights for good.
     fn learn(&mut self, samples: &[Sample], config: &PretrainConfig, device: &Device) -> f64 {
         let rate = config.learning_rate * ((self.step + 1) as f64 / config.warmup_steps as f64).min(1.0);
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ (self.step as u64).wrapping_mul(0x9e37_79b9));
@@ -178,7 +179,9 @@ impl Run {
         let loss = loss(&self.network, &batch, &levels, &mut rng);
         let value = loss.clone().into_scalar::<f32>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        if squared_norm(&self.network, &gradients).is_finite() {
+            self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        }
         self.step += 1;
         let decay = config.ema_decay.min((self.step as f32 + 1.0) / (self.step as f32 + 10.0));
         self.ema.update(&self.network, decay);
@@ -237,6 +240,7 @@ fn validation_set(photos: &[PathBuf], config: &PretrainConfig, device: &Device) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::DType;
     use image::{Rgb, Rgb32FImage};
     use realfill_vision::Mask;
 
@@ -258,6 +262,24 @@ mod tests {
 
     fn learn(run: &mut Run, red: f32) {
         run.learn(&[sample(red)], &PretrainConfig::default(), &Device::flex());
+    }
+
+    fn weights(run: &Run) -> Vec<u8> {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("weights.safetensors");
+        run.network.valid().save(&path, DType::F32).expect("saves");
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_step_whose_gradient_is_not_finite_is_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let mut run = begun(place.path());
+        let before = weights(&run);
+        learn(&mut run, f32::NAN);
+        assert!(run.step == 1 && weights(&run) == before, "learnt from what is no number");
+        learn(&mut run, 0.75);
+        assert!(weights(&run) != before, "nothing was learnt after it");
     }
 
     #[test]

@@ -31,18 +31,23 @@ fn guide(colour: Rgb32FImage) -> Arc<Guide> {
     Arc::new(Guide { colour, trust, ..Guide::empty(SIZE.0, SIZE.1) })
 }
 
+fn tune() -> TuneConfig {
+    TuneConfig { learning_rate: 5e-3, warmup_steps: 0, schedule: LearningRate::Constant, ..TuneConfig::default() }
+}
+
+fn sample(truth: Rgb32FImage) -> Sample {
+    let guide = guide(picture());
+    let guide = SimulatedGuide { colour: guide.colour.clone(), trust: guide.trust.clone() };
+    Sample { truth, mask: hole(), unknown: None, unseen: None, guide }
+}
+
 /// A model that has learnt a little, so that what it draws depends on its noise.
 fn model() -> EmbeddedModel {
     let (config, device) = (EmbeddedConfig::tiny(), Device::flex());
     let network = PatchUNet::new(&config, &device.clone().autodiff());
     let mut model = EmbeddedModel::new(network, &config, "tiny".into(), &device);
-    let tune =
-        TuneConfig { learning_rate: 5e-3, warmup_steps: 0, schedule: LearningRate::Constant, ..TuneConfig::default() };
-    let guide = guide(picture());
-    let guide = SimulatedGuide { colour: guide.colour.clone(), trust: guide.trust.clone() };
-    let sample = Sample { truth: picture(), mask: hole(), unknown: None, unseen: None, guide };
     for step in 0..3 {
-        model.learn(std::slice::from_ref(&sample), step, &tune).expect("learns");
+        model.learn(&[sample(picture())], step, &tune()).expect("learns");
     }
     model
 }
@@ -81,6 +86,21 @@ fn a_candidate_is_the_same_alone_beside_others_and_where_others_are_dropped() {
     let nearest: Vec<usize> = kept.iter().map(|(draft, _)| *draft).collect();
     assert_eq!(nearest, [0, 3], "not those nearest to the likeliest guide");
     assert!(kept.iter().all(|(draft, picture)| *picture == together[*draft].1), "dropping changes the others");
+}
+
+#[test]
+fn a_step_whose_gradient_is_not_finite_is_passed_over() {
+    let (mut model, guide) = (model(), guide(picture()));
+    let view = View { picture: picture(), mask: hole(), guide: guide.clone() };
+    let (draft, settings) = (Draft { seed: 1, guide }, SamplerSettings { steps: 2, ..SamplerSettings::default() });
+    let draw = |model: &EmbeddedModel| drawn(model, &view, std::slice::from_ref(&draft), settings);
+    let before = draw(&model);
+    let mut broken = picture();
+    broken.pixels_mut().for_each(|pixel| pixel.0[0] = f32::NAN);
+    assert!(!model.learn(&[sample(broken)], 3, &tune()).expect("learns nothing").is_finite());
+    assert!(draw(&model) == before, "learnt from what is no number");
+    model.learn(&[sample(picture())], 4, &tune()).expect("learns");
+    assert!(draw(&model) != before, "nothing was learnt after it");
 }
 
 #[test]

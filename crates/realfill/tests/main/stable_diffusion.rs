@@ -176,6 +176,19 @@ fn nothing_is_learnt_from_what_is_unknown() {
 }
 
 #[test]
+fn a_step_whose_gradient_is_not_finite_is_passed_over() {
+    let mut model = load();
+    let mut broken = samples();
+    broken[0].truth.pixels_mut().for_each(|pixel| pixel.0[0] = f32::NAN);
+    assert!(!model.learn(&broken, 0, &config()).expect("learns nothing").is_finite());
+    assert_eq!(adapter_bytes(&model), adapter_bytes(&load()));
+    tuned(&mut model, 1..2);
+    let mut alone = load();
+    tuned(&mut alone, 1..2);
+    assert_eq!(adapter_bytes(&model), adapter_bytes(&alone), "the next step is as if it had not been");
+}
+
+#[test]
 fn the_validation_loss_is_the_same_at_every_look_and_falls_with_what_is_learnt() {
     let held_out = [Sample { truth: picture(), mask: hole(), unknown: Some(hole()), unseen: None, guide: guide() }];
     let mut model = load();
