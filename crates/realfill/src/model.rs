@@ -131,6 +131,9 @@ pub trait Model {
         1.0
     }
 
+    /// Forgets what was tuned or taken up before: a tuning with `config` begins from the base.
+    fn begin(&mut self, config: &TuneConfig);
+
     /// One optimiser step (number `step`, from 0) on `samples`; returns the loss.
     ///
     /// # Errors
@@ -162,7 +165,8 @@ pub trait Model {
     /// When the files cannot be written.
     fn save_adapter(&self, folder: &Path, card: &AdapterCard) -> Result<(), StageError>;
 
-    /// Takes up what was learnt before; returns its card, `None` where another program made the adapter.
+    /// Takes up what was learnt before, to draw with: a tuning begins from the base all the same. Returns its card, `None` where another
+    /// program made the adapter.
     ///
     /// # Errors
     /// When the files are missing or do not fit, or the card is damaged or of another base.

@@ -26,6 +26,8 @@ const WEIGHTS: &str = "embedded.safetensors";
 
 /// The embedded model, tuned or not.
 pub struct EmbeddedModel {
+    /// As it was before any tuning.
+    base: PatchUNet,
     network: PatchUNet,
     optimizer: Option<ModuleOptimizer>,
     schedule: NoiseSchedule,
@@ -58,7 +60,8 @@ impl EmbeddedModel {
     /// A network on an autodiff device, of the given shape.
     pub fn new(network: PatchUNet, config: &EmbeddedConfig, fingerprint: String, device: &Device) -> Self {
         let stride = config.stride() as u32;
-        Self { network, optimizer: None, schedule: schedule(), fingerprint, stride, device: device.clone() }
+        let base = network.clone();
+        Self { base, network, optimizer: None, schedule: schedule(), fingerprint, stride, device: device.clone() }
     }
 
     fn optimizer(config: &TuneConfig) -> ModuleOptimizer {
@@ -109,6 +112,10 @@ impl Model for EmbeddedModel {
     /// With a guide there is little left to learn, and a few steps at the full rate learn the references by heart.
     fn guided_rate(&self) -> f64 {
         0.25
+    }
+
+    fn begin(&mut self, _config: &TuneConfig) {
+        (self.network, self.optimizer) = (self.base.clone(), None);
     }
 
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {

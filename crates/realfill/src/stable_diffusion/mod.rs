@@ -173,6 +173,12 @@ impl Model for StableDiffusionModel {
         Ok(())
     }
 
+    fn begin(&mut self, config: &TuneConfig) {
+        (self.adapters, self.optimizer) = (Adapters::fresh(&self.base, config), None);
+        (self.pool, self.held_out) = (Pool::default(), Pool::default());
+        self.prompt.clone_from(&config.prompt);
+    }
+
     fn learn(&mut self, samples: &[Sample], step: usize, config: &TuneConfig) -> Result<f64, StageError> {
         self.prompt.clone_from(&config.prompt);
         let samples = self.pool.encoded(&self.base, samples, step);

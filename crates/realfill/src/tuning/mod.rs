@@ -19,7 +19,8 @@ use stopping::Looks;
 const SAVED_EVERY: Duration = Duration::from_secs(60);
 
 /// Tunes `model` until `config.iterations`, or until the photo that is held out gets no better, going on from the newest of
-/// `checkpoints`. The model then has the weights that did best on that photo, or the last where none is held out.
+/// `checkpoints`, or from the base where there is none, whatever the model was tuned on before. The model then has the weights that did
+/// best on that photo, or the last where none is held out.
 ///
 /// `on_step` hears (steps done, loss) and returns whether to go on; when not, a checkpoint is written, and there is no result yet.
 /// Others are written every `config.checkpoint_every` steps, and at the first end of a step that comes a minute after the last.
@@ -52,7 +53,10 @@ fn tune_saving(
     let mut looks = Looks::resume(photos.validation(config, Sides::of(model)), config, checkpoints, step)?;
     if step > 0 {
         model.restore(checkpoints, step, config)?;
-    } else if looks.is_due(0) {
+    } else if config.iterations > 0 {
+        model.begin(config);
+    }
+    if step == 0 && looks.is_due(0) {
         model.save(&looks.kept_in(checkpoints), 0)?;
     }
     looks.look(model, step)?;

@@ -10,7 +10,7 @@ use realfill::stable_diffusion::StableDiffusionModel;
 use realfill::training::batch::Sample;
 use realfill::training::checkpoint::Checkpoints;
 use realfill::training::simulated_guide::SimulatedGuide;
-use realfill::tuning::{LearningRate, TuneConfig};
+use realfill::tuning::{LearningRate, Role, ScenePhotos, TuneConfig, Turn, tune};
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use realfill_vision::{Guide, Mask, Photo, Plane, Scene};
 use safetensors::SafeTensors;
@@ -216,6 +216,27 @@ fn a_resumed_tuning_ends_with_the_same_bytes() {
     tuned(&mut resumed, 2..4);
     assert_eq!(adapter_bytes(&resumed), adapter_bytes(&whole));
     assert_ne!(adapter_bytes(&load()), adapter_bytes(&whole), "something was learnt");
+}
+
+/// Loaded for another rank, and tuned before.
+#[test]
+fn a_tuning_begins_from_the_base_in_the_shape_that_it_asks_for() {
+    let guide = Some((*view(true).guide).clone());
+    let turn = Turn { picture: picture(), hole: hole(), role: Role::Reference, guide, unseen: None };
+    let (photos, wanted) = (ScenePhotos { turns: vec![turn] }, TuneConfig { iterations: 1, rank: 4, ..config() });
+    let learnt = |model: &mut StableDiffusionModel, folder: &Path| {
+        tune(model, &photos, &wanted, &Checkpoints::new(folder), &mut |_, _| true).expect("tunes");
+        adapter_bytes(model)
+    };
+    let places = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let expected = learnt(&mut load_with(BASE.path(), &wanted), places[0].path());
+    let mut model = load_with(BASE.path(), &TuneConfig { rank: 2, ..config() });
+    tuned(&mut model, 0..1);
+    assert_eq!(learnt(&mut model, places[1].path()), expected);
+
+    let mut resumed = load_with(BASE.path(), &TuneConfig { rank: 2, ..config() });
+    resumed.restore(&Checkpoints::new(places[1].path()), 1, &wanted).expect("restores");
+    assert_eq!(adapter_bytes(&resumed), expected);
 }
 
 #[test]

@@ -154,6 +154,24 @@ fn a_killed_tuning_goes_on_from_what_was_saved_by_time() {
 }
 
 #[test]
+fn a_tuning_begins_from_the_base_whatever_the_model_learnt_before() {
+    let config = TuneConfig { validate_every: 0, ..config() };
+    let learnt = |model: &mut EmbeddedModel, is_guided| {
+        let place = tempfile::tempdir().unwrap();
+        tuned(model, &photos(is_guided, INSIDE), &config, place.path(), 0).expect("goes on to its end");
+        weights(model)
+    };
+    let mut model = fresh();
+    let (first, second) = (learnt(&mut model, false), learnt(&mut model, true));
+    assert!(first != second && second == learnt(&mut fresh(), true), "a scene before it");
+
+    let (place, mut model) = (tempfile::tempdir().unwrap(), fresh());
+    std::fs::write(place.path().join("embedded.safetensors"), &first).unwrap();
+    model.load_adapter(place.path()).unwrap();
+    assert!(weights(&model) == first && learnt(&mut model, true) == second, "an adapter before it");
+}
+
+#[test]
 fn without_a_look_nothing_is_held_back_or_kept() {
     let never = TuneConfig { validate_every: 0, ..config() };
     let (place, mut model) = (tempfile::tempdir().unwrap(), fresh());
