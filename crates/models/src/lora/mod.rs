@@ -70,8 +70,9 @@ pub struct LoraLayer {
 impl LoraLayer {
     fn delta(&self, x: Tensor<3>) -> Tensor<3> {
         let transposed = |p: &Param<Tensor<2>>| p.val().transpose();
-        let narrow = burn::tensor::module::linear(x, transposed(&self.a), None);
-        burn::tensor::module::linear(narrow, transposed(&self.b), None) * self.scale
+        // Scaled between the factors, where it is narrow.
+        let narrow = burn::tensor::module::linear(x, transposed(&self.a), None) * self.scale;
+        burn::tensor::module::linear(narrow, transposed(&self.b), None)
     }
 }
 
