@@ -338,7 +338,7 @@ async fn remove_whole(server: &Shared, job: Id) -> Answer<()> {
 
 /// Stop a job
 ///
-/// A running one stops after its step, and keeps what it has done: see `resume`.
+/// A running one stops after its step, or in the middle of a dear one, and keeps its last checkpoint: see `resume`.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = Id, Path)),
     responses(
