@@ -35,8 +35,8 @@ pub struct OutputArguments {
     /// Write a format that cannot hold all of the photo, such as 16 bits a channel or alpha as a JPEG
     #[arg(long)]
     pub lossy_ok: bool,
-    /// Leave out where the photo was taken, the names of places too; the rest of its EXIF, XMP and IPTC stays, but not the
-    /// content credentials that it and the references had
+    /// Leave out where the photo was taken, the names of places too, and the maker's note, which may name it; the rest of its
+    /// EXIF, XMP and IPTC stays, but not the content credentials that it and the references had
     #[arg(long)]
     pub strip_gps: bool,
     /// Leave out EXIF, XMP and IPTC, and the content credentials that the photos had; what stays is the colour profile, and

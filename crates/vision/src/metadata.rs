@@ -29,7 +29,7 @@ pub enum Strip {
     /// Nothing.
     #[default]
     Nothing,
-    /// Where the photo was taken: GPS, and the names of places in IPTC and XMP.
+    /// Where the photo was taken: GPS, the names of places in IPTC and XMP, and the maker's note, which may hold them.
     Gps,
     /// Everything but the colour profile and how the picture was made.
     All,
@@ -82,7 +82,7 @@ impl Photo {
             _ => About::of(self),
         };
         let exif = said.exif.and_then(|block| {
-            let edited = self.edited_exif(block, strip);
+            let edited = self.edited_exif(block, strip, notes);
             if edited.is_none() {
                 notes.push("the EXIF block is damaged and left out".into());
             }
@@ -100,11 +100,14 @@ impl Photo {
         About { exif, xmp: Some(xmp), iptc, ..said }
     }
 
-    fn edited_exif(&self, block: Vec<u8>, strip: Strip) -> Option<Vec<u8>> {
+    fn edited_exif(&self, block: Vec<u8>, strip: Strip, notes: &mut Vec<String>) -> Option<Vec<u8>> {
         let mut exif = Exif::read(block)?;
         exif.set_upright(self.width(), self.height());
-        if strip == Strip::Gps {
-            exif.strip_gps();
+        if strip == Strip::Gps && exif.strip_gps() {
+            notes.push("the maker's note, which may name the place, is left out".into());
+        }
+        if exif.wipe_previews() {
+            notes.push("the small picture in the maker's note is left out, since it shows the old picture".into());
         }
         if exif.has_thumbnail() {
             exif.replace_thumbnail(&self.thumbnail());

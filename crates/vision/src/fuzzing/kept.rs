@@ -25,7 +25,8 @@ pub fn metadata(bytes: &[u8]) {
         let once = photo.described(strip, &mut Vec::new());
         let mut notes = Vec::new();
         Photo { exif: once.exif, xmp: once.xmp, iptc: once.iptc, ..small() }.described(strip, &mut notes);
-        assert!(notes.is_empty(), "what was kept is damaged: {notes:?}");
+        let is_damaged = notes.iter().any(|note| note.contains("is damaged"));
+        assert!(!is_damaged, "what was kept is damaged: {notes:?}");
     }
 }
 

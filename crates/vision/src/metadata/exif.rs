@@ -2,6 +2,8 @@
 //! into the block by their own rules.
 
 use super::tiff::{Directory, Raw};
+use crate::jpeg;
+use std::ops::Range;
 
 const IMAGE_WIDTH: u16 = 0x100;
 const IMAGE_HEIGHT: u16 = 0x101;
@@ -11,6 +13,7 @@ const THUMBNAIL_LENGTH: u16 = 0x202;
 const STRIPS_AT: u16 = 0x111;
 const STRIP_LENGTHS: u16 = 0x117;
 const EXIF_DIRECTORY: u16 = 0x8769;
+const MAKER_NOTE: u16 = 0x927C;
 const GPS_DIRECTORY: u16 = 0x8825;
 const INTEROPERABILITY_DIRECTORY: u16 = 0xA005;
 const INTEROPERABILITY_INDEX: u16 = 1;
@@ -19,6 +22,9 @@ const COLOUR_SPACE: u16 = 0xA001;
 const UNCALIBRATED: u32 = 0xFFFF;
 const PIXEL_WIDTH: u16 = 0xA002;
 const PIXEL_HEIGHT: u16 = 0xA003;
+
+/// How a JPEG begins: the marker of its start and the first byte of the next one.
+const JPEG_START: [u8; 3] = [0xFF, 0xD8, 0xFF];
 
 /// An EXIF block to change.
 pub(super) struct Exif {
@@ -72,13 +78,54 @@ impl Exif {
         places.iter().for_each(|(entry, value)| self.raw.set_number(entry, *value));
     }
 
-    /// Takes out where the photo was taken, values and all.
-    pub(super) fn strip_gps(&mut self) {
+    /// Takes out where the photo was taken, values and all, and the maker's note, since makers name places in theirs. Whether
+    /// there was one.
+    pub(super) fn strip_gps(&mut self) -> bool {
+        let had_note = self.strip_note();
         if let Some(directory) = self.directory_at(GPS_DIRECTORY) {
             self.wipe(&directory);
         }
         self.raw.remove_entry(&self.first, GPS_DIRECTORY);
         self.first = self.raw.directory(self.first.at).unwrap_or_else(|| Directory::empty(self.first.at));
+        had_note
+    }
+
+    fn strip_note(&mut self) -> bool {
+        let Some(directory) = self.directory_at(EXIF_DIRECTORY) else { return false };
+        let notes: Vec<_> = directory.entries.iter().filter(|entry| entry.tag == MAKER_NOTE).collect();
+        let values: Vec<_> = notes.iter().filter_map(|entry| self.raw.value_range(entry)).collect();
+        values.iter().for_each(|range| self.wipe_range(range.start, range.len()));
+        // In a damaged block one directory may lie in the other. The first one has to stay whole.
+        if self.is_free(&(directory.at..directory.end())) {
+            for _ in &notes {
+                if let Some(left) = self.raw.directory(directory.at) {
+                    self.raw.remove_entry(&left, MAKER_NOTE);
+                }
+            }
+        }
+        !notes.is_empty()
+    }
+
+    /// Wipes the JPEGs in the maker's note, which show the old picture; nothing is moved. Whether there were any.
+    pub(super) fn wipe_previews(&mut self) -> bool {
+        let previews = self.previews();
+        previews.iter().for_each(|range| self.raw.bytes[range.clone()].fill(0));
+        !previews.is_empty()
+    }
+
+    /// Where the JPEGs in the maker's note stand. One without an end takes the rest of the note.
+    fn previews(&self) -> Vec<Range<usize>> {
+        let note = || self.raw.value_range(self.directory_at(EXIF_DIRECTORY)?.find(MAKER_NOTE)?);
+        let Some(note) = note().filter(|range| self.is_free(range)) else { return Vec::new() };
+        let start = |rest: &[u8]| rest.windows(JPEG_START.len()).position(|bytes| bytes == JPEG_START);
+        let (mut found, mut at) = (Vec::new(), note.start);
+        while let Some(passed) = start(&self.raw.bytes[at..note.end]) {
+            let begin = at + passed;
+            let behind = jpeg::behind(&self.raw.bytes[begin..note.end]).map_or(0, <[u8]>::len);
+            at = note.end - behind;
+            found.push(begin..at);
+        }
+        found
     }
 
     fn wipe(&mut self, directory: &Directory) {
@@ -117,9 +164,14 @@ impl Exif {
     /// Wipes bytes, but never the header and the first directory, whatever a damaged block says.
     fn wipe_range(&mut self, at: usize, length: usize) {
         let end = at.saturating_add(length).min(self.raw.bytes.len());
-        if at >= 8 && at < end && !(at < self.first.end() && end > self.first.at) {
+        if at < end && self.is_free(&(at..end)) {
             self.raw.bytes[at..end].fill(0);
         }
+    }
+
+    /// Whether a range has nothing of the header and the first directory.
+    fn is_free(&self, range: &Range<usize>) -> bool {
+        range.start >= 8 && !(range.start < self.first.end() && range.end > self.first.at)
     }
 
     /// A directory with the JPEG behind it, at the end of the block; where it begins.

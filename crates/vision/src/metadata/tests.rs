@@ -184,6 +184,7 @@ fn damaged_metadata_is_left_out_with_a_note_and_never_a_panic() {
             if let Some(mut exif) = Exif::read(damaged.clone()) {
                 exif.set_upright(3, 4);
                 exif.strip_gps();
+                exif.wipe_previews();
                 exif.replace_thumbnail(&thumbnail);
             }
             described_by(&damaged);
@@ -233,6 +234,42 @@ fn an_exif_block_too_long_with_its_new_thumbnail_stays_without_it() {
     assert_eq!(block[VALUE_AT..], note);
     assert!(!Exif::read(block.clone()).unwrap().has_thumbnail());
     assert!(!block.windows(20).any(|window| window == [0xAB; 20]), "the old thumbnail is still there");
+}
+
+#[test]
+fn the_old_picture_goes_from_the_makers_note_which_keeps_its_layout() {
+    let preview = camera().thumbnail();
+    let start = [0xFF, 0xD8, 0xFF];
+    let [twice, without_end] = [preview.repeat(2), preview[..preview.len() - 2].to_vec()];
+    for pictures in [preview, twice, without_end] {
+        let value = [&b"Nikon\0\x02\x10"[..], &pictures].concat();
+        let block = with_value(0x8769, 0x927C, &value);
+        let mut notes = Vec::new();
+        let edited = with_exif(block.clone()).described(Strip::Nothing, &mut notes).exif.unwrap();
+        assert_eq!(edited[VALUE_AT..][..8], value[..8]);
+        assert!(edited[VALUE_AT + 8..][..pictures.len()].iter().all(|byte| *byte == 0));
+        assert_eq!(edited[26..44], block[26..44], "the directory of the note has moved");
+        assert_eq!(edited.windows(3).filter(|bytes| *bytes == start).count(), 1, "the new thumbnail alone");
+        assert!(notes.len() == 1 && notes[0].contains("the maker's note"), "{notes:?}");
+    }
+}
+
+#[test]
+fn the_place_goes_with_the_makers_note() {
+    let note = b"Panasonic\0\0\0\x01\0\x6D\0\x07\0\x05\0\0\0\0\0\0\0Lund\0";
+    let block = with_value(0x8769, 0x927C, note);
+    let described = |strip| {
+        let mut notes = Vec::new();
+        (with_exif(block.clone()).described(strip, &mut notes).exif.unwrap(), notes)
+    };
+    let has_place = |block: &[u8]| block.windows(4).any(|window| window == b"Lund");
+    let (kept, notes) = described(Strip::Nothing);
+    assert!(has_place(&kept) && notes.is_empty(), "{notes:?}");
+    let (stripped, notes) = described(Strip::Gps);
+    assert!(!has_place(&stripped) && !stripped.windows(9).any(|window| window == b"Panasonic"));
+    assert!(notes.len() == 1 && notes[0].contains("may name the place"), "{notes:?}");
+    assert_eq!(stripped[26..28], [0, 0], "the note's entry is still there");
+    assert!(Exif::read(stripped).unwrap().has_thumbnail());
 }
 
 #[test]
