@@ -14,7 +14,7 @@ use realfill::pipeline::{Candidate, Completion, Fidelity, Report, finish};
 use realfill_credentials::{Identity, Signer};
 use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
-use realfill_vision::save::{Saved, Wanted, check_output_folder, losses, write_whole};
+use realfill_vision::save::{Saved, Wanted, check_output_folder, losses, oversize, write_whole};
 use realfill_vision::sheet::{Tile, scene_sheet};
 use realfill_vision::{Photo, Scene};
 use std::io::Write;
@@ -29,7 +29,7 @@ pub struct OutputArguments {
     pub output: PathBuf,
     /// Format of the completed photo [default: the target's]. From JPEG to JPEG the blocks that nothing was filled into
     /// keep their coefficients exactly; where that cannot be (a canvas that moves the photo by no whole blocks, CMYK),
-    /// the default is PNG
+    /// and where a side is too long for the format, the default is PNG
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// Write a format that cannot hold all of the photo, such as 16 bits a channel or alpha as a JPEG
@@ -99,6 +99,7 @@ impl OutputArguments {
     ) -> Result<(), Failure> {
         let photos = std::iter::once(&scene.target).chain(&scene.references).map(|photo| photo.path.as_path());
         ours::check_photos(&self.output, photos.chain(mask)).or_bad_input()?;
+        self.check_sides(scene).or_bad_input()?;
         self.check_losses(scene).or_bad_input()?;
         let needed = self.needed_bytes(&scene.target, candidates as u64) + more_bytes;
         check_output_folder(&self.output, needed).or_bad_input()?;
@@ -114,6 +115,15 @@ impl OutputArguments {
         let others = if self.complete_all { candidates.saturating_sub(1) } else { 0 };
         let stored = pixels * u64::from(target.pixels.color().bytes_per_pixel());
         pixels * BYTES_PER_PIXEL + candidates * CANDIDATE_BYTES.min(BYTES_PER_PIXEL * pixels) + others * stored
+    }
+
+    fn check_sides(&self, scene: &Scene) -> anyhow::Result<()> {
+        let target = (scene.target.width(), scene.target.height());
+        let size = scene.frame.map_or(target, |frame| (frame.width, frame.height));
+        if let Some(oversize) = self.format.and_then(|format| oversize(size, format.of_image())) {
+            bail!("{} completed would be {oversize}; give --format png or tiff", scene.target.name());
+        }
+        Ok(())
     }
 
     fn check_losses(&self, scene: &Scene) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use crate::request::FormatName;
 use crate::store::ScenePhoto;
 use image::DynamicImage;
 use realfill_vision::resize::{quantise, shrunk};
-use realfill_vision::save::losses;
+use realfill_vision::save::{losses, oversize};
 use realfill_vision::{Mask, Photo};
 use std::fs;
 use std::path::Path;
@@ -68,6 +68,19 @@ pub fn check_mask(mask: &Photo, target: &ScenePhoto) -> Answer<()> {
     let size = DynamicImage::new_luma8(target.width, target.height);
     let target = Photo { path: target.name.clone().into(), ..Photo::from_pixels(size) };
     Mask::from_photo(mask, &target).map(|_| ()).map_err(|error| Problem::unusable(error.to_string()))
+}
+
+/// Checks that a format has room for the sides of a result of this size, whose photo people call `name`.
+///
+/// # Errors
+/// 422 with the command line's sentence.
+pub fn check_sides(size: (u32, u32), name: &str, format: FormatName) -> Answer<()> {
+    match oversize(size, format.image()) {
+        Some(oversize) => {
+            Err(Problem::unusable(format!("{name} completed would be {oversize}; ask for the format png or tiff")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Checks that a format holds all of what is known of a target, which people call `name`.
@@ -177,6 +190,19 @@ mod tests {
             assert!(check(&deep, None, format).unwrap_err().contains("16 bits a channel"), "{format:?}");
         }
         assert_eq!(check(&deep, None, FormatName::Tiff), Ok(()));
+    }
+
+    #[test]
+    fn a_format_whose_sides_are_too_short_is_told_with_its_limit() {
+        let check = |size, format| check_sides(size, "a.png", format).map_err(|problem| problem.detail);
+        let told = check((200, 16_385), FormatName::Webp).unwrap_err();
+        assert!(told.starts_with("a.png completed would be 200×16385, and a WebP has at most 16384 pixels"), "{told}");
+        for format in [FormatName::Jpeg, FormatName::Avif] {
+            assert!(check((65_536, 1), format).is_err() && check((65_535, 1), format).is_ok(), "{format:?}");
+        }
+        for format in [FormatName::Png, FormatName::Tiff, FormatName::Bmp] {
+            assert_eq!(check((200_000_000, 1), format), Ok(()), "{format:?}");
+        }
     }
 
     #[test]

@@ -177,12 +177,14 @@ impl CanvasRequest {
         Ok(Grown { photo, mask, frame: layout.frame })
     }
 
-    /// Width and height in pixels of the canvas that [`CanvasRequest::grow`] would lay a photo of `size` onto. No picture is made.
+    /// Width and height in pixels of the result of a photo of `size`: the canvas that [`CanvasRequest::grow`] would lay it onto,
+    /// cut to the frame. No picture is made.
     ///
     /// # Errors
     /// As [`CanvasRequest::grow`]; the photo is called "the photo".
     pub fn check(&self, size: (u32, u32)) -> Result<(u32, u32), CanvasError> {
-        self.layout(size, "the photo").map(|layout| (layout.width, layout.height))
+        let layout = self.layout(size, "the photo")?;
+        Ok(layout.frame.map_or((layout.width, layout.height), |frame| (frame.width, frame.height)))
     }
 
     /// Where a photo of that size and name comes to lie.

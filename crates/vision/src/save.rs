@@ -8,7 +8,7 @@ mod segments;
 mod tests;
 
 pub use completed::{Saved, Wanted};
-pub use encode::losses;
+pub use encode::{largest_side, losses, oversize};
 pub(crate) use segments::photoshop;
 
 use crate::Photo;

@@ -145,6 +145,19 @@ fn a_format_that_cannot_hold_the_photo_names_what_would_be_lost() {
 }
 
 #[test]
+fn a_format_whose_sides_are_too_short_is_refused_with_its_limit() {
+    let folder = scene();
+    let (target, size) = (folder.path().join("scene/target"), (16_385, 64));
+    photo(size, 0).save(target.join("target.png")).unwrap();
+    mask(size).save(target.join("mask.png")).unwrap();
+    let model = crate::material::weights().display().to_string();
+    let words = ["target.png completed would be 16385×64, and a WebP has at most 16384 pixels a side", "--format png"];
+    let options = ["--model", &model, "--format", "webp", "--lossy-ok"];
+    refuses(folder.path(), &options, &words);
+    refuses(folder.path(), &options[..4], &words);
+}
+
+#[test]
 fn a_target_without_a_hole_asks_for_one() {
     let folder = scene();
     let target = folder.path().join("scene/target/target.png");

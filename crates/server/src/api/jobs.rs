@@ -198,7 +198,7 @@ async fn mask_for(server: &Shared, owner: &Owner, scene: &StoredScene, request: 
     Ok(mask)
 }
 
-/// Checks what only the scene can tell: that there is something to fill, the canvas's size, and the adapter.
+/// Checks what only the scene can tell: that there is something to fill, the canvas's size and whether the format has room for it, and the adapter.
 async fn check_fits(
     server: &Shared,
     owner: &Owner,
@@ -208,9 +208,13 @@ async fn check_fits(
 ) -> Answer<()> {
     let target = scene.photo("target").ok_or_else(|| Problem::ours("a scene without a target"))?;
     let canvas = request.canvas_request()?;
+    let mut size = (target.width, target.height);
     if let Some(canvas) = &canvas {
-        let grown = canvas.check((target.width, target.height));
-        grown.map_err(|error| Problem::unusable(of_photo(error, &target.name).to_string()))?;
+        let grown = canvas.check(size);
+        size = grown.map_err(|error| Problem::unusable(of_photo(error, &target.name).to_string()))?;
+    }
+    if let Some(format) = request.format {
+        pictures::check_sides(size, &target.name, format)?;
     }
     if canvas.is_none() && !has_mask && !scene.has_hole {
         return Err(nothing_to_fill(scene, &target.name, request.mask_of.as_ref()));

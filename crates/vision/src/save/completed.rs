@@ -1,6 +1,6 @@
 //! Writing a completed photo so that what was not filled in stays as it was in the file.
 
-use super::encode::encode;
+use super::encode::{encode, oversize};
 use super::left_behind::tell_left_behind;
 use super::segments::segments;
 use super::{SaveError, extension_of, write_whole};
@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// How a completed photo is to be written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
-    /// In this format. `None` for the photo's own; then a JPEG whose blocks cannot be kept becomes a PNG.
+    /// In this format. `None` for the photo's own; then a JPEG whose blocks cannot be kept becomes a PNG, and so does a picture
+    /// whose sides are too long for the format.
     pub format: Option<ImageFormat>,
     /// Without this part of the metadata.
     pub strip: Strip,
@@ -70,6 +71,13 @@ impl Photo {
         let plainly = |format, notes: &mut Vec<String>| {
             encode(&self.pixels, about, format, notes).map_err(|error| error.to_string())
         };
+        if let Some(oversize) = oversize((self.width(), self.height()), format) {
+            if wanted.format.is_some() {
+                return (format, Err(format!("it is {oversize}")));
+            }
+            notes.push(format!("the result is a PNG, because it is {oversize}"));
+            return (ImageFormat::Png, plainly(ImageFormat::Png, notes));
+        }
         let Some(origin) = self.origin.as_ref().filter(|_| format == ImageFormat::Jpeg) else {
             return (format, plainly(format, notes));
         };

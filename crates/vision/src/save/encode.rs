@@ -112,6 +112,23 @@ fn avif_of(about: &About, icc: Option<&[u8]>, pixels: &DynamicImage, notes: &mut
     Ok(encoded.bytes)
 }
 
+/// The most pixels that a side of a picture has in a format: WebP's by RFC 9649, 3.4, JPEG's by ITU-T T.81, B.2.2, AVIF's by its
+/// encoder.
+pub fn largest_side(format: ImageFormat) -> u32 {
+    match format {
+        ImageFormat::WebP => 1 << 14,
+        ImageFormat::Jpeg | ImageFormat::Avif => u16::MAX.into(),
+        _ => i32::MAX as u32,
+    }
+}
+
+/// A size that the format cannot hold, in words: "16385×1, and a WebP has at most 16384 pixels a side".
+pub fn oversize((width, height): (u32, u32), format: ImageFormat) -> Option<String> {
+    let most = largest_side(format);
+    let words = || format!("{width}×{height}, and a {format:?} has at most {most} pixels a side");
+    (width.max(height) > most).then(words)
+}
+
 /// What of a photo's known pixels the format cannot hold, in words: "alpha", "16 bits a channel".
 pub fn losses(photo: &Photo, mask: &Mask, format: ImageFormat) -> Vec<&'static str> {
     let (before, after) = (photo.pixels.color(), nearest(photo.pixels.color(), format));

@@ -104,6 +104,25 @@ fn a_picture_its_format_cannot_hold_is_an_error_and_leaves_no_file() {
 }
 
 #[test]
+fn a_completed_photo_with_sides_too_long_for_its_format_becomes_a_png() {
+    let folder = TestFolder::new();
+    for (format, side) in [(ImageFormat::WebP, 16_385), (ImageFormat::Jpeg, 65_536), (ImageFormat::Avif, 65_536)] {
+        let photo = Photo { format: Some(format), ..Photo::from_pixels(RgbImage::new(side, 1)) };
+        let mask = Mask::from_fn(side, 1, |x, _| x > 9);
+        let saved = photo.save_completed(&mask, &folder.join("completed"), Wanted::default()).unwrap();
+        assert_eq!((saved.path, saved.notes.len()), (folder.join("completed.png"), 1), "{format:?}");
+        assert!(saved.notes[0].contains(&format!("it is {side}×1, and a {format:?} has at most")), "{:?}", saved.notes);
+        let wanted = Wanted { format: Some(format), ..Wanted::default() };
+        let refused = photo.save_completed(&mask, &folder.join("named"), wanted).unwrap_err().to_string();
+        assert!(refused.contains(&format!("it is {side}×1")) && names(folder.path()) == ["completed.png"], "{refused}");
+    }
+    let mask = Mask::from_fn(16_384, 1, |x, _| x > 9);
+    let longest = Photo { format: Some(ImageFormat::WebP), ..Photo::from_pixels(RgbImage::new(16_384, 1)) };
+    let saved = longest.save_completed(&mask, &folder.join("longest"), Wanted::default()).unwrap();
+    assert_eq!(saved, Saved { path: folder.join("longest.webp"), notes: Vec::new() });
+}
+
+#[test]
 fn the_output_folder_is_made_and_probed_before_work_starts() {
     let folder = TestFolder::new();
     let deep = folder.join("some/where");
