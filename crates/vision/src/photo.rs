@@ -1,5 +1,6 @@
 //! A photo as read from a file: upright, at its own size and depth, with what its file said about it.
 
+mod alpha;
 mod decode;
 mod jpeg_xl;
 #[cfg(test)]

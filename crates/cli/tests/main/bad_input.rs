@@ -152,7 +152,7 @@ fn a_format_whose_sides_are_too_short_is_refused_with_its_limit() {
     mask(size).save(target.join("mask.png")).unwrap();
     let model = crate::material::weights().display().to_string();
     let words = ["target.png completed would be 16385×64, and a WebP has at most 16384 pixels a side", "--format png"];
-    let options = ["--model", &model, "--format", "webp", "--lossy-ok"];
+    let options = ["--model", model.as_str(), "--format", "webp", "--lossy-ok"];
     refuses(folder.path(), &options, &words);
     refuses(folder.path(), &options[..4], &words);
 }

@@ -15,7 +15,8 @@ pub fn metadata(bytes: &[u8]) {
         assert_eq!(again, block, "moving again changes the block");
         assert!(block.len() <= 4 * bytes.len() + 64, "{} bytes of {}", block.len(), bytes.len());
     }
-    metadata::describe(bytes.to_vec(), Some(bytes), Some(bytes), Some(bytes));
+    metadata::is_premultiplied(bytes);
+    metadata::describe(bytes.to_vec(), Some(bytes), Some(bytes), Some(bytes), true);
     let kept = metadata::without_thumbnails(bytes);
     assert_eq!(metadata::without_thumbnails(&kept), kept, "small pictures are left");
     metadata::from_png_text(bytes);

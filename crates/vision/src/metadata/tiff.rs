@@ -56,7 +56,7 @@ impl Raw {
         Some(Self { bytes, little })
     }
 
-    fn get16(&self, at: usize) -> Option<u16> {
+    pub(super) fn get16(&self, at: usize) -> Option<u16> {
         let bytes = self.bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
         Some(if self.little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
     }

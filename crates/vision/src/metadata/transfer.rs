@@ -41,6 +41,12 @@ const XMP: u16 = 700;
 const IPTC: u16 = 0x83BB;
 const PHOTOSHOP: u16 = 0x8649;
 
+/// What a fourth channel beside colours is, or a second beside grey (TIFF 6.0, section 18).
+const EXTRA_SAMPLES: u16 = 338;
+/// What [`EXTRA_SAMPLES`] says of alpha that the colours were multiplied by, and of alpha that they were not.
+const MULTIPLIED: u16 = 1;
+const NOT_MULTIPLIED: u16 = 2;
+
 /// The first directory's fields, with those of `directories` below it.
 fn fields(raw: &Raw, directories: &[u16]) -> Option<Vec<Field>> {
     // Honest values seldom share a place. Damaged ones could all be the whole file.
@@ -129,21 +135,40 @@ pub(crate) fn photoshop_in(file: &[u8]) -> Option<Vec<u8>> {
     with_record(photoshop, record)
 }
 
+/// Whether a TIFF file's colours were multiplied by its alpha.
+pub(crate) fn is_premultiplied(file: &[u8]) -> bool {
+    let says = || {
+        let raw = Raw::read(file.to_vec())?;
+        let first = raw.directory(raw.first()?)?;
+        let entry = first.find(EXTRA_SAMPLES).filter(|entry| SIZES.get(usize::from(entry.kind)) == Some(&2))?;
+        raw.get16(raw.value_range(entry)?.start)
+    };
+    says() == Some(MULTIPLIED)
+}
+
 fn values_in<const N: usize>(file: &[u8], tags: [u16; N]) -> Option<[Option<Vec<u8>>; N]> {
     let raw = Raw::read(file.to_vec())?;
     let first = raw.directory(raw.first()?)?;
     Some(tags.map(|tag| Some(raw.bytes[raw.value_range(first.find(tag)?)?].to_vec())))
 }
 
-/// Adds to a TIFF file what an EXIF block, an XMP packet and Photoshop's resources say. A file that is not a classic
-/// little-endian one, or too long for its places, stays as it is.
-pub(crate) fn describe(file: Vec<u8>, exif: Option<&[u8]>, xmp: Option<&[u8]>, photoshop: Option<&[u8]>) -> Vec<u8> {
+/// Adds to a TIFF file what an EXIF block, an XMP packet and Photoshop's resources say, and that its last channel is alpha where
+/// it has one. A file that is not a classic little-endian one, or too long for its places, stays as it is.
+pub(crate) fn describe(
+    file: Vec<u8>,
+    exif: Option<&[u8]>,
+    xmp: Option<&[u8]>,
+    photoshop: Option<&[u8]>,
+    has_alpha: bool,
+) -> Vec<u8> {
     if !file.starts_with(b"II*\0") || u32::try_from(file.len() + (64 << 20)).is_err() {
         return file;
     }
     let mut raw = Raw { bytes: file, little: true };
     let Some(mut own) = fields(&raw, &[]) else { return raw.bytes };
-    for field in describing(exif, xmp, photoshop) {
+    let value = Value::Plain(NOT_MULTIPLIED.to_le_bytes().to_vec());
+    let alpha = has_alpha.then_some(Field { tag: EXTRA_SAMPLES, kind: 3, count: 1, value });
+    for field in describing(exif, xmp, photoshop).into_iter().chain(alpha) {
         own.retain(|other| other.tag != field.tag);
         own.push(field);
     }

@@ -1,5 +1,6 @@
 //! From a file's bytes to upright pixels, with the checks that come before decoding.
 
+use super::alpha::divide_by_alpha;
 use super::{MAX_MEGAPIXELS, Origin, Photo, PhotoError, jpeg_xl};
 use crate::save::photoshop;
 use crate::{avif, colour, jpeg, metadata};
@@ -138,7 +139,10 @@ fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, P
     };
     let (stored_size, orientation) = (decoder.dimensions(), decoder.orientation());
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-    let pixels = DynamicImage::from_decoder(decoder).map_err(|error| broken(explain(&error)))?;
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(|error| broken(explain(&error)))?;
+    if format == ImageFormat::Tiff && pixels.color().has_alpha() && metadata::is_premultiplied(bytes) {
+        divide_by_alpha(&mut pixels);
+    }
     Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc })
 }
 

@@ -43,7 +43,7 @@ pub(super) fn encode(
         ImageFormat::Tiff => {
             write(TiffEncoder::new(Cursor::new(&mut bytes)), icc, None, pixels)?;
             let (exif, xmp) = (about.exif.as_deref(), about.xmp.as_deref());
-            return Ok(metadata::describe(bytes, exif, xmp, about.iptc.as_deref()));
+            return Ok(metadata::describe(bytes, exif, xmp, about.iptc.as_deref(), pixels.color().has_alpha()));
         }
         _ => {
             let beside: &[&[u8; 4]] = if icc.is_some() { &metadata::INSTEAD_OF_PROFILE } else { &[] };

@@ -68,6 +68,36 @@ fn every_colour_type_can_be_written_in_every_format() {
 }
 
 #[test]
+fn a_tiff_says_that_its_alpha_is_not_in_its_colours_and_one_that_says_so_is_divided() {
+    let pixels = image::RgbaImage::from_pixel(8, 8, Rgba([50, 25, 10, 100]));
+    let pictures: [DynamicImage; 3] =
+        [pixels.clone().into(), DynamicImage::from(pixels).to_rgba16().into(), gradient().into()];
+    for pixels in pictures {
+        let has_alpha = pixels.color().has_alpha();
+        let mut file = Photo::from_pixels(pixels.clone()).encoded("a.tif").unwrap();
+        // Tag 338, one SHORT, which is 2.
+        let said: Vec<usize> = file
+            .windows(12)
+            .enumerate()
+            .filter(|(_, bytes)| *bytes == [0x52, 1, 3, 0, 1, 0, 0, 0, 2, 0, 0, 0])
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(said.len(), usize::from(has_alpha), "{:?}", pixels.color());
+        assert_eq!(Photo::from_bytes(&file, "a.tif").unwrap().pixels, pixels);
+        if let Some(at) = said.first() {
+            file[at + 8] = 1;
+            let read = Photo::from_bytes(&file, "a.tif").unwrap().pixels;
+            assert_eq!(read.color(), pixels.color());
+            assert!(
+                read.to_rgba8().pixels().all(|p| p.0 == [128, 64, 26, 100]),
+                "{:?}",
+                read.to_rgba8().get_pixel(0, 0)
+            );
+        }
+    }
+}
+
+#[test]
 fn the_format_follows_the_photo_unless_an_extension_names_another() {
     let folder = TestFolder::new();
     let photo = Photo { format: Some(ImageFormat::Bmp), ..Photo::from_pixels(gradient()) };
