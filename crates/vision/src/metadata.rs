@@ -16,6 +16,7 @@ pub(crate) use chunks::{INSTEAD_OF_PROFILE, is_animated, shown_by, without as wi
 pub(crate) use exif::{doubts, says_adobe_rgb, without_small_picture};
 pub(crate) use text::{from_png_text, png_with, without_place, without_thumbnails};
 pub(crate) use transfer::{describe, described_by, is_premultiplied, photoshop_in, xmp_in};
+pub(crate) use xmp::{new as new_xmp, without_padding};
 
 use crate::{Photo, colour};
 use exif::Exif;

@@ -60,7 +60,12 @@ pub fn transfer(bytes: &[u8]) {
     let read = Photo::from_bytes(&file, "photo").expect("what was written is read");
     assert!(format == ImageFormat::Jpeg || same(&read.pixels, &photo.pixels), "{format:?}: other pixels");
     let too_long = |what: &str| notes.iter().any(|note| note.contains(what));
-    assert!(read.xmp == described.xmp || too_long("XMP"), "{format:?}: another XMP packet");
+    let unpadded = |packet: &Option<Vec<u8>>| packet.as_deref().map(metadata::without_padding);
+    let same_xmp = match format {
+        ImageFormat::Jpeg => unpadded(&read.xmp) == unpadded(&described.xmp), // a segment has little room
+        _ => read.xmp == described.xmp,
+    };
+    assert!(same_xmp || too_long("XMP"), "{format:?}: another XMP packet");
     if format != ImageFormat::Tiff {
         assert!(read.exif == described.exif || too_long("EXIF"), "{format:?}: another EXIF block");
     }

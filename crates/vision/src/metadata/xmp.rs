@@ -40,6 +40,9 @@ const MARK: &str = concat!(
     r#""http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"/>"#
 );
 
+/// How what closes a packet begins.
+const END: &[u8] = b"<?xpacket end";
+
 /// What a packet loses beside what no completed photo can say.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Without {
@@ -50,10 +53,17 @@ pub(super) struct Without {
 }
 
 /// A packet that says how the picture was made, and nothing else.
-pub(super) fn new() -> Vec<u8> {
+pub(crate) fn new() -> Vec<u8> {
     let head = "<?xpacket begin=\"\u{FEFF}\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?><x:xmpmeta xmlns:x=\"adobe:ns:meta/\">\
         <rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">";
     format!("{head}{MARK}</rdf:RDF></x:xmpmeta><?xpacket end=\"w\"?>").into_bytes()
+}
+
+/// The packet without the blanks at its end that leave room for more (ISO 16684-1, 7.3.2).
+pub(crate) fn without_padding(packet: &[u8]) -> Vec<u8> {
+    let end = packet.windows(END.len()).rposition(|bytes| bytes == END).unwrap_or(packet.len());
+    let (said, behind) = packet.split_at(end);
+    [said.trim_ascii_end(), behind].concat()
 }
 
 /// The packet with the mark in place of what it said about that before; without the orientation, which the pixels have

@@ -2,13 +2,14 @@
 
 use super::encode::{encode, oversize};
 use super::left_behind::tell_left_behind;
-use super::segments::segments;
+use super::segments::{holds_xmp, segments};
 use super::{SaveError, extension_of, write_whole};
 use crate::jpeg::{self, Jpeg, JpegError, Placed, splice};
-use crate::metadata::{About, Strip};
+use crate::metadata::{About, Strip, new_xmp, without_padding};
 use crate::photo::Origin;
 use crate::{Mask, Photo};
 use image::{DynamicImage, ImageFormat};
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,8 @@ impl Photo {
             notes.push("the result is a PNG, because JPEG XL is read but not written".into());
         }
         let plainly = |format, notes: &mut Vec<String>| {
-            encode(&self.pixels, about, format, notes).map_err(|error| error.to_string())
+            let about = if format == ImageFormat::Jpeg { marked(about, notes) } else { Cow::Borrowed(about) };
+            encode(&self.pixels, &about, format, notes).map_err(|error| error.to_string())
         };
         if let Some(oversize) = oversize((self.width(), self.height()), format) {
             if wanted.format.is_some() {
@@ -118,9 +120,22 @@ impl Pieces<'_> {
 
     fn spliced(&self, source: &Jpeg, at: Option<(i64, i64)>, notes: &mut Vec<String>) -> Result<Vec<u8>, JpegError> {
         let mut result = splice(&Placed { source, at, pixels: self.pixels, mask: self.mask })?;
-        result.segments = segments(self.about, &source.segments, self.strip, notes);
+        result.segments = segments(&marked(self.about, notes), &source.segments, self.strip, notes);
         Ok(jpeg::encode(&result))
     }
+}
+
+/// What is said in a JPEG, where an XMP packet that is too long for a segment must not take the mark of generated parts with it.
+fn marked<'a>(about: &'a About, notes: &mut Vec<String>) -> Cow<'a, About> {
+    let Some(packet) = about.xmp.as_deref().filter(|packet| !holds_xmp(packet)) else { return Cow::Borrowed(about) };
+    let shorter = Some(without_padding(packet)).filter(|packet| holds_xmp(packet));
+    let xmp = shorter.unwrap_or_else(|| {
+        notes.push(
+            "the XMP packet is too long for a JPEG; of it only the mark that parts of the picture are generated is kept".into(),
+        );
+        new_xmp()
+    });
+    Cow::Owned(About { xmp: Some(xmp), ..about.clone() })
 }
 
 fn not_a_jpeg(why: &JpegError) -> String {

@@ -85,6 +85,11 @@ pub(super) fn segments(about: &About, source: &[Segment], strip: Strip, notes: &
     first
 }
 
+/// Whether an XMP packet fits into a segment.
+pub(super) fn holds_xmp(packet: &[u8]) -> bool {
+    XMP_NAME.len() + packet.len() <= MOST
+}
+
 /// An EXIF block that is too long for a segment without its small picture, if that helps.
 fn fitting<'a>(block: &'a [u8], notes: &mut Vec<String>) -> Cow<'a, [u8]> {
     let fits = |block: &[u8]| EXIF_NAME.len() + block.len() <= MOST;

@@ -308,6 +308,35 @@ fn a_profile_too_long_for_a_jpeg_is_left_out_and_told() {
 }
 
 #[test]
+fn a_packet_too_long_for_a_jpeg_leaves_the_mark_of_generated_parts() {
+    let folder = TestFolder::new();
+    let mask = Mask::from_fn(40, 30, |x, _| x > 9);
+    let packet = |said: &str, blanks: usize| {
+        let head = "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>\
+            <rdf:Description xmlns:dc='http://purl.org/dc/elements/1.1/'><dc:title>";
+        let foot = "</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>";
+        let padding = " \n".repeat(blanks / 2);
+        format!("<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>{head}{said}{foot}{padding}<?xpacket end='w'?>")
+    };
+    let (jpeg, _) = jpeg_photo("ragged-420.jpg");
+    let blocks = Mask::from_fn(jpeg.width(), jpeg.height(), |x, _| x > 30);
+    for (packet, is_kept) in [(packet("A tower", 70_000), true), (packet(&"A tower ".repeat(9000), 0), false)] {
+        let xmp = Some(packet.into_bytes());
+        let anew = (Photo { xmp: xmp.clone(), ..Photo::from_pixels(gradient()) }, &mask);
+        let spliced = (Photo { xmp, ..jpeg.clone() }, &blocks);
+        for (photo, mask) in [anew, spliced] {
+            let wanted = Wanted { format: Some(ImageFormat::Jpeg), ..Wanted::default() };
+            let saved = photo.save_completed(mask, &folder.join("completed"), wanted).unwrap();
+            let file = String::from_utf8_lossy(&fs::read(&saved.path).unwrap()).into_owned();
+            assert_eq!(file.matches("compositeWithTrainedAlgorithmicMedia").count(), 1);
+            assert_eq!((file.contains("A tower"), file.contains("<?xpacket end")), (is_kept, true));
+            let told = saved.notes.iter().filter(|note| note.contains("XMP")).count();
+            assert_eq!(told, usize::from(!is_kept), "{:?}", saved.notes);
+        }
+    }
+}
+
+#[test]
 fn pixels_that_fit_are_not_copied() {
     let pixels = DynamicImage::from(gradient());
     assert!(matches!(fitting(&pixels, ImageFormat::Jpeg), Cow::Borrowed(_)));
