@@ -9,10 +9,11 @@ mod mux;
 mod tests;
 mod write;
 
+pub(crate) use colours::{is_srgb_code, profile_of_code};
 pub(crate) use write::{Description, encode};
 
 use crate::photo::MAX_MEGAPIXELS;
-use colours::{Colours, colours, profile};
+use colours::{Colours, colours};
 use container::{Container, Property};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer};
@@ -93,7 +94,7 @@ pub(crate) fn decode(file: &[u8]) -> Result<Avif, AvifError> {
         Property::Icc(icc) => Some(icc.to_vec()),
         _ => None,
     });
-    let icc = icc.or_else(|| profile(main.code));
+    let icc = icc.or_else(|| profile_of_code(main.code));
     let exif = container.about(item, b"Exif", b"").and_then(|content| tiff(&content));
     let xmp = container.about(item, b"mime", b"application/rdf+xml").map(|content| content.into_owned());
     let orientation = orientation(&container, item);

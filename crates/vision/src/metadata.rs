@@ -12,7 +12,9 @@ mod tiff;
 mod transfer;
 mod xmp;
 
-pub(crate) use chunks::{INSTEAD_OF_PROFILE, is_animated, shown_by, without as without_chunks};
+pub(crate) use chunks::{
+    INSTEAD_OF_PROFILE, colour_code, is_animated, shown_by, texts_first, without as without_chunks,
+};
 pub(crate) use exif::{doubts, says_adobe_rgb, without_small_picture};
 pub(crate) use text::{from_png_text, png_with, without_place, without_thumbnails};
 pub(crate) use transfer::{describe, described_by, is_premultiplied, photoshop_in, xmp_in};

@@ -9,7 +9,7 @@ mod tests;
 
 pub use completed::{Saved, Wanted};
 pub use encode::{largest_side, losses, oversize};
-pub(crate) use segments::photoshop;
+pub(crate) use segments::{EXIF_NAME, photoshop};
 
 use crate::Photo;
 use crate::metadata::About;

@@ -122,10 +122,15 @@ fn neighbours(at: usize, length: usize, halved: bool) -> (usize, usize, f32) {
     (near, far, 0.25)
 }
 
+/// Whether a code of primaries and transfer characteristics stands for sRGB.
+pub(crate) fn is_srgb_code(code: (u16, u16)) -> bool {
+    matches!(code, (1, 13 | 1 | 6))
+}
+
 /// The profile that a code stands for; `None` for sRGB, for what is not said, and for what has no profile.
-pub(super) fn profile((primaries, transfer): (u16, u16)) -> Option<Vec<u8>> {
+pub(crate) fn profile_of_code((primaries, transfer): (u16, u16)) -> Option<Vec<u8>> {
     let unspecified = primaries == 2 || transfer == 2;
-    if unspecified || matches!((primaries, transfer), (1, 13 | 1 | 6)) {
+    if unspecified || is_srgb_code((primaries, transfer)) {
         return None;
     }
     let code = CicpProfile {
@@ -172,8 +177,8 @@ mod tests {
 
     #[test]
     fn codes_other_than_srgb_have_profiles() {
-        assert!(profile((1, 13)).is_none() && profile((2, 2)).is_none() && profile((999, 13)).is_none());
-        let p3 = ColorProfile::new_from_slice(&profile((12, 13)).expect("Display P3")).unwrap();
+        assert!([(1, 13), (2, 2), (999, 13)].iter().all(|code| profile_of_code(*code).is_none()));
+        let p3 = ColorProfile::new_from_slice(&profile_of_code((12, 13)).expect("Display P3")).unwrap();
         assert!((p3.red_colorant.x - ColorProfile::new_display_p3().red_colorant.x).abs() < 1e-3);
         assert_eq!(
             (p3.creation_date_time.year, p3.creation_date_time.month),

@@ -1,4 +1,7 @@
-//! Chunks of a PNG that say how its values are to be shown, and how large the picture is in print (PNG, third edition, 11.3).
+//! Chunks of a PNG that say how its values are to be shown, how large the picture is in print, and what else is known of it (PNG,
+//! third edition, 11.3).
+
+use std::borrow::Cow;
 
 /// Those that are kept, and how long their data are. All stand before the pixels and, but for the size in print, before the
 /// palette, in any order.
@@ -11,13 +14,18 @@ pub(crate) const INSTEAD_OF_PROFILE: [&[u8; 4]; 3] = [b"sRGB", b"gAMA", b"cHRM"]
 /// The one that says how large the picture is in print.
 pub(super) const IN_PRINT: [&[u8; 4]; 1] = [b"pHYs"];
 
+/// Those that hold EXIF, XMP and IPTC. They may stand behind the pixels too.
+const TEXTS: [&[u8; 4]; 4] = [b"eXIf", b"iTXt", b"tEXt", b"zTXt"];
+
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1A\n";
+
 /// Length, name and checksum, beside the data.
 const FRAME: usize = 12;
 
 /// The first of each kind before the pixels, whole, one after the other; `None` where there are none, as in what is no PNG.
 pub(crate) fn shown_by(png: &[u8]) -> Option<Vec<u8>> {
     let (mut kept, mut has_palette): (Vec<&[u8]>, bool) = (Vec::new(), false);
-    for chunk in chunks(png.strip_prefix(b"\x89PNG\r\n\x1A\n")?).take_while(|chunk| name(chunk) != b"IDAT") {
+    for chunk in chunks(png.strip_prefix(SIGNATURE)?).take_while(|chunk| name(chunk) != b"IDAT") {
         has_palette |= name(chunk) == b"PLTE";
         let is_in_place = !has_palette || name(chunk) == b"pHYs";
         let is_new = !kept.iter().any(|other| name(other) == name(chunk));
@@ -30,10 +38,33 @@ pub(crate) fn shown_by(png: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether a PNG says before its picture that there are more to be shown (PNG, third edition, 11.3.7.1).
 pub(crate) fn is_animated(png: &[u8]) -> bool {
-    let Some(bytes) = png.strip_prefix(b"\x89PNG\r\n\x1A\n") else { return false };
+    let Some(bytes) = png.strip_prefix(SIGNATURE) else { return false };
     let mut before = chunks(bytes).take_while(|chunk| name(chunk) != b"IDAT");
     let frames = |chunk: &[u8]| chunk.get(8..12)?.try_into().ok().map(u32::from_be_bytes);
     before.any(|chunk| name(chunk) == b"acTL" && frames(chunk).is_some_and(|frames| frames > 1))
+}
+
+/// The primaries and the transfer characteristics (ITU-T H.273) that a `cICP` among these chunks names.
+pub(crate) fn colour_code(kept: &[u8]) -> Option<(u16, u16)> {
+    let named = chunks(kept).find(|chunk| name(chunk) == b"cICP")?;
+    Some((named[8].into(), named[9].into()))
+}
+
+/// A PNG whose texts stand before its pixels, where `image` 0.25 looks for them; of several EXIF blocks the first. Nothing is copied
+/// where none stand behind.
+pub(crate) fn texts_first(png: &[u8]) -> Cow<'_, [u8]> {
+    let Some(bytes) = png.strip_prefix(SIGNATURE) else { return Cow::Borrowed(png) };
+    let length: usize = chunks(bytes).take_while(|chunk| name(chunk) != b"IDAT").map(<[u8]>::len).sum();
+    let (before, behind) = bytes.split_at(length);
+    let (mut texts, others): (Vec<&[u8]>, Vec<&[u8]>) =
+        chunks(behind).partition(|chunk| TEXTS.iter().any(|text| name(chunk) == *text));
+    if texts.is_empty() {
+        return Cow::Borrowed(png);
+    }
+    let whole: usize = texts.iter().chain(&others).map(|chunk| chunk.len()).sum();
+    let mut has_exif = chunks(before).any(|chunk| name(chunk) == b"eXIf");
+    texts.retain(|chunk| name(chunk) != b"eXIf" || !std::mem::replace(&mut has_exif, true));
+    Cow::Owned([SIGNATURE, before, &texts.concat(), &others.concat(), &behind[whole..]].concat())
 }
 
 /// The chunks but for those of these names.
@@ -116,6 +147,26 @@ mod tests {
     }
 
     #[test]
+    fn colours_that_a_code_names_have_its_profile() {
+        let coded = |code: [u8; 2], icc: Option<Vec<u8>>| {
+            let mut said = Vec::new();
+            chunk(&mut said, b"cICP", &[code[0], code[1], 0, 1]);
+            let plain = Photo { icc, ..Photo::from_pixels(RgbImage::from_pixel(6, 5, Rgb([9, 80, 7]))) };
+            let file = plain.encoded("a.png").unwrap();
+            Photo::from_bytes(&[&file[..33], &said, &file[33..]].concat(), "a.png").unwrap()
+        };
+        let p3 = moxcms::ColorProfile::new_display_p3();
+        let photo = coded([12, 13], None);
+        assert!(photo.doubts.is_empty(), "{:?}", photo.doubts);
+        let read = moxcms::ColorProfile::new_from_slice(photo.icc.as_deref().expect("Display P3")).unwrap();
+        assert!((read.red_colorant.x - p3.red_colorant.x).abs() < 1e-3);
+        assert_eq!(completed(&photo, Strip::Nothing), ["IHDR", "cICP", "iTXt", "iCCP"]);
+        let p3 = p3.encode().ok();
+        assert_eq!(coded([1, 13], p3.clone()).icc, None, "the code counts before the profile");
+        assert_eq!(coded([2, 2], p3.clone()).icc, p3, "the code says nothing");
+    }
+
+    #[test]
     fn of_an_animated_png_the_first_picture_is_used_and_the_others_are_told_of() {
         let doubts = |chunks: &[u8]| Photo::from_bytes(&png(chunks), "a.png").unwrap().doubts;
         assert!(doubts(&[]).is_empty());
@@ -123,6 +174,26 @@ mod tests {
         let mut still = Vec::new();
         chunk(&mut still, b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]);
         assert!(doubts(&still).is_empty());
+    }
+
+    #[test]
+    fn texts_behind_the_pixels_are_put_before_them() {
+        let text = |name: &[u8; 4], data: &[u8]| {
+            let mut bytes = Vec::new();
+            chunk(&mut bytes, name, data);
+            bytes
+        };
+        let plain = png(&text(b"eXIf", b"first"));
+        let (head, end) = plain.split_at(plain.len() - 12);
+        let (second, words) = (text(b"eXIf", b"second"), text(b"tEXt", b"a\0b"));
+        let file = [head, &second, &words, end].concat();
+        assert_eq!(texts_first(&plain), plain);
+        let names = |file: &[u8]| chunks(&file[8..]).map(|chunk| name(chunk).to_vec()).collect::<Vec<_>>();
+        assert_eq!(names(&texts_first(&file)), [b"IHDR", b"eXIf", b"tEXt", b"IDAT", b"IEND"]);
+        for cut in 0..file.len() {
+            let cut = &file[..cut];
+            assert!(texts_first(cut).len() + second.len() >= cut.len(), "{} bytes", cut.len());
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use super::alpha::divide_by_alpha;
 use super::{MAX_MEGAPIXELS, Origin, Photo, PhotoError, jpeg_xl};
-use crate::save::photoshop;
+use crate::save::{EXIF_NAME, photoshop};
 use crate::{avif, colour, jpeg, metadata};
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use std::borrow::Cow;
 use std::io::{Cursor, Error, ErrorKind};
 use std::path::Path;
 
@@ -120,10 +121,17 @@ fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, P
     if format == ImageFormat::Jpeg && jpeg::behind(bytes).is_none() {
         return Err(broken("the file is cut short".into()));
     }
-    let mut decoder = open_decoder(bytes, format).map_err(|error| broken(explain(&error)))?;
+    let arranged = if format == ImageFormat::Png { metadata::texts_first(bytes) } else { Cow::Borrowed(bytes) };
+    let decoder = open_decoder(&arranged, format).or_else(|_| open_decoder(bytes, format));
+    let mut decoder = decoder.map_err(|error| broken(explain(&error)))?;
     check_size(decoder.dimensions(), path)?;
-    let icc = if format == ImageFormat::Tiff { tiff_profile(bytes) } else { decoder.icc_profile().ok().flatten() };
-    let exif = match format {
+    let has_colour = decoder.color_type().has_color();
+    let icc = match format {
+        ImageFormat::Tiff => tiff_profile(bytes),
+        ImageFormat::Png if has_colour => coded_profile(bytes, decoder.icc_profile().ok().flatten()),
+        _ => decoder.icc_profile().ok().flatten(),
+    };
+    let mut exif = match format {
         ImageFormat::Tiff => metadata::described_by(bytes),
         _ => decoder.exif_metadata().ok().flatten(),
     };
@@ -137,13 +145,28 @@ fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, P
         ImageFormat::Png => decoder.iptc_metadata().ok().flatten().and_then(|text| metadata::from_png_text(&text)),
         _ => None,
     };
-    let (stored_size, orientation) = (decoder.dimensions(), decoder.orientation());
+    let (stored_size, mut orientation) = (decoder.dimensions(), decoder.orientation().ok());
+    // Some programs write the block as it stands in a JPEG. The decoder makes nothing of that.
+    if let Some(block) = exif.as_deref().and_then(|block| block.strip_prefix(EXIF_NAME)) {
+        orientation = Orientation::from_exif_chunk(block);
+        exif = Some(block.to_vec());
+    }
     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(|error| broken(explain(&error)))?;
     if format == ImageFormat::Tiff && pixels.color().has_alpha() && metadata::is_premultiplied(bytes) {
         divide_by_alpha(&mut pixels);
     }
     Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc })
+}
+
+/// The profile of a PNG in colour: that of its code, which counts before the profile that stands beside it, where it is one (PNG,
+/// third edition, 4.3).
+fn coded_profile(bytes: &[u8], own: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match metadata::shown_by(bytes).as_deref().and_then(metadata::colour_code) {
+        Some(code) if avif::is_srgb_code(code) => None,
+        Some(code) => avif::profile_of_code(code).or(own),
+        None => own,
+    }
 }
 
 /// The container says how the picture is to be turned; what EXIF says of that does not count (ISO/IEC 23000-22, 7.3.6.7).

@@ -110,12 +110,35 @@ fn all_eight_orientations_are_applied_and_reset() {
         let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 100);
         encoder.set_exif_metadata(exif_with_orientation(value)).unwrap();
         encoder.write_image(&turned, width, height, image::ExtendedColorType::Rgb8).unwrap();
-        for bytes in [png, jpeg] {
+        let exif = [&b"Exif\0\0"[..], &exif_with_orientation(value)].concat();
+        let as_in_jpegs = |name: &str| {
+            let photo = Photo { exif: Some(exif.clone()), ..Photo::from_pixels(turned.clone()) };
+            photo.encoded(name).unwrap()
+        };
+        for bytes in [png, jpeg, as_in_jpegs("a.webp"), as_in_jpegs("a.png")] {
             let photo = decoded(&bytes);
             assert!(close(&photo.pixels.to_rgb8(), &upright, 3), "orientation {value} of {:?}", photo.format);
             assert_eq!(photo.exif, Some(exif_with_orientation(1)), "orientation {value} of {:?}", photo.format);
         }
     }
+}
+
+/// A chunk of a PNG.
+fn png_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let named = [&name[..], data].concat();
+    [&(data.len() as u32).to_be_bytes()[..], &named, &crc32(&named).to_be_bytes()].concat()
+}
+
+#[test]
+fn what_stands_behind_a_pngs_pixels_is_read() {
+    let plain = encoded(quarters(), ImageFormat::Png);
+    let (head, end) = plain.split_at(plain.len() - 12);
+    let exif = png_chunk(b"eXIf", &exif_with_orientation(6));
+    let xmp = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta/>");
+    let photo = decoded(&[head, &exif, &xmp, end].concat());
+    assert_eq!((photo.width(), photo.height()), (16, 32));
+    assert_eq!(photo.exif, Some(exif_with_orientation(1)));
+    assert_eq!(photo.xmp.as_deref(), Some(&b"<x:xmpmeta/>"[..]));
 }
 
 fn close(a: &RgbImage, b: &RgbImage, tolerance: u8) -> bool {

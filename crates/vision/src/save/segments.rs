@@ -13,7 +13,9 @@ const ADOBE: u8 = 0xEE;
 const APP11: u8 = 0xEB;
 const COMMENT: u8 = 0xFE;
 
-const EXIF_NAME: &[u8] = b"Exif\0\0";
+/// What an EXIF block begins with in a JPEG.
+pub(crate) const EXIF_NAME: &[u8] = b"Exif\0\0";
+
 const XMP_NAME: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC_NAME: &[u8] = b"ICC_PROFILE\0";
 const PHOTOSHOP_NAME: &[u8] = b"Photoshop 3.0\0";
