@@ -5,8 +5,8 @@ use super::decode::{Content, MAX_SIDE_BYTES, broken, check_size, explain, limits
 use crate::{avif, colour};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageDecoderRect, ImageError, ImageResult, Limits};
-use jxl_oxide::JxlImage;
 use jxl_oxide::integration::JxlDecoder;
+use jxl_oxide::{AuxBoxData, JxlImage};
 use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
@@ -36,12 +36,11 @@ pub(super) fn content(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> 
     let stored_size = decoder.dimensions();
     check_size(stored_size, path)?;
     decoder.set_limits(limits_for(stored_size)).map_err(broken)?;
-    if !reaches_its_end(bytes) {
-        return Err(broken(ImageError::IoError(ErrorKind::UnexpectedEof.into())));
-    }
+    let whole = whole(bytes).ok_or_else(|| broken(ImageError::IoError(ErrorKind::UnexpectedEof.into())))?;
     let icc = decoder.icc_profile().ok().flatten().filter(|icc| !colour::is_srgb(icc));
     let exif = decoder.exif_metadata().ok().flatten().filter(|block| !block.is_empty());
-    let xmp = avif::box_content(bytes, b"xml ").map(<[u8]>::to_vec);
+    let xmp = xmp_in(bytes, &whole);
+    drop(whole);
     let rows = (STRIP_PIXELS / stored_size.0 / GROUP_ROWS * GROUP_ROWS).max(GROUP_ROWS);
     let pixels = DynamicImage::from_decoder(Strips { decoder, rows }).map_err(broken)?;
     Ok(Content { pixels, stored_size, orientation: Orientation::NoTransforms, icc, exif, xmp, iptc: None })
@@ -62,9 +61,17 @@ fn limits_for((width, height): (u32, u32)) -> Limits {
     limits
 }
 
-/// Whether every part of every frame is there. The decoder paints what is missing and says nothing.
-fn reaches_its_end(bytes: &[u8]) -> bool {
-    JxlImage::builder().read(Cursor::new(bytes)).is_ok_and(|image| image.is_loading_done())
+/// The file taken apart, where every part of every frame is there. The decoder paints what is missing and says nothing.
+fn whole(bytes: &[u8]) -> Option<JxlImage> {
+    JxlImage::builder().read(Cursor::new(bytes)).ok().filter(JxlImage::is_loading_done)
+}
+
+/// The XMP packet, which may be compressed. What stands behind the picture is not taken apart; of that the plain one is found.
+fn xmp_in(bytes: &[u8], image: &JxlImage) -> Option<Vec<u8>> {
+    match image.aux_boxes().first_xml() {
+        AuxBoxData::Data(xmp) => Some(xmp.to_vec()),
+        _ => avif::box_content(bytes, b"xml ").map(<[u8]>::to_vec),
+    }
 }
 
 /// A decoder that gives some rows at a time. The pixels are the same; the memory is not.

@@ -71,6 +71,16 @@ fn what_is_said_about_a_picture_is_read() {
 }
 
 #[test]
+fn the_compressed_xmp_of_a_jpeg_xl_is_read() {
+    // A `brob` box (ISO/IEC 18181-2) with the text in one uncompressed block of Brotli (RFC 7932, 9.2), and an empty last one.
+    let content = [&b"xml "[..], &[0x60, 0, 0x10], b"Someone", &[3]].concat();
+    let compressed = [&(8 + content.len() as u32).to_be_bytes()[..], b"brob", &content].concat();
+    let (head, rest) = sample!("lossless.jxl").split_at(32);
+    let photo = read(&[head, &compressed, rest].concat());
+    assert_eq!((photo.pixels, photo.xmp.as_deref()), (picture(), Some(&b"Someone"[..])));
+}
+
+#[test]
 fn files_that_are_cut_short_or_damaged_are_refused_without_a_crash() {
     for bytes in [sample!("halved.avif"), sample!("alpha.avif"), sample!("grid.avif"), sample!("lossless.jxl")] {
         for end in (0..bytes.len()).step_by(97) {
