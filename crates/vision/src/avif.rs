@@ -59,6 +59,8 @@ pub(crate) struct Avif {
     pub icc: Option<Vec<u8>>,
     pub exif: Option<Vec<u8>>,
     pub xmp: Option<Vec<u8>>,
+    /// Whether it has another picture that makes of this one an HDR picture.
+    pub has_gain_map: bool,
 }
 
 /// The content of the first box of a kind in a file of boxes, for formats that are related.
@@ -98,8 +100,9 @@ pub(crate) fn decode(file: &[u8]) -> Result<Avif, AvifError> {
     let exif = container.about(item, b"Exif", b"").and_then(|content| tiff(&content));
     let xmp = container.about(item, b"mime", b"application/rdf+xml").map(|content| content.into_owned());
     let orientation = orientation(&container, item);
+    let has_gain_map = container.has_any(b"tmap");
     let pixels = pixels(main, alpha)?;
-    Ok(Avif { pixels, orientation, icc, exif, xmp })
+    Ok(Avif { pixels, orientation, icc, exif, xmp, has_gain_map })
 }
 
 /// The TIFF structure in an `Exif` item: behind the number that tells where (ISO/IEC 23008-12, A.2.1).

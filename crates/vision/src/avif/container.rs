@@ -83,6 +83,11 @@ impl<'a> Container<'a> {
         self.items.get(&item).map_or([0; 4], |item| item.kind)
     }
 
+    /// Whether an item is of this kind.
+    pub fn has_any(&self, kind: &[u8; 4]) -> bool {
+        self.items.values().any(|item| item.kind == *kind)
+    }
+
     pub fn properties(&self, item: u32) -> impl Iterator<Item = &Property<'a>> {
         let places = self.items.get(&item).map(|item| item.properties.as_slice()).unwrap_or_default();
         places.iter().filter_map(|place| self.properties.get(place.checked_sub(1)?))

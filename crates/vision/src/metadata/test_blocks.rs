@@ -31,3 +31,9 @@ pub(crate) fn with_interoperability(index: &[u8; 3]) -> Vec<u8> {
     let exif = directory(&[(0xA005, 4, 1, 44)], 0);
     [HEAD, &first, &exif, &directory(&[(1, 2, 4, value)], 0)].concat()
 }
+
+/// A block that says nothing but that there are 600 pixels to a unit: 1 for none, 2 for an inch.
+pub(crate) fn with_resolution(unit: u32) -> Vec<u8> {
+    let first = directory(&[(0x11A, 5, 1, 50), (0x11B, 5, 1, 50), (0x128, 3, 1, unit)], 0);
+    [HEAD, &first, &600u32.to_le_bytes(), &1u32.to_le_bytes()].concat()
+}

@@ -1,4 +1,4 @@
-use super::test_blocks::{VALUE_AT, with_value};
+use super::test_blocks::{VALUE_AT, with_resolution, with_value};
 use super::*;
 use crate::Mask;
 use crate::save::{Saved, Wanted};
@@ -287,6 +287,18 @@ fn a_tiffs_iptc_record_stands_by_itself_too_and_is_read_from_either_place() {
     let number = file.windows(4).rposition(|bytes| bytes == [0xBB, 0x83, 7, 0]).expect("the record");
     file[number] += 1;
     assert_eq!(photoshop_in(&file), None);
+}
+
+#[test]
+fn the_resolution_of_a_tiff_is_kept_where_it_has_a_unit() {
+    let folder = TestFolder::new();
+    for unit in [1, 2, 3] {
+        let file = with_exif(with_resolution(unit)).encoded("a.tif").unwrap();
+        let photo = Photo::from_bytes(&file, "a.tif").unwrap();
+        assert_eq!(photo.exif, (unit > 1).then(|| described_by(&with_resolution(unit)).unwrap()), "unit {unit}");
+        let read = Photo::open(saved(&photo, &folder, Wanted::default()).path).unwrap();
+        assert_eq!(read.exif, photo.exif, "unit {unit}");
+    }
 }
 
 #[test]

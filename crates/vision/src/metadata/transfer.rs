@@ -18,6 +18,12 @@ enum Value {
     Directory(Vec<Field>),
 }
 
+impl Field {
+    fn is(&self, short: u16) -> bool {
+        matches!(&self.value, Value::Plain(bytes) if *bytes == short.to_le_bytes())
+    }
+}
+
 const EXIF: u16 = 0x8769;
 
 /// Tags of a first directory whose value is the place of another one: EXIF's, GPS's.
@@ -34,8 +40,11 @@ const DESCRIBING: [u16; 22] = [
     0x8825, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0xC4A5,
 ];
 
-/// What every TIFF file has to say, so that it alone describes nothing.
-const RESOLUTION: [u16; 3] = [0x11A, 0x11B, 0x128];
+/// What every TIFF file has to say, so that without a unit it alone describes nothing.
+const RESOLUTION: [u16; 3] = [0x11A, 0x11B, RESOLUTION_UNIT];
+const RESOLUTION_UNIT: u16 = 0x128;
+/// What [`RESOLUTION_UNIT`] says where there is none (TIFF 6.0, page 38).
+const NO_UNIT: u16 = 1;
 
 const XMP: u16 = 700;
 const IPTC: u16 = 0x83BB;
@@ -114,7 +123,9 @@ pub(crate) fn described_by(file: &[u8]) -> Option<Vec<u8>> {
     let raw = Raw::read(file.to_vec())?;
     let mut kept = fields(&raw, &IN_FIRST)?;
     kept.retain(|field| DESCRIBING.contains(&field.tag));
-    if kept.iter().all(|field| RESOLUTION.contains(&field.tag)) {
+    let says_more =
+        |field: &Field| !RESOLUTION.contains(&field.tag) || field.tag == RESOLUTION_UNIT && !field.is(NO_UNIT);
+    if !kept.iter().any(says_more) {
         return None;
     }
     let mut block = b"II*\0\0\0\0\0".to_vec();

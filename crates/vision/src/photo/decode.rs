@@ -62,6 +62,8 @@ pub(super) struct Content {
     pub(super) exif: Option<Vec<u8>>,
     pub(super) xmp: Option<Vec<u8>>,
     pub(super) iptc: Option<Vec<u8>>,
+    /// Whether it has another picture that makes of this one an HDR picture.
+    pub(super) has_gain_map: bool,
 }
 
 /// Decodes `bytes` to an upright photo that calls itself `path`.
@@ -72,7 +74,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
         Kind::Known(format) => of_known(bytes, format, path)?,
         Kind::JpegXl => jpeg_xl::content(bytes, path)?,
     };
-    let Content { mut pixels, stored_size, orientation, icc, exif, xmp, iptc } = content;
+    let Content { mut pixels, stored_size, orientation, icc, exif, xmp, iptc, has_gain_map } = content;
     let mut doubts = exif.as_ref().map_or_else(Vec::new, |exif| metadata::doubts(exif, stored_size));
     pixels.apply_orientation(orientation);
     let icc = icc.filter(|profile| describes(profile, &pixels)).filter(|profile| {
@@ -86,6 +88,9 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Photo, PhotoError> {
     };
     if is_animated(bytes, format) {
         doubts.push("it is an animation; only its first picture is used".into());
+    }
+    if has_gain_map {
+        doubts.push("it has an HDR gain map; only its main picture is used".into());
     }
     let png_chunks = if format == Some(ImageFormat::Png) { metadata::shown_by(bytes) } else { None };
     let origin = is_jpeg.then(|| Origin { bytes: bytes.into(), orientation, at: (0, 0) });
@@ -156,7 +161,7 @@ fn of_known(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<Content, P
     if format == ImageFormat::Tiff && pixels.color().has_alpha() && metadata::is_premultiplied(bytes) {
         divide_by_alpha(&mut pixels);
     }
-    Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc })
+    Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc, has_gain_map: false })
 }
 
 /// The profile of a PNG in colour: that of its code, which counts before the profile that stands beside it, where it is one (PNG,
@@ -174,8 +179,8 @@ fn of_avif(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> {
     let stored_size = declared_size(bytes, path)?;
     check_size(stored_size, path)?;
     let decoded = avif::decode(bytes).map_err(|error| broken_avif(path, &error))?;
-    let avif::Avif { pixels, orientation, icc, exif, xmp } = decoded;
-    Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc: None })
+    let avif::Avif { pixels, orientation, icc, exif, xmp, has_gain_map } = decoded;
+    Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc: None, has_gain_map })
 }
 
 pub(super) fn broken(path: &Path, format: String, reason: String) -> PhotoError {
@@ -200,12 +205,16 @@ fn recognise(bytes: &[u8], path: &Path) -> Result<Kind, PhotoError> {
         Ok(format) if READABLE.contains(&format) => Ok(Kind::Known(format)),
         Ok(other) => refuse(format!("a picture in the format {other:?}")),
         Err(_) if bytes.is_empty() => refuse("empty".into()),
+        Err(_) if BIG_TIFF.iter().any(|start| bytes.starts_with(*start)) => refuse("a BigTIFF picture".into()),
         Err(_) => refuse("not a picture".into()),
     }
 }
 
 const HEIC: &str = "a HEIC picture, whose compression is patented and not built in; convert it first, with \
     `heif-convert photo.heic photo.png`, `magick photo.heic photo.png`, or by exporting it as JPEG";
+
+/// How TIFF files with places of 8 bytes begin.
+const BIG_TIFF: [&[u8; 4]; 2] = [b"II+\0", b"MM\0+"];
 
 enum Brands {
     Avif,

@@ -43,7 +43,9 @@ pub(super) fn content(bytes: &[u8], path: &Path) -> Result<Content, PhotoError> 
     drop(whole);
     let rows = (STRIP_PIXELS / stored_size.0 / GROUP_ROWS * GROUP_ROWS).max(GROUP_ROWS);
     let pixels = DynamicImage::from_decoder(Strips { decoder, rows }).map_err(broken)?;
-    Ok(Content { pixels, stored_size, orientation: Orientation::NoTransforms, icc, exif, xmp, iptc: None })
+    let orientation = Orientation::NoTransforms;
+    let has_gain_map = avif::box_content(bytes, b"jhgm").is_some();
+    Ok(Content { pixels, stored_size, orientation, icc, exif, xmp, iptc: None, has_gain_map })
 }
 
 fn open<'a>(bytes: &'a [u8], path: &Path) -> Result<JxlDecoder<Cursor<&'a [u8]>>, PhotoError> {

@@ -71,6 +71,19 @@ fn what_is_said_about_a_picture_is_read() {
 }
 
 #[test]
+fn a_gain_map_that_is_not_used_is_told_of() {
+    let mut avif = sample!("lossless.avif").to_vec();
+    let kind = avif.windows(4).position(|window| window == b"Exif").unwrap();
+    avif[kind..kind + 4].copy_from_slice(b"tmap");
+    let jpeg_xl = [sample!("lossless.jxl"), b"\0\0\0\x0Cjhgm\0\0\0\0"].concat();
+    for bytes in [avif, jpeg_xl] {
+        let photo = read(&bytes);
+        assert_eq!(photo.pixels, picture());
+        assert_eq!(photo.doubts, ["sample: it has an HDR gain map; only its main picture is used"]);
+    }
+}
+
+#[test]
 fn the_compressed_xmp_of_a_jpeg_xl_is_read() {
     // A `brob` box (ISO/IEC 18181-2) with the text in one uncompressed block of Brotli (RFC 7932, 9.2), and an empty last one.
     let content = [&b"xml "[..], &[0x60, 0, 0x10], b"Someone", &[3]].concat();

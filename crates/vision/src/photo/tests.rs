@@ -199,7 +199,12 @@ fn a_missing_file_and_a_folder_are_errors_that_name_them() {
 
 #[test]
 fn what_is_no_picture_is_refused_by_name_with_the_formats_that_work() {
-    for (bytes, what) in [(&b""[..], "empty"), (b"Dear reader", "not a picture"), (b"GIF89a...", "Gif")] {
+    for (bytes, what) in [
+        (&b""[..], "empty"),
+        (b"Dear reader", "not a picture"),
+        (b"GIF89a...", "Gif"),
+        (b"II+\0\x08\0\0\0", "a BigTIFF picture"),
+    ] {
         let message = refusal(bytes);
         assert!(message.contains("photo.any") && message.contains(what) && message.contains(FORMATS), "{message}");
     }
