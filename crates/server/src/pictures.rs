@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_format_whose_sides_are_too_short_is_told_with_its_limit() {
-        let check = |size, format| check_sides(size, "a.png", format).map_err(|problem| problem.detail);
+        let check = |size: (u32, u32), format| check_sides(size, "a.png", format).map_err(|problem| problem.detail);
         let told = check((200, 16_385), FormatName::Webp).unwrap_err();
         assert!(told.starts_with("a.png completed would be 200×16385, and a WebP has at most 16384 pixels"), "{told}");
         for format in [FormatName::Jpeg, FormatName::Avif] {

@@ -69,7 +69,7 @@ impl Photo {
         if wanted.format.or(self.format).is_none() && !self.path.as_os_str().is_empty() {
             notes.push("the result is a PNG, because JPEG XL is read but not written".into());
         }
-        let plainly = |format, notes: &mut Vec<String>| {
+        let plainly = |format: ImageFormat, notes: &mut Vec<String>| {
             let about = if format == ImageFormat::Jpeg { marked(about, notes) } else { Cow::Borrowed(about) };
             encode(&self.pixels, &about, format, notes).map_err(|error| error.to_string())
         };
