@@ -1,4 +1,4 @@
-//! What is left of a request that was refused early. Closing a connection with unread bytes resets it, and the client would
+//! What is left of a request that was answered early. Closing a connection with unread bytes resets it, and the client would
 //! see that instead of the answer; so the rest is read and dropped first, for a while.
 
 use crate::feed::locked;

@@ -97,7 +97,8 @@ pub async fn guard(State(server): State<Shared>, request: Request, next: Next) -
         Some(problem) => problem.into_response(),
         None => as_problem(next.run(Request::from_parts(parts, Body::new(body.clone()))).await),
     };
-    if response.status().is_client_error() && !waits_for_leave {
+    let is_refused = response.status().is_client_error() || response.status().is_server_error();
+    if is_refused && !waits_for_leave {
         body.drain().await;
     }
     server.metrics.answered(response.status());
@@ -137,6 +138,33 @@ fn as_problem(response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::router;
+    use crate::test_server::server;
+    use futures_util::{StreamExt, stream};
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+    use tower_service::Service;
+
+    #[tokio::test]
+    async fn an_upload_is_read_to_its_end_where_the_server_fails() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path()).await;
+        std::fs::remove_dir_all(root.path().join("data/passing")).unwrap(); // nothing can be put down
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = read.clone();
+        let pieces = stream::iter(["one", "two", "three"]).map(move |piece| {
+            counter.fetch_add(1, Relaxed);
+            Ok::<_, Infallible>(piece)
+        });
+        let request = axum::http::Request::post("/v1/scenes")
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b");
+        let request = request.body(Body::from_stream(pieces)).unwrap();
+        let answer = router(server).call(request).await.unwrap();
+        assert_eq!((answer.status(), read.load(Relaxed)), (StatusCode::INTERNAL_SERVER_ERROR, 3));
+    }
 
     #[test]
     fn only_own_names_and_addresses_are_known() {
