@@ -146,10 +146,12 @@ impl Server {
         }
     }
 
-    /// Removes a scene, its jobs and all their files; `false` where a job of it runs.
-    async fn remove_scene(&self, id: &Id) -> Answer<bool> {
+    /// Removes a scene, its jobs and all their files; `false` where it stays, since a job of it runs or it was used since
+    /// `unused_since`.
+    async fn remove_scene(&self, id: &Id, unused_since: Option<i64>) -> Answer<bool> {
         let scene = id.clone();
-        let Some(jobs) = self.store.run(move |db| StoredScene::remove(db, &scene)).await? else { return Ok(false) };
+        let removing = self.store.run(move |db| StoredScene::remove(db, &scene, unused_since));
+        let Some(jobs) = removing.await? else { return Ok(false) };
         for job in jobs {
             self.tell_removed(&job);
             self.storage.remove(&Place::Job(job)).await?;
@@ -164,7 +166,7 @@ impl Server {
             let before = unix_now() - keep.as_secs() as i64;
             let old = self.store.run(move |db| StoredScene::unused_since(db, before)).await.unwrap_or_default();
             for id in old {
-                if let Err(problem) = self.remove_scene(&id).await {
+                if let Err(problem) = self.remove_scene(&id, Some(before)).await {
                     tracing::warn!("the old scene {id} is not removed: {}", problem.detail);
                 }
             }
@@ -299,27 +301,7 @@ async fn asked_to_end() -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::NewJob;
-    use crate::test_server::server;
-
-    /// A job of a scene of its own.
-    async fn put(server: &Shared) -> (Id, Id) {
-        let (scene, job) = (Id::random(), Id::random());
-        let (owner, name) = ("all".to_owned(), "s".to_owned());
-        let row = StoredScene {
-            id: scene.clone(),
-            owner: owner.clone(),
-            name,
-            created: 5,
-            has_hole: false,
-            photos: Vec::new(),
-        };
-        let (id, request) = (job.clone(), "{}".to_owned());
-        let new = NewJob { id, owner, scene: scene.clone(), request, priority: 0, files: None };
-        let adding = server.store.run(move |db| row.insert(db, None).and_then(|()| Job::insert(db, &new)));
-        adding.await.unwrap();
-        (scene, job)
-    }
+    use crate::test_server::{put, server};
 
     #[tokio::test]
     async fn who_listens_to_a_job_hears_that_its_scene_is_removed() {
@@ -327,7 +309,7 @@ mod tests {
         let server = server(root.path()).await;
         let (scene, job) = put(&server).await;
         let feed = server.feed(&job).await.unwrap();
-        assert!(server.remove_scene(&scene).await.unwrap());
+        assert!(server.remove_scene(&scene, None).await.unwrap());
         assert!(feed.lines(0).last().unwrap().contains("stopped"), "{:?}", feed.lines(0));
     }
 

@@ -193,7 +193,7 @@ pub async fn read(State(server): State<Shared>, owner: Owner, at: At) -> Answer<
 )]
 pub async fn remove(State(server): State<Shared>, owner: Owner, at: At) -> Answer<StatusCode> {
     find(&server, &owner, &at.id).await?;
-    match to_its_end(async move { server.remove_scene(&at.id).await }).await? {
+    match to_its_end(async move { server.remove_scene(&at.id, None).await }).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::conflict("a job of this scene runs; stop it first")),
     }

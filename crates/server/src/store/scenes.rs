@@ -118,9 +118,17 @@ impl StoredScene {
         })
     }
 
-    /// Removes it and its jobs, unless one of these runs; returns the jobs that went, `None` where one runs.
-    pub fn remove(db: &mut Db, id: &Id) -> Result<Option<Vec<Id>>, StoreError> {
+    /// Removes it and its jobs, unless one of these runs, or it was used since `unused_since`; returns the jobs that went, `None`
+    /// where it stays. Whoever uses it or adds a job at this moment waits, or was first.
+    pub fn remove(db: &mut Db, id: &Id, unused_since: Option<i64>) -> Result<Option<Vec<Id>>, StoreError> {
+        let unused = format!("SELECT id FROM scenes WHERE {UNUSED} AND id = ?2");
         db.together(|db| {
+            db.execute("SELECT id FROM scenes WHERE id = ?1 FOR UPDATE", cells![id])?;
+            if let Some(before) = unused_since
+                && db.row(&unused, cells![before, id])?.is_none()
+            {
+                return Ok(None);
+            }
             let jobs = db.rows("SELECT id, state FROM jobs WHERE scene = ?1 FOR UPDATE", cells![id])?;
             for job in &jobs {
                 if job.text("state")? == "running" {
@@ -135,9 +143,7 @@ impl StoredScene {
 
     /// Scenes that were not used since `before`, and that no job waits or runs for.
     pub fn unused_since(db: &mut Db, before: i64) -> Result<Vec<Id>, StoreError> {
-        let query = "SELECT id FROM scenes WHERE used < ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE scene = scenes.id \
-                     AND (state IN ('waiting', 'running') OR changed >= ?1))";
-        ids(db, query, cells![before])
+        ids(db, &format!("SELECT id FROM scenes WHERE {UNUSED}"), cells![before])
     }
 
     /// Every scene's id, whoever's.
@@ -145,6 +151,10 @@ impl StoredScene {
         ids(db, "SELECT id FROM scenes", &[])
     }
 }
+
+/// Whether a scene was not used since `?1`, and no job waits or runs for it.
+const UNUSED: &str = "used < ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE scene = scenes.id \
+                      AND (state IN ('waiting', 'running') OR changed >= ?1))";
 
 /// What is read of a scene.
 const COLUMNS: &str = "id, owner, name, created, has_hole, photos";

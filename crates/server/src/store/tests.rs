@@ -164,11 +164,27 @@ fn a_running_job_keeps_its_scene() {
     let scene = Id::parse(&"0".repeat(32)).unwrap();
     let job = put(&store, 0);
     take(&store, "x", 60);
-    assert_eq!(store.now(|db| StoredScene::remove(db, &scene)).unwrap(), None);
+    assert_eq!(store.now(|db| StoredScene::remove(db, &scene, None)).unwrap(), None);
     assert!(!store.now(|db| Job::remove(db, &job)).unwrap());
     end(&store, &job, "x", Ending::Stopped);
     assert_eq!(store.now(|db| StoredScene::unused_since(db, 10)).unwrap(), []);
-    assert_eq!(store.now(|db| StoredScene::remove(db, &scene)).unwrap(), Some(vec![job]));
+    assert_eq!(store.now(|db| StoredScene::remove(db, &scene, None)).unwrap(), Some(vec![job]));
+}
+
+#[test]
+fn a_scene_that_is_used_after_it_was_found_old_is_kept() {
+    let (scene, before) = (Id::parse(&"0".repeat(32)).unwrap(), unix_now() - 60);
+    let looked_at = |store: &Store| store.now(|db| StoredScene::touch(db, &scene)).unwrap();
+    let run = |store: &Store| drop(put(store, 0));
+    let uses: [(&dyn Fn(&Store), bool); 3] = [(&|_| {}, false), (&looked_at, true), (&run, true)];
+    for (use_it, is_kept) in uses {
+        let store = store();
+        assert_eq!(store.now(|db| StoredScene::unused_since(db, before)).unwrap(), std::slice::from_ref(&scene));
+        use_it(&store);
+        let removed = store.now(|db| StoredScene::remove(db, &scene, Some(before))).unwrap();
+        assert_eq!(removed.is_none(), is_kept);
+        assert_eq!(store.now(|db| StoredScene::find(db, "a", &scene)).unwrap().is_some(), is_kept);
+    }
 }
 
 #[test]
