@@ -113,11 +113,11 @@ impl Drop for Lease {
 }
 
 impl Hold {
+    /// The first sign is given at once: a stop may have been asked for while nobody here knew of the job.
     async fn beat(self: Arc<Self>) {
         let is_shared = self.server.store.keeps_events();
         let mut last = Instant::now();
         loop {
-            sleep(if is_shared { BEAT_SHARED } else { BEAT }).await;
             match self.renew(None).await {
                 Ok(Some(to_stop)) => {
                     last = Instant::now();
@@ -128,6 +128,7 @@ impl Hold {
                 Err(_) if self.server.is_alone() || last.elapsed() < Duration::from_secs(SECS as u64) => {}
                 Err(_) => break,
             }
+            sleep(if is_shared { BEAT_SHARED } else { BEAT }).await;
         }
         self.sign.send_replace(Sign::Lost);
     }
@@ -180,5 +181,28 @@ pub async fn news(signs: &mut watch::Receiver<Sign>) -> Sign {
     match signs.changed().await {
         Ok(()) => *signs.borrow_and_update(),
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_server::{put, server};
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn a_stop_that_comes_while_a_job_is_taken_is_heard_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path()).await;
+        let (_, job) = put(&server).await;
+        let (id, worker) = (job.clone(), server.worker.to_string());
+        let stopping = server.store.run(move |db| {
+            Job::take(db, &worker, SECS)?;
+            Job::stop(db, &id)
+        });
+        assert_eq!(stopping.await.unwrap(), JobState::Running);
+        let lease = Lease::begin(server, job, Arc::new(Feed::default()));
+        let heard = timeout(Duration::from_secs(1), news(&mut lease.signs())).await;
+        assert_eq!(heard, Ok(Sign::Stop));
     }
 }
