@@ -179,6 +179,11 @@ pub fn too_slow() -> Problem {
     Problem::new(StatusCode::REQUEST_TIMEOUT, "the upload was too slow; send it again over a faster connection")
 }
 
+/// 408 for an upload whose end did not come.
+pub fn broken_off() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "the upload broke off; send it again")
+}
+
 /// Checks everything that came and writes the previews; returns the pictures, and whether the target's transparency marks
 /// a hole.
 ///

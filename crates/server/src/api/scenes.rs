@@ -13,7 +13,7 @@ use crate::pictures::{check, check_mask};
 use crate::problem::{Answer, Problem, to_its_end};
 use crate::storage::Place;
 use crate::store::{ScenePhoto, StoredScene, unix_now};
-use crate::upload::{Received, check_scene, receive, receive_scene, too_large};
+use crate::upload::{Received, broken_off, check_scene, receive, receive_scene, too_large};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -216,8 +216,7 @@ pub async fn put_mask(State(server): State<Shared>, owner: Owner, at: At, reques
     check_length(request.headers(), limits.file_bytes)?;
     let passing = server.storage.folder.passing()?;
     let path = passing.path().join("mask");
-    let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "the upload broke off");
-    let pieces = request.into_body().into_data_stream().map(|piece| piece.map_err(broken));
+    let pieces = request.into_body().into_data_stream().map(|piece| piece.map_err(|_| broken_off()));
     let mut hash = Sha256::new();
     let refusal = too_large("the mask", limits.file_bytes);
     let receiving = receive(pieces, &path, limits.file_bytes, refusal, &mut hash, &server);
@@ -284,4 +283,26 @@ pub async fn preview(State(server): State<Shared>, owner: Owner, at: At, request
     let photo = scene.photo(&at.last).ok_or_else(|| Problem::not_found("photo"))?;
     let name = format!("preview-{}.jpg", photo.role);
     send_file(&server, &Place::Scene(at.id), &name, &name, request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::router;
+    use crate::test_server::{put, server};
+    use axum::body::Body;
+    use futures_util::stream;
+    use std::io::Error;
+    use tower_service::Service;
+
+    #[tokio::test]
+    async fn a_mask_that_breaks_off_is_to_be_sent_again() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path()).await;
+        let (scene, _) = put(&server).await;
+        let pieces = stream::iter([Ok("half of it"), Err(Error::other("the network is gone"))]);
+        let request = axum::http::Request::put(format!("/v1/scenes/{scene}/mask")).header(header::HOST, "localhost");
+        let answer = router(server).call(request.body(Body::from_stream(pieces)).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    }
 }
