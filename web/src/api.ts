@@ -69,13 +69,14 @@ export async function getBlob(path: string, signal?: AbortSignal): Promise<Blob>
   return (await send(path, { signal })).blob();
 }
 
-export async function post<T>(path: string, body?: unknown): Promise<T> {
-  const json = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
-  return (await send(path, { method: 'POST', ...json })).json();
+export async function post<T>(path: string): Promise<T> {
+  return (await send(path, { method: 'POST' })).json();
 }
 
-export async function postForm<T>(path: string, form: FormData): Promise<T> {
-  return (await send(path, { method: 'POST', body: form })).json();
+/** Makes something of a form or of what goes as JSON; sent again with the same key, it makes nothing new. */
+export async function create<T>(path: string, body: FormData | object, key: string): Promise<T> {
+  const [type, content] = body instanceof FormData ? [{}, body] : [{ 'Content-Type': 'application/json' }, JSON.stringify(body)];
+  return (await send(path, { method: 'POST', headers: { 'Idempotency-Key': key, ...type }, body: content })).json();
 }
 
 export async function put<T>(path: string, body: Blob): Promise<T> {

@@ -1,6 +1,6 @@
 // The candidates in small pictures of the hole, best first.
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Picture } from './common';
 import type { Frame } from './frame';
 import { type Part, surroundings } from './hole';
@@ -16,7 +16,7 @@ interface Props {
 
 export function Candidates({ candidates, rank, pick, hole, frame }: Props) {
   const list = useRef<HTMLOListElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const isHere = list.current!.contains(document.activeElement); // the focus goes along with the arrow keys
     if (isHere) list.current!.querySelector<HTMLElement>('[aria-pressed=true]')?.focus();
   }, [rank]);

@@ -1,7 +1,8 @@
 // Small parts that several pages use.
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { create } from './api';
 import { usePicture } from './pictures';
 
 /** Between two tries of a picture that has no button for it. */
@@ -92,10 +93,21 @@ export function Field({ label, hint, children }: { label: string; hint?: string;
   );
 }
 
+export interface Task {
+  busy: boolean;
+  error: unknown;
+  setError: (error: unknown) => void;
+  run: (task: () => Promise<void>) => void;
+  /** Goes to another page, unless one has left this one meanwhile. */
+  go: (path: string) => void;
+}
+
 /** Does something that may fail, once at a time. */
-export function useTask(): { busy: boolean; error: unknown; setError: (error: unknown) => void; run: (task: () => Promise<void>) => void } {
+export function useTask(): Task {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
+  const isHere = useRef(true);
+  useLayoutEffect(() => () => void (isHere.current = false), []);
   const run = (task: () => Promise<void>) => {
     if (busy) return;
     setBusy(true);
@@ -104,8 +116,34 @@ export function useTask(): { busy: boolean; error: unknown; setError: (error: un
       .catch(setError)
       .finally(() => setBusy(false));
   };
-  return { busy, error, setError, run };
+  const go = (path: string) => {
+    if (isHere.current) location.hash = path;
+  };
+  return { busy, error, setError, run, go };
 }
+
+/** What is to be made, and the key that it is sent with. */
+interface Meant {
+  of: unknown[];
+  body: FormData | object;
+  key: string;
+}
+
+/** Makes something on the server. Asked for again `of` the same before that is known to be made, it is sent as it was, so that it is made once. */
+export function useCreation<T>(path: string): (of: unknown[], body: () => FormData | object | Promise<object>) => Promise<T> {
+  const meant = useRef<Meant | undefined>(undefined);
+  return async (of, body) => {
+    const isSame = meant.current?.of.length === of.length && of.every((part, i) => part === meant.current?.of[i]);
+    const sent = isSame ? meant.current! : { of, body: await body(), key: newKey() };
+    meant.current = sent;
+    const made = await create<T>(path, sent.body, sent.key);
+    meant.current = undefined;
+    return made;
+  };
+}
+
+/** By chance. `randomUUID` is not there where the page comes without TLS. */
+const newKey = (): string => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** 47 s, 3 min 05 s, 2 h 10 min. */
 export function duration(secs: number): string {
@@ -121,8 +159,4 @@ export function when(unix: number): string {
 
 export function size(bytes: number): string {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-export function go(path: string): void {
-  location.hash = path;
 }

@@ -26,6 +26,7 @@ export function Compare({ before, after, overlay, place, middle, label, children
   const scroller = useRef<HTMLDivElement>(null);
   const part = useRef<HTMLDivElement>(null);
   const isWhole = Boolean(after && before);
+  const isSized = width > 0;
 
   /** The divider has its place in what is seen, so the part before ends elsewhere with every scroll. */
   const clip = () => {
@@ -38,7 +39,7 @@ export function Compare({ before, after, overlay, place, middle, label, children
     const seen = scroller.current!;
     if (isFull) seen.scrollTo(middle.x * seen.scrollWidth - seen.clientWidth / 2, middle.y * seen.scrollHeight - seen.clientHeight / 2);
     clip();
-  }, [isFull]);
+  }, [isFull, isSized]);
 
   const slide = (event: PointerEvent) => {
     const { left, width } = view.current!.getBoundingClientRect();

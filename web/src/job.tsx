@@ -1,8 +1,8 @@
 // A job: how far it is while it runs, what it has made when it is done.
 
-import { useEffect, useReducer, useState } from 'preact/hooks';
+import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
 import { get, listen, post, remove } from './api';
-import { Pending, Trouble, go, useTask, useTitle } from './common';
+import { Pending, Trouble, useTask, useTitle } from './common';
 import { Progress } from './progress';
 import { ResultView } from './result';
 import { Sure } from './sure';
@@ -17,15 +17,21 @@ export function JobPage({ id }: { id: string }) {
   const [story, hear] = useReducer<Told, JobEvent | 'anew'>((story, event) => (event === 'anew' ? nothingTold() : told(story, event)), nothingTold());
   const task = useTask();
 
-  const refresh = async () => {
-    const job = await get<Job>(`/v1/jobs/${id}`);
+  const turns = useRef({ asked: 0, shown: 0 });
+
+  /** Shows what is answered, unless what was asked later is shown already. */
+  const show = async (ask: () => Promise<Job>) => {
+    const turn = ++turns.current.asked;
+    const job = await ask();
+    if (turn < turns.current.shown) return;
+    turns.current.shown = turn;
     setJob(job);
-    return job;
   };
+  const refresh = () => show(() => get<Job>(`/v1/jobs/${id}`));
   useEffect(() => {
     const stop = new AbortController();
     hear('anew');
-    task.run(async () => void (await refresh()));
+    task.run(refresh);
     listen(
       id,
       (event) => {
@@ -43,8 +49,8 @@ export function JobPage({ id }: { id: string }) {
   }, [id, round]);
   useEffect(() => {
     if (!job || scene) return;
-    const show = (scene: Scene) => (setScene(scene), task.setError(undefined));
-    get<Scene>(`/v1/scenes/${job.scene}`).then(show, task.setError);
+    const found = (scene: Scene) => (setScene(scene), task.setError(undefined));
+    get<Scene>(`/v1/scenes/${job.scene}`).then(found, task.setError);
   }, [job]);
   useEffect(() => {
     if (job?.state !== 'waiting') return;
@@ -52,17 +58,17 @@ export function JobPage({ id }: { id: string }) {
     return () => clearInterval(timer);
   }, [job?.state]);
 
-  const cancel = () => task.run(async () => setJob(await post<Job>(`/v1/jobs/${id}/cancel`)));
+  const cancel = () => task.run(() => show(() => post<Job>(`/v1/jobs/${id}/cancel`)));
   const resume = () =>
     task.run(async () => {
-      setJob(await post<Job>(`/v1/jobs/${id}/resume`));
+      await show(() => post<Job>(`/v1/jobs/${id}/resume`));
       setRound((round) => round + 1);
     });
 
   const forget = () =>
     task.run(async () => {
       await remove(`/v1/jobs/${id}`);
-      go(`/scene/${job!.scene}`);
+      task.go(`/scene/${job!.scene}`);
     });
 
   const heading = job && { waiting: 'In the queue', running: job.stopping ? 'Stopping' : 'At work', stopped: 'Stopped', done: 'Done', failed: 'That did not work' }[job.state];

@@ -1,7 +1,7 @@
 // The page's frame: where one is, and light or dark.
 
 import { render } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { History } from './history';
 import { JobPage } from './job';
 import { NewScene } from './photos';
@@ -10,7 +10,7 @@ import { TokenDialog } from './token';
 
 function useHash(): string {
   const [hash, setHash] = useState(location.hash.slice(1) || '/');
-  useEffect(() => {
+  useLayoutEffect(() => {
     const change = () => setHash(location.hash.slice(1) || '/');
     addEventListener('hashchange', change);
     return () => removeEventListener('hashchange', change);
@@ -72,7 +72,7 @@ function App() {
   useNoOpening();
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!first.current) main.current?.focus();
     first.current = false;
   }, [hash]);

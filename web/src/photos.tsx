@@ -1,8 +1,8 @@
 // The first step: the photo to complete, and other photos of the same place.
 
 import { useEffect, useState } from 'preact/hooks';
-import { post, postForm } from './api';
-import { Trouble, go, useTask, useTitle } from './common';
+import { post } from './api';
+import { Trouble, useCreation, useTask, useTitle } from './common';
 import { ACCEPT, inWordsOfThePage, sorted } from './files';
 import type { Scene } from './types';
 
@@ -20,6 +20,7 @@ export function NewScene() {
   const [target, setTarget] = useState<Chosen>();
   const [references, setReferences] = useState<Chosen[]>([]);
   const upload = useTask();
+  const create = useCreation<Scene>('/v1/scenes');
   useTitle('Complete a photo');
 
   /** Takes files of which the first may become the target, and says which are left out, and why. */
@@ -50,16 +51,19 @@ export function NewScene() {
     };
   });
 
-  const send = async () => {
+  const form = () => {
     const form = new FormData();
     form.set('target', target!.file);
     references.forEach((reference) => form.append('reference', reference.file));
-    const scene = await postForm<Scene>('/v1/scenes', form).catch((error: unknown) => {
+    return form;
+  };
+  const send = async () => {
+    const scene = await create([target, ...references], form).catch((error: unknown) => {
       throw inWordsOfThePage(error);
     });
-    go(`/scene/${scene.id}`);
+    upload.go(`/scene/${scene.id}`);
   };
-  const example = async () => go(`/scene/${(await post<Scene>('/v1/scenes/example')).id}`);
+  const example = async () => upload.go(`/scene/${(await post<Scene>('/v1/scenes/example')).id}`);
 
   return (
     <div class="narrow">

@@ -1,6 +1,6 @@
 // A finished job: the candidates with why they rank so, before and after, what is true and what is invented, and files.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 import { get, getBlob } from './api';
 import { Candidates } from './candidates';
 import { Again, Trouble, duration, useTask } from './common';
@@ -77,7 +77,7 @@ export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
           <h2>Download</h2>
           <Downloads job={job} candidate={candidate} results={results} scene={scene} say={task.setError} />
         </section>
-        <More job={job} results={results} run={task.run} busy={task.busy} />
+        <More job={job} results={results} task={task} />
         <Trouble error={task.error} />
       </aside>
     </div>
@@ -86,7 +86,7 @@ export function ResultView({ job, scene }: { job: Job; scene: Scene }) {
 
 /** The keys left and right go through the candidates, but where they have another use. */
 function useArrows(rank: number, count: number, pick: (rank: number) => void): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const key = (event: KeyboardEvent) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       const isTaken = event.target instanceof Element && event.target.closest('input, select, .scroller');

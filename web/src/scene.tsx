@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { get, getBlob } from './api';
 import { Pending, useTask } from './common';
 import { type MaskFile, maskFile, unshown } from './mask/file';
-import { settled } from './mask/saving';
+import { settled, waiting } from './mask/saving';
 import { type Job, type Scene, hasMask } from './types';
 import { Workspace } from './workspace';
 
@@ -21,13 +21,18 @@ export function ScenePage({ id }: { id: string }) {
   const [loaded, setLoaded] = useState<Loaded>();
   const task = useTask();
   useEffect(() => {
-    task.run(async () => setLoaded(await load(id)));
+    task.run(async () => {
+      waiting.set(id, task.setError);
+      await settled(id);
+      waiting.delete(id);
+      task.setError(undefined);
+      setLoaded(await load(id));
+    });
   }, [id]);
   return loaded ? <Workspace {...loaded} /> : <Pending title="Scene" error={task.error} />;
 }
 
 async function load(id: string): Promise<Loaded> {
-  await settled(id);
   const scene = await get<Scene>(`/v1/scenes/${id}`);
   const [preview, jobs, file] = await Promise.all([
     getBlob(`/v1/scenes/${id}/previews/target`),

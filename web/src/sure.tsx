@@ -1,6 +1,6 @@
-// Deleting asks once more. The focus stays where one was.
+// Deleting asks once more, and a double click is no answer. The focus stays where one was.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 interface Props {
   /** What the button says, and its longer name. */
@@ -14,7 +14,7 @@ export function Sure({ words, label, busy, act }: Props) {
   const [isAsked, setAsked] = useState(false);
   const first = useRef<HTMLButtonElement>(null);
   const wasAsked = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isAsked !== wasAsked.current) first.current?.focus();
     wasAsked.current = isAsked;
   }, [isAsked]);
@@ -27,7 +27,7 @@ export function Sure({ words, label, busy, act }: Props) {
   }
   return (
     <>
-      <button type="button" class="danger" key="delete" disabled={busy} onClick={act}>
+      <button type="button" class="danger" key="delete" disabled={busy} onClick={(event) => event.detail < 2 && act()}>
         Delete for good
       </button>
       <button type="button" ref={first} key="keep" onClick={() => setAsked(false)}>

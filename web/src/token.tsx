@@ -29,6 +29,7 @@ export function TokenDialog() {
     dialog.current!.close();
   };
   const close = () => {
+    if (dialog.current!.open) return; // this tells of the time before: another token is asked for already
     waiting.current?.reject(new Refused(401, 'This server wants a token.'));
     waiting.current = undefined;
   };

@@ -1,8 +1,7 @@
 // Where a scene is worked on: mark what is missing, choose how to run, and see earlier runs.
 
 import { useLayoutEffect, useMemo, useReducer, useState } from 'preact/hooks';
-import { post } from './api';
-import { Picture, Trouble, go, useTask, useTitle } from './common';
+import { Picture, Trouble, useCreation, useTask, useTitle } from './common';
 import { JobList } from './history';
 import { type Choices, keep, kept } from './kept';
 import { MaskEditor } from './mask/editor';
@@ -25,9 +24,11 @@ export function Workspace({ scene, picture, jobs, mask, isShown }: Loaded) {
   const { saver, saving, error } = useSaver(scene, painting);
   const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
   const task = useTask();
+  const create = useCreation<Job>('/v1/jobs');
   useTitle(scene.name);
 
   const changed = () => {
+    if (saver.isOver) return; // a mask file was read after the scene was left
     task.setError(undefined);
     saver.changed();
     keep(scene.id, { sides: painting.sides, choices });
@@ -48,7 +49,7 @@ export function Workspace({ scene, picture, jobs, mask, isShown }: Loaded) {
       if (!saver.marksSomething && !expand && !scene.has_hole) throw new Error('Paint over what is missing first, or widen the photo.');
       const settings = { candidates, seed };
       const request = { scene: scene.id, preset, model: model || undefined, device: device || undefined, grow_mask: grow_mask || undefined, strip, expand, settings };
-      go(`/job/${(await post<Job>('/v1/jobs', request)).id}`);
+      task.go(`/job/${(await create([JSON.stringify(request), painting.state], () => request)).id}`);
     });
 
   return (

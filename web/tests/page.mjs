@@ -1,6 +1,6 @@
 // The page in Chromium against a real server: photos in, mask painted with the mouse, a run watched, candidates compared, the
 // result downloaded and its pixels checked; at desk and phone width, light and dark, with axe. The single concerns are tested in
-// marking.mjs, result.mjs and troubles.mjs.
+// marking.mjs, making.mjs, result.mjs and troubles.mjs.
 //
 //   node tests/page.mjs                 needs the built program and Chromium (CHROMIUM, or /usr/bin/chromium)
 //   SHOTS=folder node tests/page.mjs    leaves screenshots there
@@ -8,11 +8,21 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { beginsNoRunOfASceneThatWasLeft, framesWithTheHandles, keepsAStrokeWhenPinched, keepsWhatIsPainted, sendsTheMaskWhenTheServerIsBack, takesAMaskFileWhole } from './marking.mjs';
+import {
+  framesWithTheHandles,
+  keepsAStrokeWhenPinched,
+  keepsWhatIsPainted,
+  leavesKeysToTheBrowser,
+  saysWhyTheMaskWaits,
+  sendsNoMaskThatWasReadTooLate,
+  sendsTheMaskWhenTheServerIsBack,
+  takesAMaskFileWhole,
+} from './marking.mjs';
 import { beginsAtTheHoleAtFullSize } from './result.mjs';
 import { withServerAndBrowser } from './server.mjs';
+import { makesOneRunOfOneIntention, staysWhereOneWentMeanwhile } from './making.mjs';
 import { PATIENCE, check, differences, drag, maskOf, open, photo, saved } from './steps.mjs';
-import { asksForTheToken, givesUpPicturesOfAPageThatWasLeft, saysWhatItLeavesOut, showsARunWhenTheServerIsBack, tellsALostConnection, waitsForPreviews } from './troubles.mjs';
+import { asksForTheToken, asksForTheTokenAtOnce, givesUpPicturesOfAPageThatWasLeft, saysWhatItLeavesOut, showsARunWhenTheServerIsBack, showsTheLatestState, tellsALostConnection, waitsForPreviews } from './troubles.mjs';
 
 async function uploadsPaintsAndDownloads(page, address) {
   await page.goto(address);
@@ -104,6 +114,7 @@ async function drawsMore(page, job, seed) {
 
 async function deletesARun(page) {
   const id = page.url().split('/').at(-1);
+  await page.locator('.crop img').first().waitFor();
   await page.getByRole('button', { name: 'Delete this run' }).click();
   await page.getByRole('button', { name: 'Keep' }).press('Enter');
   assert.ok(await page.getByRole('button', { name: 'Delete this run' }).evaluate((button) => button === document.activeElement));
@@ -123,6 +134,7 @@ async function widensStopsAndResumes(page, address) {
   await page.getByLabel('Right').fill('25');
   await page.getByLabel('Right').press('Tab');
   await check(page, 'widened dark');
+  page.iterations = 200; // a few seconds: long enough to be stopped, and soon done all the same
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.getByRole('button', { name: 'Resume' }).click();
@@ -133,13 +145,18 @@ async function widensStopsAndResumes(page, address) {
   await page.locator('.entry').first().waitFor();
   await check(page, 'history dark');
   const before = await page.locator('.entry').count();
-  await page.getByRole('button', { name: /^Delete photo/ }).first().click();
+  let isDeleted = false;
+  page.on('request', (request) => (isDeleted ||= request.method() === 'DELETE'));
+  await page.getByRole('button', { name: /^Delete photo/ }).first().dblclick();
+  await page.getByRole('button', { name: 'Delete for good' }).waitFor();
+  assert.ok(!isDeleted, 'a double click has answered the question that it raised');
   await page.getByRole('button', { name: 'Delete for good' }).click();
   await page.waitForFunction((count) => document.querySelectorAll('.entry').length === count, before - 1);
 }
 
 /** The example on a phone, its mask touched, the run begun and stopped. */
 async function exampleOnAPhone(page, address) {
+  page.iterations = 100_000; // it is stopped anyway
   await page.goto(address);
   await check(page, 'new phone');
   await page.getByRole('button', { name: 'Try the example scene' }).tap();
@@ -166,15 +183,22 @@ await withServerAndBrowser(async (address, browser) => {
   await exampleOnAPhone(await open(browser, address, phone), address);
   console.log('page: the example on a phone');
   await keepsWhatIsPainted(await open(browser, address, desk), address);
-  await sendsTheMaskWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED|502/), address);
-  await beginsNoRunOfASceneThatWasLeft(await open(browser, address, desk), address);
+  await sendsTheMaskWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED|502|500|429/), address);
+  await saysWhyTheMaskWaits(await open(browser, address, desk, /503/), address);
+  await sendsNoMaskThatWasReadTooLate(await open(browser, address, desk), address);
   await takesAMaskFileWhole(await open(browser, address, desk), address);
   await framesWithTheHandles(await open(browser, address, desk), address);
+  await leavesKeysToTheBrowser(await open(browser, address, desk), address);
   await keepsAStrokeWhenPinched(await open(browser, address, phone), address);
   console.log('page: the mask is kept, files whole, frame and fingers');
+  await staysWhereOneWentMeanwhile(await open(browser, address, desk), address);
+  await makesOneRunOfOneIntention(await open(browser, address, desk, /ERR_FAILED/), address);
+  console.log('page: scenes and runs are made once, and nobody is dragged to them');
   await asksForTheToken(await open(browser, address, desk, /401/), address);
+  await asksForTheTokenAtOnce(await open(browser, address, desk), address);
   await saysWhatItLeavesOut(await open(browser, address, desk), address);
   await tellsALostConnection(await open(browser, address, desk, /ERR_FAILED/), address);
+  await showsTheLatestState(await open(browser, address, desk), address);
   await showsARunWhenTheServerIsBack(await open(browser, address, desk, /ERR_FAILED/), address);
   await waitsForPreviews(await open(browser, address, desk, /404/), address);
   await givesUpPicturesOfAPageThatWasLeft(await open(browser, address, desk), address);

@@ -8,15 +8,18 @@ import { join } from 'node:path';
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 export const PATIENCE = 240_000;
 
-/** Every job as short as can be: what is tested here is the page. What the page itself asked for is left in `page.asked`. */
+/** A job with little to do. */
+export const short = (asked, iterations) => ({ ...asked, settings: { ...asked.settings, view_px: 64, sampler: { steps: 1 }, tune: { iterations, batch: 1 } } });
+
+/** Every job as short as can be, or as `page.iterations` says: what is tested here is the page. What the page itself asked for is left in `page.asked`. */
 async function shorten(page) {
   page.asked = [];
+  page.iterations = 3;
   await page.route('**/v1/jobs', async (route) => {
     if (route.request().method() !== 'POST') return route.continue();
     const body = route.request().postDataJSON();
-    page.asked.push(structuredClone(body));
-    body.settings = { ...body.settings, view_px: 64, sampler: { steps: 1 }, tune: { iterations: 3, batch: 1 } };
-    await route.continue({ postData: JSON.stringify(body) });
+    page.asked.push(body);
+    await route.continue({ postData: JSON.stringify(short(body, page.iterations)) });
   });
 }
 
@@ -75,6 +78,18 @@ export async function drag(page, from, to) {
   await page.mouse.down();
   await page.mouse.move(...at(to), { steps: 8 });
   await page.mouse.up();
+}
+
+/** Holds what is asked for until it is let go; `asked` comes with the first such request. */
+export async function hold(page, url, method) {
+  let letGo;
+  const isFree = new Promise((resolve) => (letGo = resolve));
+  const asked = page.waitForRequest((request) => request.method() === method && url.test(request.url()));
+  await page.route(url, async (route) => {
+    if (route.request().method() === method) await isFree;
+    await route.fallback();
+  });
+  return { asked, letGo };
 }
 
 /** How many pixels two pictures differ in, by whether the mask has them. */

@@ -31,6 +31,27 @@ export async function asksForTheToken(page, address) {
   await page.getByRole('heading', { name: 'This server wants a token' }).waitFor();
 }
 
+/** The right token after a wrong one counts also where the answer to the wrong one comes before the dialog has told that it was closed. */
+export async function asksForTheTokenAtOnce(page, address) {
+  await page.addInitScript(() => {
+    const send = fetch;
+    globalThis.fetch = async (path, options) => {
+      const isRight = new Headers(options?.headers).get('Authorization') === 'Bearer right';
+      return isRight || !String(path).startsWith('/v1') ? send(path, options) : new Response('{}', { status: 401 });
+    };
+  });
+  await page.goto(`${address}#/history`);
+  for (const token of ['wrong', 'right']) {
+    await page.locator('dialog input').fill(token);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    if (token === 'wrong') await page.getByText('The server does not know that token.').waitFor();
+  }
+  await page.locator('.history, .narrow a').first().waitFor();
+  await page.locator('dialog').waitFor({ state: 'hidden' });
+  assert.equal(await page.getByRole('alert').count(), 0, 'the right token is thrown away');
+  assert.equal(await page.evaluate(() => sessionStorage.getItem('realfill-token')), 'right');
+}
+
 /** Files that are no photos, and photos that are too many, are named. */
 export async function saysWhatItLeavesOut(page, address) {
   await page.goto(address);
@@ -89,6 +110,29 @@ export async function showsARunWhenTheServerIsBack(page, address) {
   await page.unroute(paths);
   await page.getByRole('heading', { name: 'Done' }).waitFor({ timeout: PATIENCE });
   assert.equal(await page.getByText('The server cannot be reached.').count(), 0);
+}
+
+/** An answer that comes after a later one does not take the page back to what was. */
+export async function showsTheLatestState(page, address) {
+  await newScene(page, address, 160, 120);
+  const job = { id: '0'.repeat(32), scene: page.url().split('/').at(-1), stopping: false, created: 0, changed: 0, request: {} };
+  const events = [{ event: 'state', state: 'running', at: 0 }, { event: 'state', state: 'failed', error: 'no memory', at: 0 }];
+  const body = events.map((event, id) => `id: ${id}\nevent: state\ndata: ${JSON.stringify(event)}\n\n`).join('');
+  await page.route('**/events', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  let [count, letGo] = [0, undefined];
+  const isFree = new Promise((resolve) => (letGo = resolve));
+  await page.route(`**/v1/jobs/${job.id}`, async (route) => {
+    const turn = ++count;
+    if (turn === 2) await isFree;
+    await route.fulfill({ json: { ...job, state: turn <= 2 ? 'running' : 'failed' } });
+  });
+  await page.goto(`${address}#/job/${job.id}`);
+  await page.getByRole('heading', { name: 'That did not work' }).waitFor();
+  const late = page.waitForResponse((answer) => answer.url().endsWith(job.id));
+  letGo();
+  await late;
+  await page.waitForTimeout(300);
+  assert.equal(await page.getByRole('heading', { level: 1 }).textContent(), 'That did not work');
 }
 
 /** With a bucket a preview is told of before it is there; it is waited for without a word. */

@@ -1,7 +1,7 @@
 // Marking what is missing: brush, eraser, rectangle and lasso with mouse, pen, fingers or keys, and a frame that can be
 // drawn out to widen the photo.
 
-import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks';
 import { maskFile } from './file';
 import { paintOverlay } from './overlay';
 import { type MaskPainting, type Point, corners } from './strokes';
@@ -82,12 +82,12 @@ export function MaskEditor({ picture, full, painting, changed, say }: Props) {
     view.current = fitted(stage.current.getBoundingClientRect(), picture, painting.sides);
     draw();
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const watch = new ResizeObserver(fit);
     watch.observe(stage.current!);
     return () => watch.disconnect();
   }, [picture]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!drag.current) fit();
   }, [sides]);
   useEffect(draw);
@@ -114,7 +114,7 @@ export function MaskEditor({ picture, full, painting, changed, say }: Props) {
     canvas.current!.focus({ preventScroll: true });
     const here = at(event);
     fingers.current.set(event.pointerId, here);
-    if (fingers.current.size === 2) return beginPinch();
+    if (fingers.current.size === 2) return beginPinch(event);
     if (fingers.current.size > 2) return;
     const side = sideUnder(here, event.pointerType);
     if (side) {
@@ -133,9 +133,9 @@ export function MaskEditor({ picture, full, painting, changed, say }: Props) {
     draw();
   };
   /** A second finger ends what the first has begun; right after its touch it was no stroke at all. */
-  const beginPinch = () => {
+  const beginPinch = (event: PointerEvent) => {
     const begun = drag.current;
-    const isTouch = begun?.kind === 'paint' && performance.now() - begun.at < PINCH_MS && begun.way < PINCH_PX;
+    const isTouch = begun?.kind === 'paint' && event.timeStamp - begun.at < PINCH_MS && begun.way < PINCH_PX;
     if (isTouch) painting.drop();
     if (isTouch || begun?.kind === 'shape') drag.current = undefined;
     endDrag();
@@ -237,8 +237,9 @@ export function MaskEditor({ picture, full, painting, changed, say }: Props) {
     sizing.current = setTimeout(() => ((isSizing.current = false), draw()), SHOWN_MS);
   };
   const key = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey) return;
     const name = event.key.toLowerCase();
+    const isOfTheBrowser = event.ctrlKey || event.metaKey || (event.altKey && !'[]'.includes(name)); // with Alt some keyboards have brackets
+    if (isOfTheBrowser) return;
     const chosen = TOOLS.find((known) => known.key === name);
     const actions: Record<string, () => void> = {
       arrowleft: () => step(-1, 0, event.shiftKey),

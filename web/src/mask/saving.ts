@@ -5,16 +5,19 @@ import type { Scene } from '../types';
 import { maskToSend } from './png';
 import type { MaskPainting } from './strokes';
 
-/** Between the last change and saving it, and between two tries where the server is away. */
+/** Between the last change and saving it, and between two tries. */
 const [PAUSE_MS, RETRY_MS] = [1500, 5000];
 
-/** What is answered where the server is away: nothing, or a proxy's word for it. */
-const AWAY = [0, 502, 503, 504];
+/** Whether it may pass: no answer, too slow, too much at a time, or a fault of the server or of a proxy before it. */
+const passes = (error: unknown): boolean => error instanceof Refused && ([0, 408, 429].includes(error.status) || error.status >= 500);
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
 
 /** What is being saved, by scene: a scene that is opened again at once waits for it. */
 const underWay = new Map<string, Promise<void>>();
+
+/** Who waits for that, by scene, and hears why it takes so long. */
+export const waiting = new Map<string, (error: unknown) => void>();
 
 /** Warns before the tab is closed while something is being saved. */
 const warn = (event: BeforeUnloadEvent) => event.preventDefault();
@@ -72,7 +75,7 @@ export class Saver {
     if (!this.isSaved) this.timer = setTimeout(() => this.flush().catch(() => {}), PAUSE_MS);
   }
 
-  /** Saves what is left to save, for the last time: from now on the mask may be another's. While the server cannot be reached it stays under way. */
+  /** Saves what is left to save, for the last time: from now on the mask may be another's. While what keeps it from the server may pass, it stays under way. */
   leave(): Promise<void> {
     this.isLeft = true;
     return this.flush();
@@ -96,14 +99,13 @@ export class Saver {
         await this.saveOnce();
       } catch (error) {
         this.tell('unsaved', error);
-        const status = error instanceof Refused ? error.status : undefined;
-        if (this.isLeft && status !== undefined && AWAY.includes(status)) {
-          await pause();
-          continue;
+        if (!passes(error)) throw error;
+        if (!this.isLeft) {
+          this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
+          throw error;
         }
-        const mayPass = status !== undefined && (status === 0 || status >= 500);
-        if (mayPass && !this.isLeft) this.timer = setTimeout(() => this.flush().catch(() => {}), RETRY_MS);
-        throw error;
+        waiting.get(this.scene.id)?.(error);
+        await pause();
       }
     }
     this.tell('saved');
