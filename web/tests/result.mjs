@@ -53,9 +53,10 @@ export async function beginsAtTheHoleAtFullSize(page, address) {
 
   await page.addInitScript(() => {
     const late = (event) => {
-      if (!event.isTrusted || !event.target.matches('.after')) return;
+      const { target } = event;
+      if (!event.isTrusted || !target.matches('.after')) return;
       event.stopImmediatePropagation();
-      setTimeout(() => event.target.dispatchEvent(new Event('load')), 600);
+      setTimeout(() => target.dispatchEvent(new Event('load')), 600);
     };
     document.addEventListener('load', late, true);
   });

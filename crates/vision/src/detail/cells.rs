@@ -69,6 +69,7 @@ impl Cells {
                 *cell = sites.get(x, y).map(|(photo, share)| placed(photo - 1, share, photos, target, scale));
             }
         }
+        out.step_as_usual(photos.len());
         let rough = out.cells.clone();
         let at = |x: i32, y: i32| inside(size, x, y).and_then(|i| rough[i]);
         for (i, cell) in out.cells.iter_mut().enumerate() {
@@ -84,10 +85,37 @@ impl Cells {
         out
     }
 
+    /// Gives all cells of a photo the middle way from one to the next, so that neighbours are told from what lies elsewhere by it.
+    fn step_as_usual(&mut self, photos: usize) {
+        let (w, h) = (self.size.0 as usize, self.size.1 as usize);
+        let mut ways: Vec<[[Vec<f32>; 2]; 2]> = vec![Default::default(); photos];
+        for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {
+            let i = y * w + x;
+            let Some(cell) = &self.cells[i] else { continue };
+            for (direction, there) in [(0, (x + 1 < w).then_some(i + 1)), (1, (y + 1 < h).then_some(i + w))] {
+                let neighbour = there.and_then(|i| self.cells[i].as_ref()).filter(|other| other.photo == cell.photo);
+                let Some(other) = neighbour else { continue };
+                (0..2).for_each(|k| ways[usize::from(cell.photo)][direction][k].push(other.at[k] - cell.at[k]));
+            }
+        }
+        let usual: Vec<[Option<[f32; 2]>; 2]> =
+            ways.into_iter().map(|ways| ways.map(|[x, y]| Some([middle(x)?, middle(y)?]))).collect();
+        for cell in self.cells.iter_mut().flatten() {
+            let usual = &usual[usize::from(cell.photo)];
+            (0..2).for_each(|direction| cell.step[direction] = usual[direction].unwrap_or(cell.step[direction]));
+        }
+    }
+
     /// The cell at a pixel of the small picture.
     pub fn get(&self, x: i32, y: i32) -> Option<&Cell> {
         inside(self.size, x, y).and_then(|i| self.cells[i].as_ref())
     }
+}
+
+/// The middle one; `None` of none.
+fn middle(mut values: Vec<f32>) -> Option<f32> {
+    let half = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable_by(half, f32::total_cmp).1)
 }
 
 fn inside((w, h): (u32, u32), x: i32, y: i32) -> Option<usize> {
@@ -112,5 +140,44 @@ fn step(cell: &Cell, before: Option<Cell>, after: Option<Cell>, direction: [f32;
         (Some(b), None) => [cell.at[0] - b[0], cell.at[1] - b[1]],
         (None, Some(a)) => [a[0] - cell.at[0], a[1] - cell.at[1]],
         (None, None) => std::array::from_fn(|k| direction[0] * cell.step[0][k] + direction[1] * cell.step[1][k]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::warp::Places;
+    use image::{GrayImage, Luma, RgbImage};
+
+    /// The step across at column `x` of a photo whose places move by `way` px a cell, and by 8 px more behind column 49.
+    fn step_at(x: i32, way: f32, target: (u32, u32), photo: (u32, u32)) -> [f32; 2] {
+        let size = (96, 72);
+        let mask = Mask::from_fn(size.0, size.1, |x, y| (20..80).contains(&x) && (20..60).contains(&y));
+        let place = |x: u32, y: u32| {
+            let moved = way * x as f32 + if x >= 50 { 8.0 } else { 0.0 };
+            [(100.0 + moved + 0.5) / photo.0 as f32, (100.0 + way * y as f32 + 0.5) / photo.1 as f32]
+        };
+        let sites = Sites {
+            photo: GrayImage::from_pixel(size.0, size.1, Luma([2])),
+            places: Places::from_fn(size.0, size.1, |x, y| Some(place(x, y))),
+        };
+        let photos = [target, photo]
+            .map(|(w, h)| crate::Photo::from_pixels(image::DynamicImage::ImageRgb8(RgbImage::new(w, h))));
+        let pixels: Vec<Pixels> = photos.iter().map(|photo| Pixels::of(&photo.pixels)).collect();
+        let cells = Cells::near_the_hole(&mask, &sites, &pixels, target);
+        cells.get(x, 40).expect("it has a site").step[0]
+    }
+
+    /// A part of a photo has less of the scene than a reference of the same pixels.
+    #[test]
+    fn a_jump_beside_a_cell_does_not_stretch_it() {
+        let [across, down] = step_at(49, 1.5, (144, 108), (600, 450));
+        assert!((across - 1.5).abs() < 1e-3 && down.abs() < 1e-3, "{across}, {down}");
+    }
+
+    #[test]
+    fn a_photo_from_much_nearer_has_its_own_step() {
+        let [across, down] = step_at(30, 18.0, (384, 288), (2400, 1800));
+        assert!((across - 18.0).abs() < 1e-2 && down.abs() < 1e-3, "{across}, {down}");
     }
 }

@@ -82,7 +82,7 @@ impl<'a> Detail<'a> {
 
     fn pixel(&self, x: u32, y: u32) -> [f32; 3] {
         let at = self.in_small(x, y);
-        let corners = Corners::around(at);
+        let corners = Corners::around(at, self.small.dimensions());
         let own = self.shown(&self.own, &corners, 1.0);
         let mut out = own.sum;
         if own.weight < 1.0 {
@@ -140,15 +140,18 @@ impl Shown {
 
 /// The four small pixels around a place.
 struct Corners {
+    at: [f32; 2],
     left: i32,
     top: i32,
     within: [f32; 2],
 }
 
 impl Corners {
-    fn around(at: [f32; 2]) -> Self {
-        let (left, top) = (at[0].floor(), at[1].floor());
-        Self { left: left as i32, top: top as i32, within: [at[0] - left, at[1] - top] }
+    /// At the picture's edge those that are there have all the weight.
+    fn around(at: [f32; 2], (w, h): (u32, u32)) -> Self {
+        let inside = [at[0].clamp(0.0, w as f32 - 1.0), at[1].clamp(0.0, h as f32 - 1.0)];
+        let [left, top] = inside.map(f32::floor);
+        Self { at, left: left as i32, top: top as i32, within: [inside[0] - left, inside[1] - top] }
     }
 
     /// Those that count: pixel, offset of the place from it, and weight.
@@ -156,7 +159,10 @@ impl Corners {
         let [fx, fy] = self.within;
         let corners =
             [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)];
-        let placed = move |(i, j, weight)| (self.left + i, self.top + j, [fx - i as f32, fy - j as f32], weight);
+        let placed = move |(i, j, weight)| {
+            let (x, y) = (self.left + i, self.top + j);
+            (x, y, [self.at[0] - x as f32, self.at[1] - y as f32], weight)
+        };
         corners.into_iter().filter(|c| c.2 > 0.0).map(placed)
     }
 
@@ -286,5 +292,17 @@ mod tests {
         let flat = found.enumerate_pixels().filter(|(x, _, _)| *x < 80);
         let worst = flat.map(|(x, y, p)| (p[0] - truth.get_pixel(x, y)[0]).abs()).fold(0.0, f32::max);
         assert!(worst < 0.005, "{worst}");
+    }
+
+    /// Where the hole reaches the photo's edge the last pixels are as sharp as those before them.
+    #[test]
+    fn detail_reaches_the_photos_edge() {
+        let corner = Corners::around([-0.375, 10.25], (80, 60));
+        let weights: Vec<f32> = corner.each().filter(|(x, y, ..)| *x >= 0 && *y >= 0).map(|c| c.3).collect();
+        assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{weights:?}");
+        assert!(corner.each().all(|(x, y, offset, _)| offset == [-0.375 - x as f32, 10.25 - y as f32]));
+        let end = Corners::around([79.375, 59.375], (80, 60));
+        let weight: f32 = end.each().filter(|(x, y, ..)| *x < 80 && *y < 60).map(|c| c.3).sum();
+        assert!((weight - 1.0).abs() < 1e-6, "{weight}");
     }
 }

@@ -1,15 +1,18 @@
 //! Fills what nothing is proposed for with patches of the scene itself, coarse to fine.
 //!
 //! Each patch that touches the hole looks for its nearest source patch (Barnes et al., PatchMatch, 2009), and each hole pixel becomes the
-//! vote of the patches over it (Wexler et al., Space-time completion of video, 2007). Coarse levels decide the structure, fine ones the
-//! texture. It is invention: a plausible start, no evidence.
+//! vote of the patches over it (Wexler et al., Space-time completion of video, 2007). Patches are to be as rough as what they continue
+//! (Newson et al., Video inpainting of complex scenes, 2014), since smooth ones agree best with an average. Coarse levels decide the structure,
+//! fine ones the texture. It is invention: a plausible start, no evidence.
 
 mod patchmatch;
+mod rough;
 
-use crate::pyramid::{resize_bilinear, shrink_to};
+use crate::pyramid::{push_pull, resize_bilinear, shrink_to};
 use crate::{Mask, Plane};
 use image::{Luma, Rgb32FImage};
 use patchmatch::{Field, Level};
+use rough::{Rough, Working, roughness};
 
 /// A picture patches are taken from, with 1 where they may be.
 #[derive(Clone, Debug)]
@@ -25,7 +28,7 @@ pub struct Source {
 pub struct Exemplars {
     /// The picture, filled.
     pub colour: Rgb32FImage,
-    /// For each pixel of the hole the source whose patch counts most there, and the place in it, in pixels.
+    /// For each pixel of the hole the source whose patch fits best there, and the place in it, in pixels.
     pub from: Vec<Option<(usize, [f32; 2])>>,
 }
 
@@ -40,27 +43,24 @@ const ROUNDS: [usize; 3] = [16, 8, 5];
 /// continuation. Deterministic.
 pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, sources: &[Source]) -> Exemplars {
     let sizes = sizes(picture.dimensions());
-    let mut filled: Option<(Rgb32FImage, Field)> = None;
-    let mut from = Vec::new();
+    let finest = *sizes.last().expect("there is at least one level");
+    let sources: Vec<Textured> = sources.iter().map(|source| Textured::new(source, finest)).collect();
+    let rough = rough_around(&sources, hole, finest);
+    let mut filled: Option<(Working, Field)> = None;
+    let mut from = vec![None; hole.holes().len()];
     for (k, &(w, h)) in sizes.iter().enumerate() {
-        let known = shrink_to(picture, w, h);
         let mask = hole.resized_max(w, h);
+        let known = Working { colour: shrink_to(picture, w, h), rough: shrink_to(&rough, w, h) };
         let mut current = match &filled {
-            Some((coarse, _)) => resize_bilinear(coarse, w, h),
-            None => shrink_to(start, w, h),
-        };
-        for (i, p) in current.pixels_mut().enumerate() {
-            if !mask.holes()[i] {
-                *p = *known.get_pixel(i as u32 % w, i as u32 / w);
+            Some((Working { colour, rough }, _)) => {
+                Working { colour: resize_bilinear(colour, w, h), rough: resize_bilinear(rough, w, h) }
             }
-        }
-        let small: Vec<Source> = sources
-            .iter()
-            .map(|s| Source { colour: shrink_to(&s.colour, w, h), usable: strict(&shrink_to(&s.usable, w, h)) })
-            .collect();
-        let Some(level) = Level::new(&mask, &small) else {
-            return Exemplars { colour: start.clone(), from: vec![None; hole.holes().len()] };
+            None => Working { colour: shrink_to(start, w, h), rough: known.rough.clone() },
         };
+        current.keep(&known, &mask);
+        let small: Vec<Shown> = sources.iter().map(|source| source.shrunk((w, h))).collect();
+        // What is known may be too narrow for a whole patch here, and not on a finer level.
+        let Some(level) = Level::new(&mask, &small) else { continue };
         let mut field = match &filled {
             Some((_, coarse)) => level.refined(coarse),
             None => level.random(),
@@ -75,8 +75,10 @@ pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, so
         }
         filled = Some((current, field));
     }
-    let finest = &filled.expect("there is at least one level").0;
-    let enlarged = resize_bilinear(finest, picture.width(), picture.height());
+    let enlarged = match &filled {
+        Some((finest, _)) => resize_bilinear(&finest.colour, picture.width(), picture.height()),
+        None => start.clone(),
+    };
     let mut out = picture.clone();
     for ((p, e), hole) in out.pixels_mut().zip(enlarged.pixels()).zip(hole.holes()) {
         if *hole {
@@ -84,6 +86,38 @@ pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, so
         }
     }
     Exemplars { colour: out, from }
+}
+
+/// A source with its roughness at the finest level.
+struct Textured<'a> {
+    source: &'a Source,
+    rough: Rough,
+}
+
+impl<'a> Textured<'a> {
+    fn new(source: &'a Source, (w, h): (u32, u32)) -> Self {
+        let usable = strict(&shrink_to(&source.usable, w, h));
+        Self { source, rough: roughness(&shrink_to(&source.colour, w, h), &usable) }
+    }
+
+    fn shrunk(&self, (w, h): (u32, u32)) -> Shown {
+        let usable = strict(&shrink_to(&self.source.usable, w, h));
+        let shown = Working { colour: shrink_to(&self.source.colour, w, h), rough: shrink_to(&self.rough, w, h) };
+        Shown { shown, usable }
+    }
+}
+
+/// A source at a level.
+struct Shown {
+    shown: Working,
+    usable: Plane,
+}
+
+/// The roughness of what is known, as the first source has it, carried smoothly into the hole.
+fn rough_around(sources: &[Textured], hole: &Mask, (w, h): (u32, u32)) -> Rough {
+    let mask = hole.resized_max(w, h);
+    let known = Plane::from_fn(w, h, |x, y| Luma([f32::from(u8::from(!mask.is_hole(x, y)))]));
+    sources.first().map_or_else(|| Rough::new(w, h), |first| push_pull(&first.rough, &known))
 }
 
 /// The places of a small level's pixels, at the hole's own size.
@@ -122,6 +156,7 @@ fn sizes((w, h): (u32, u32)) -> Vec<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pyramid::test_pictures::noise;
     use image::Rgb;
 
     #[test]
@@ -164,5 +199,51 @@ mod tests {
         let filled = without_its_foot(&picture).colour;
         let red = |x: u32| (80..96).map(|y| filled.get_pixel(x, y)[0]).sum::<f32>() / 16.0;
         assert!(red(48) < 0.2 && red(30) > 0.6 && red(66) > 0.6, "{}, {}, {}", red(48), red(30), red(66));
+    }
+
+    /// A frame too narrow for a whole patch of the coarsest level.
+    #[test]
+    fn a_narrow_frame_is_enough() {
+        let picture = Rgb32FImage::from_fn(96, 72, |x, _| Rgb([if x / 6 % 2 == 0 { 0.2 } else { 0.8 }; 3]));
+        let hole = Mask::from_fn(96, 72, |x, y| (10..86).contains(&x) && (10..62).contains(&y));
+        let usable = Plane::from_fn(96, 72, |x, y| Luma([f32::from(u8::from(!hole.is_hole(x, y)))]));
+        let start = Rgb32FImage::from_pixel(96, 72, Rgb([0.5; 3]));
+        let out = exemplar_fill(&picture, &hole, &start, &[Source { colour: picture.clone(), usable }]);
+        let holes = || (0..96 * 72).filter(|&i| hole.holes()[i]);
+        assert!(holes().all(|i| out.from[i].is_some()));
+        let textured = holes().filter(|&i| (out.colour.as_raw()[3 * i] - 0.5).abs() > 0.2).count();
+        assert!(2 * textured > holes().count(), "{textured} of {} pixels", holes().count());
+    }
+
+    #[test]
+    fn without_sources_the_hole_is_as_at_the_start_and_the_rest_as_it_was() {
+        let picture = Rgb32FImage::from_fn(96, 72, |x, y| Rgb([x as f32 / 96.0, y as f32 / 72.0, 0.3]));
+        let hole = Mask::from_fn(96, 72, |x, _| x >= 40);
+        let start = Rgb32FImage::from_pixel(96, 72, Rgb([0.5; 3]));
+        let source = Source { colour: picture.clone(), usable: Plane::new(96, 72) };
+        let out = exemplar_fill(&picture, &hole, &start, &[source]);
+        for (x, y, found) in out.colour.enumerate_pixels() {
+            let wanted = if hole.is_hole(x, y) { &start } else { &picture }.get_pixel(x, y);
+            assert!(found.0.iter().zip(wanted.0).all(|(a, b)| (a - b).abs() < 1e-5), "at {x}, {y}: {found:?}");
+        }
+        assert!(out.from.iter().all(Option::is_none));
+    }
+
+    /// Flat patches agree best with an average of rough ones, and must not be taken for that.
+    #[test]
+    fn what_is_rough_goes_on_rough() {
+        let fine = noise(128, 96, 3);
+        let value = |x: u32, y: u32| if x < 100 { fine.get_pixel(x, y)[0] } else { 0.5 };
+        let picture = Rgb32FImage::from_fn(128, 96, |x, y| Rgb([value(x, y); 3]));
+        let hole = Mask::from_fn(128, 96, |x, y| (38..90).contains(&x) && (33..77).contains(&y));
+        let usable = Plane::from_fn(128, 96, |x, y| Luma([f32::from(u8::from(!hole.is_hole(x, y)))]));
+        let start = Rgb32FImage::from_pixel(128, 96, Rgb([0.5; 3]));
+        let filled = exemplar_fill(&picture, &hole, &start, &[Source { colour: picture.clone(), usable }]).colour;
+        let spread = |picture: &Rgb32FImage| {
+            let off = |i: usize| (picture.as_raw()[3 * i] - 0.5).powi(2);
+            (0..128 * 96).filter(|&i| hole.holes()[i]).map(off).sum::<f32>().sqrt()
+        };
+        let share = spread(&filled) / spread(&picture);
+        assert!(share > 0.7, "{share} of the spread is left");
     }
 }

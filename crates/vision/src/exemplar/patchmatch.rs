@@ -1,8 +1,9 @@
 //! Nearest source patches, and the picture they vote for.
 
-use super::Source;
+use super::Shown;
+use super::rough::Working;
 use crate::{Mask, Plane};
-use image::{Rgb, Rgb32FImage};
+use image::{LumaA, Rgb};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -15,6 +16,10 @@ const FADING: f32 = 2.0;
 /// Squared difference of colour that a source patch costs in addition where it lies as far off as the picture is wide or high, squared with
 /// the distance: leaves stay above, paving below.
 const FAR: f32 = 0.2;
+/// Weight of the squared differences of roughness against those of colour (Newson et al.).
+const ROUGHER: f32 = 50.0;
+/// The spread of distances that count in a vote, as a share of the third quartile's: wide while structure is found, narrow at last, for sharpness.
+const SPREAD: [f32; 2] = [0.5, 0.05];
 
 /// Where a patch was found: source, centre.
 type Place = (u8, i16, i16);
@@ -32,7 +37,7 @@ pub(super) struct Level<'a> {
     mask: &'a Mask,
     /// How deep in the hole each pixel lies, in pixels; finite even where nothing is known.
     depth: Plane,
-    sources: &'a [Source],
+    sources: &'a [Shown],
     /// What each pixel counts in a patch's distance, and all pixels of the patch around it together.
     weights: Vec<f32>,
     totals: Vec<f32>,
@@ -45,14 +50,14 @@ pub(super) struct Level<'a> {
 
 impl<'a> Level<'a> {
     /// `None` when no source has a single usable patch.
-    pub fn new(mask: &'a Mask, sources: &'a [Source]) -> Option<Self> {
+    pub fn new(mask: &'a Mask, sources: &'a [Shown]) -> Option<Self> {
         let size = (mask.width() as i32, mask.height() as i32);
         let around =
             |x: i32, y: i32| (-RADIUS..=RADIUS).flat_map(move |j| (-RADIUS..=RADIUS).map(move |i| (x + i, y + j)));
         let inside = move |x: i32, y: i32| x >= 0 && y >= 0 && x < size.0 && y < size.1;
         let all = || (0..size.1).flat_map(move |y| (0..size.0).map(move |x| (x, y)));
         let wanted = all().map(|(x, y)| around(x, y).any(|(i, j)| inside(i, j) && mask.is_hole(i as u32, j as u32)));
-        let usable = |s: &Source| -> Vec<bool> {
+        let usable = |s: &Shown| -> Vec<bool> {
             all()
                 .map(|(x, y)| {
                     around(x, y).all(|(i, j)| inside(i, j) && s.usable.get_pixel(i as u32, j as u32)[0] > 0.0)
@@ -109,7 +114,7 @@ impl<'a> Level<'a> {
     }
 
     /// One sweep there and one back: neighbours' places shifted along, then random places ever nearer.
-    pub fn search(&self, picture: &Rgb32FImage, field: &mut Field) {
+    pub fn search(&self, picture: &Working, field: &mut Field) {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let n = field.places.len();
         for k in 0..n {
@@ -125,7 +130,7 @@ impl<'a> Level<'a> {
         }
     }
 
-    fn improve(&self, picture: &Rgb32FImage, field: &mut Field, k: usize, from: i32, rng: &mut ChaCha8Rng) {
+    fn improve(&self, picture: &Working, field: &mut Field, k: usize, from: i32, rng: &mut ChaCha8Rng) {
         let Some((mut best, mut least)) = field.places[k] else { return };
         let (x, y) = (k as i32 % self.size.0, k as i32 / self.size.0);
         let mut attempt = |place: Place| {
@@ -156,18 +161,19 @@ impl<'a> Level<'a> {
 
     /// Weighted mean squared difference between the patch at pixel `k` and a source patch, and what it costs to lie far off; infinite
     /// if that is beyond `least`.
-    fn distance(&self, picture: &Rgb32FImage, k: usize, (s, px, py): Place, least: f32) -> f32 {
+    fn distance(&self, picture: &Working, k: usize, (s, px, py): Place, least: f32) -> f32 {
         let (x, y) = (k as i32 % self.size.0, k as i32 / self.size.0);
         let off = [px as i32 - x, py as i32 - y];
-        let (far, w) = (self.far(off), self.size.0);
+        let w = self.size.0;
+        let far = self.far(off) + self.rougher(picture, k, (s, px, py));
         let limit = (least - far) * self.totals[k];
         let (left, right) = ((x - RADIUS).max(0), (x + RADIUS).min(w - 1));
         let mut sum = 0.0;
         for row in (y - RADIUS).max(0)..=(y + RADIUS).min(self.size.1 - 1) {
             let own = (row * w + left) as usize..(row * w + right + 1) as usize;
             let there = ((row + off[1]) * w + left + off[0]) as usize;
-            let found = &self.sources[s as usize].colour.as_raw()[3 * there..3 * (there + own.len())];
-            let wanted = &picture.as_raw()[3 * own.start..3 * own.end];
+            let found = &self.sources[s as usize].shown.colour.as_raw()[3 * there..3 * (there + own.len())];
+            let wanted = &picture.colour.as_raw()[3 * own.start..3 * own.end];
             let pixels = wanted.as_chunks::<3>().0.iter().zip(found.as_chunks::<3>().0);
             for ((a, b), weight) in pixels.zip(&self.weights[own]) {
                 sum += weight * ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2));
@@ -177,6 +183,16 @@ impl<'a> Level<'a> {
             }
         }
         sum / self.totals[k] + far
+    }
+
+    /// What another roughness costs.
+    fn rougher(&self, picture: &Working, k: usize, (s, x, y): Place) -> f32 {
+        let there = 2 * (y as usize * self.size.0 as usize + x as usize);
+        let (a, b) = (
+            &picture.rough.as_raw()[2 * k..2 * k + 2],
+            &self.sources[s as usize].shown.rough.as_raw()[there..there + 2],
+        );
+        ROUGHER * ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2))
     }
 
     fn far(&self, by: [i32; 2]) -> f32 {
@@ -202,17 +218,17 @@ impl<'a> Level<'a> {
 
     /// Every hole pixel as the patches over it have it, those nearer to what is known before others; at the last level only the better
     /// ones count, for sharpness.
-    pub fn vote(&self, picture: &Rgb32FImage, field: &Field, sharp: bool) -> Rgb32FImage {
+    pub fn vote(&self, picture: &Working, field: &Field, sharp: bool) -> Working {
         let mut distances: Vec<f32> = field.places.iter().flatten().map(|p| p.1).filter(|d| d.is_finite()).collect();
         if distances.is_empty() {
             return picture.clone();
         }
         let at = distances.len() * 3 / 4;
-        let sigma = distances.select_nth_unstable_by(at, f32::total_cmp).1.max(1e-5) * if sharp { 0.15 } else { 0.5 };
+        let sigma = distances.select_nth_unstable_by(at, f32::total_cmp).1.max(1e-5) * SPREAD[usize::from(sharp)];
         let mut out = picture.clone();
         for t in (0..field.places.len()).filter(|&t| self.mask.holes()[t]) {
             let (x, y) = (t as i32 % self.size.0, t as i32 / self.size.0);
-            let (mut sum, mut total) = ([0.0f32; 3], 0.0f32);
+            let (mut sum, mut rough, mut total) = ([0.0f32; 3], [0.0f32; 2], 0.0f32);
             for j in -RADIUS..=RADIUS {
                 for i in -RADIUS..=RADIUS {
                     let (cx, cy) = (x + i, y + j);
@@ -223,15 +239,18 @@ impl<'a> Level<'a> {
                     if let Some(((s, px, py), d)) = field.places[centre] {
                         let deeper = self.depth.as_raw()[centre] - self.depth.as_raw()[t];
                         let weight = (-d / (2.0 * sigma) - deeper * FADING.ln()).exp().max(1e-12);
-                        let p =
-                            self.sources[s as usize].colour.get_pixel((px as i32 - i) as u32, (py as i32 - j) as u32);
+                        let (at, source) =
+                            (((px as i32 - i) as u32, (py as i32 - j) as u32), &self.sources[s as usize].shown);
+                        let (p, r) = (source.colour.get_pixel(at.0, at.1), source.rough.get_pixel(at.0, at.1));
                         (0..3).for_each(|c| sum[c] += weight * p[c]);
+                        (0..2).for_each(|c| rough[c] += weight * r.0[c]);
                         total += weight;
                     }
                 }
             }
             if total > 0.0 {
-                out.put_pixel(x as u32, y as u32, Rgb(sum.map(|s| s / total)));
+                out.colour.put_pixel(x as u32, y as u32, Rgb(sum.map(|s| s / total)));
+                out.rough.put_pixel(x as u32, y as u32, LumaA(rough.map(|r| r / total)));
             }
         }
         out

@@ -11,7 +11,7 @@ use std::f32::consts::PI;
 const TILT_BLUR: f32 = 0.8;
 
 /// Features in a view simulated by turning the picture by `turn` radians and squeezing it by `tilt` (at least 1) across.
-/// Positions are in the given picture's pixels; angles and sizes belong to the simulated view.
+/// Positions, angles and sizes are in the given picture.
 ///
 /// `allow` is as in [`sift`].
 pub fn sift_tilted(grey: &Plane, allow: Option<&[bool]>, tilt: f32, turn: f32, options: &SiftOptions) -> Features {

@@ -99,7 +99,9 @@ impl Prepared {
             p
         };
         let flow = Flow { x: enlarge(&self.flow.x), y: enlarge(&self.flow.y) };
-        let mut colour = moved(&proposal.colour, &proposal.confidence, &flow).0;
+        // Seams and rim are healed to what lies beyond a picture's end too, so nothing is black there.
+        let continued = proposal.places.continued(&proposal.colour);
+        let mut colour = moved(&continued, &proposal.confidence, &flow).0;
         if let Some(reference) = reference {
             resample(&mut colour, proposal, &flow, reference);
         }
@@ -190,4 +192,26 @@ fn moved(colour: &Rgb32FImage, confidence: &Plane, flow: &Flow) -> (Rgb32FImage,
     let mut confidence = moved.image;
     confidence.iter_mut().zip(moved.valid.iter()).for_each(|(c, v)| *c *= v);
     (colour, confidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::warp::Places;
+    use image::Rgb;
+
+    #[test]
+    fn nothing_is_black_beyond_a_pictures_end() {
+        let shown = |x: u32| x < 30;
+        let proposal = Proposal {
+            colour: Rgb32FImage::from_fn(64, 48, |x, _| Rgb([if shown(x) { 0.6 } else { 0.0 }; 3])),
+            confidence: Plane::from_fn(64, 48, |x, _| Luma([f32::from(u8::from(shown(x)))])),
+            places: Places::from_fn(64, 48, |x, y| shown(x).then_some([x as f32, y as f32])),
+            reference: 0,
+            kind: ProposalKind::MultiView,
+        };
+        let prepared = Prepared::of(0, proposal.colour.clone(), 0.0, 0.0);
+        let rendered = prepared.rendered(&proposal, None);
+        assert!(rendered.pixels().all(|p| (p[0] - 0.6).abs() < 1e-3), "{:?}", rendered.get_pixel(32, 20));
+    }
 }

@@ -99,15 +99,31 @@ impl Pulled {
         };
         let (w, h) = views.size();
         let (mut value, mut slope, mut seen) = (Plane::new(w, h), Plane::new(w, h), vec![false; field.len()]);
+        let mut shown = seen.clone();
         for (i, ray) in grid.rays.iter().enumerate() {
             let at = |beside: f32| projector.hit(ray, unit * (field[i] + beside));
             let (Some(here), Some(nearer), Some(farther)) = (at(0.0), at(BESIDE_PX), at(-BESIDE_PX)) else { continue };
             value.as_mut()[i] = grey(&here);
             slope.as_mut()[i] = (grey(&nearer) - grey(&farther)) / (2.0 * BESIDE_PX);
+            shown[i] = true;
             seen[i] = occluder.is_none_or(|o| o.relation(&here) != Relation::Hidden);
         }
+        let seen = inner(&seen, &shown, (w, h));
         Self { value: Signal::new(value), slope: Signal::new(slope), seen }
     }
+}
+
+/// Those of `seen` whose four neighbours are `shown`: beside nothing a gradient would be a step to black.
+fn inner(seen: &[bool], shown: &[bool], (w, h): (u32, u32)) -> Vec<bool> {
+    let (w, h) = (w as usize, h as usize);
+    let is_inner = |i: usize| {
+        let (x, y) = (i % w, i / w);
+        (x == 0 || shown[i - 1])
+            && (x + 1 == w || shown[i + 1])
+            && (y == 0 || shown[i - w])
+            && (y + 1 == h || shown[i + w])
+    };
+    (0..seen.len()).map(|i| seen[i] && is_inner(i)).collect()
 }
 
 /// The field at which the photos, pulled at `field`, agree best.
@@ -192,5 +208,23 @@ mod tests {
         let off = |depth: &DepthMap| in_hole(&|i| (depth.inverse.as_raw()[i] - right.inverse.as_raw()[i]).abs() / unit);
         let (moved, back) = (off(&beside), off(&settled(&views, &beside, &own.surfaces)));
         assert!(back < 0.5 * moved, "{moved} px beside, {back} px after");
+    }
+
+    #[test]
+    fn no_gradient_is_seen_where_a_photo_ends() {
+        let scene = card_before_wall();
+        let found = reconstruct(&scene.matches, &[(200, 150); 4]).unwrap();
+        let grey = Rgb32FImage::from_pixel(200, 150, image::Rgb([0.5; 3]));
+        let (views, _) = Views::new(&[&grey; 4], &scene.hole, &found);
+        let (w, h) = views.size();
+        let grid = RayGrid::new(&views.cameras[0], (w as usize, h as usize));
+        // So near that part of the target lies beside each photo.
+        let field = vec![1.0; grid.rays.len()];
+        for view in 1..views.cameras.len() {
+            let pulled = Pulled::new(&views, view, &grid, &field, 0.5, None);
+            let seen = || (0..field.len()).filter(|&i| pulled.seen[i]);
+            assert!((1..field.len()).contains(&seen().count()), "{} seen", seen().count());
+            assert!(seen().all(|i| pulled.value.at(i)[1].abs() < 1.0 && pulled.value.at(i)[2].abs() < 1.0));
+        }
     }
 }

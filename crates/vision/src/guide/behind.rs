@@ -23,7 +23,9 @@ impl Behind {
         let open = Mask::from_fn(w, h, is_open);
         let usable = Plane::from_fn(w, h, |x, y| Luma([f32::from(u8::from(!open.is_hole(x, y)))]));
         let sources = [Source { colour: canvas.target.clone(), usable }];
-        let picture = exemplar_fill(&canvas.target, &open, &continued(&canvas.target, &open), &sources);
+        let smooth = continued(&canvas.target, &open);
+        // What is known is made smaller together with what lies beside it, so nothing of the thing may be there.
+        let picture = exemplar_fill(&smooth, &open, &smooth, &sources);
         Self { places, picture }
     }
 

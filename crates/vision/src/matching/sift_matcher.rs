@@ -72,6 +72,9 @@ impl Prepared {
     }
 
     fn faint(&self, matcher: &SiftMatcher) -> &Features {
+        if self.plain.len() >= matcher.features.max_features {
+            return &self.plain; // fainter ones would be left out again
+        }
         self.faint.get_or_init(|| {
             let options = SiftOptions { contrast_threshold: matcher.faint_contrast, ..matcher.features.clone() };
             sift(&self.grey, self.allow.as_deref(), &options)

@@ -7,7 +7,6 @@
 use crate::matching::Pose;
 use crate::robust::{PointPair, RobustOptions, similarity};
 use nalgebra::{Matrix3, Vector2};
-use std::collections::HashSet;
 use std::f64::consts::PI;
 
 /// Matches that have to agree. Of photos that share nothing, at most three do (docs/notes/matching.md).
@@ -20,8 +19,8 @@ const REACH: f64 = 0.6;
 /// Difference in size (binary logarithm) and turn (radians) that views of one thing may have.
 const SIZE: f64 = 0.5;
 const TURN: f64 = 0.35;
-/// Matches in one cell of this many pixels are one.
-const CELL: f64 = 4.0;
+/// Matches nearer to each other than this many pixels are one.
+const SAME: f64 = 4.0;
 
 /// A match from a reference to the target, with its size and turn.
 #[derive(Clone, Copy, Debug)]
@@ -56,17 +55,18 @@ impl Posed {
 /// The similarity from reference to target that most matches agree on; `side` is the target's longer one, in pixels. `None` where hardly any do.
 pub(super) fn agreed_similarity(matches: &[Posed], side: f64) -> Option<Matrix3<f64>> {
     let agreeing = |asked: &Posed| -> Vec<PointPair> {
-        let (mut here, mut there) = (HashSet::new(), HashSet::new());
-        let mut is_new = |p: &PointPair| [here.insert(cell(p.from)), there.insert(cell(p.to))] == [true; 2];
-        matches.iter().filter(|m| asked.agrees(m, side)).map(|m| m.points).filter(&mut is_new).collect()
+        let mut kept: Vec<PointPair> = Vec::new();
+        let apart = |a: Vector2<f64>, b: Vector2<f64>| (a - b).norm() >= SAME;
+        for p in matches.iter().filter(|m| asked.agrees(m, side)).map(|m| m.points) {
+            if kept.iter().all(|k| apart(k.from, p.from) && apart(k.to, p.to)) {
+                kept.push(p);
+            }
+        }
+        kept
     };
     let best = matches.iter().map(agreeing).max_by_key(Vec::len).filter(|group| group.len() >= AGREEING)?;
     let loose = RobustOptions { threshold_px: 2.0 * BESIDE * side, min_inliers: AGREEING - 1, ..Default::default() };
     similarity(&best, &loose).map(|found| found.matrix)
-}
-
-fn cell(p: Vector2<f64>) -> [i64; 2] {
-    [p.x, p.y].map(|v| (v / CELL).floor() as i64)
 }
 
 #[cfg(test)]
@@ -125,5 +125,15 @@ mod tests {
             |x: f64, turn: f64| Posed { points: PointPair::new([x, 0.0], [x, 0.0]), pose: Pose { scale: 1.0, turn } };
         assert!(at(0.0, 0.1).agrees(&at(50.0, 2.0 * PI - 0.1), SIDE));
         assert!(!at(0.0, 0.0).agrees(&at(50.0, PI), SIDE));
+    }
+
+    /// Copies of a point lie a few pixels beside each other, in cells of any grid.
+    #[test]
+    fn three_points_that_are_matched_twice_are_three() {
+        let pose = Pose { scale: 1.0, turn: 0.0 };
+        let points = [(400.0, 400.0), (200.0, 200.0), (120.0, 320.0)];
+        let twice = points.into_iter().flat_map(|(x, y)| [-1.0, 1.0].map(|by| Vector2::new(x + by, y)));
+        let matches: Vec<Posed> = twice.map(|p| Posed { points: PointPair { from: p, to: p }, pose }).collect();
+        assert!(agreed_similarity(&matches, SIDE).is_none());
     }
 }
