@@ -26,7 +26,7 @@ fn each<T: Copy>(values: &mut [T], channels: usize, divided: impl Fn(T, T) -> T)
 
 /// Rounded, and at most `most`, which stands for 1.
 fn divided(colour: u32, alpha: u32, most: u32) -> u32 {
-    if alpha == 0 { colour } else { ((colour * most + alpha / 2) / alpha).min(most) }
+    (colour * most + alpha / 2).checked_div(alpha).map_or(colour, |whole| whole.min(most))
 }
 
 #[cfg(test)]
