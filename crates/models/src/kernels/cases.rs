@@ -1,11 +1,13 @@
 //! What `benches/kernels.rs` times: each kernel at sizes of Stable Diffusion 2 at 512 px, beside Burn's own operations and
 //! beside what this processor's multipliers can do at most.
 
-use super::{Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, Precision, Split, Way, apply, attend, kind};
+use super::{
+    Convolution, Frozen, Geglu, Kernel, LayerNorm, LinearMap, Norm, Precision, Split, Way, apply, attend, kind,
+};
 use crate::attention::attend as plain_attend;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
-use burn::tensor::module::{conv2d, linear};
+use burn::tensor::module::{conv2d, layer_norm, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use rayon::prelude::*;
@@ -32,6 +34,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(linears(4096, 320, 2560));
     cases.extend(attentions(4096, 5, 64));
     cases.extend(norms(320, 64));
+    cases.extend(layer_norms(4096, 320));
     cases.extend(gates(4096, 1280));
     cases
 }
@@ -159,6 +162,22 @@ fn norms(channels: usize, side: usize) -> Vec<Case> {
         let normed = centred.clone() / (centred.square().mean_dim(2) + 1e-5).sqrt();
         silu(normed.reshape([1, channels, side, side]) * gamma.clone() + beta.clone())
     }));
+    cases
+}
+
+fn layer_norms(rows: usize, channels: usize) -> Vec<Case> {
+    let name = format!("layer norm, {rows} rows of {channels}");
+    let x = random([1, rows, channels]);
+    let mut cases = Vec::new();
+    for way in plain_ways() {
+        let (gamma, beta) = (vec![1.5; channels].into(), vec![0.5; channels].into());
+        let norm = LayerNorm { way, gamma, beta, epsilon: 1e-5 };
+        cases.extend(of_kernel::<3, 3>(&name, way.name(), [0, 0], &x, norm));
+    }
+    let affine =
+        |value: f32| Tensor::<1>::from_data(TensorData::new(vec![value; channels], [channels]), &Device::flex());
+    let (gamma, beta) = (affine(1.5), affine(0.5));
+    cases.extend(both(&name, "burn", [0, 0], &x, move |x| layer_norm(x, gamma.clone(), Some(beta.clone()), 1e-5)));
     cases
 }
 

@@ -38,6 +38,15 @@ pub(crate) struct Norm {
     pub silu: bool,
 }
 
+/// Layer norm of `[..., channels]`.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerNorm {
+    pub way: Way,
+    pub gamma: Arc<Vec<f32>>,
+    pub beta: Arc<Vec<f32>>,
+    pub epsilon: f32,
+}
+
 /// `[..., 2 * width]`, values before gates, to `[..., width]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geglu {

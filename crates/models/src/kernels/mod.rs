@@ -24,7 +24,7 @@ use vector as kind;
 
 pub use cases::cases;
 pub(crate) use kind::Frozen;
-pub(crate) use layers::{Convolution, Geglu, Heads, LinearMap, LogSums, Norm};
+pub(crate) use layers::{Convolution, Geglu, Heads, LayerNorm, LinearMap, LogSums, Norm};
 pub(crate) use ops::{Split, apply, attend};
 pub use precision::Precision;
 pub(crate) use way::Way;

@@ -1,11 +1,13 @@
 //! Every kernel against Burn's own operations, forward and backward, over random shapes and values, in each way that this
 //! processor has. Working memory starts as NaN in tests, so what is read before it is written shows.
 
-use super::{Convolution, Frozen, Geglu, Heads, Kernel, LinearMap, Norm, Precision, Split, Way, apply, attend};
+use super::{
+    Convolution, Frozen, Geglu, Heads, Kernel, LayerNorm, LinearMap, Norm, Precision, Split, Way, apply, attend,
+};
 use crate::attention::attend as plain_attend;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
-use burn::tensor::module::{conv2d, linear};
+use burn::tensor::module::{conv2d, layer_norm, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
@@ -172,6 +174,22 @@ fn group_norm_is_burns_with_and_without_silu() {
         let x = chance.tensor(shape, 3.0);
         let reference = norm.clone();
         compare(&format!("norm of {shape:?}"), way, norm, x, &mut chance, |x| plain_norm(x, &reference));
+    }
+}
+
+#[test]
+fn layer_norm_is_burns() {
+    for (round, way) in rounds().filter(|(_, way)| way.precision() == Precision::F32) {
+        let mut chance = Chance::new(round);
+        let channels = [chance.size(5..=40), 16 * chance.size(1..=20), chance.size(200..=700)][chance.size(0..=2)];
+        let shape = [chance.size(1..=2), chance.size(1..=70), channels];
+        let (gamma, beta) = (chance.values(channels, 1.5), chance.values(channels, 1.0));
+        let x = chance.tensor(shape, 3.0);
+        let norm = LayerNorm { way, gamma: gamma.clone().into(), beta: beta.clone().into(), epsilon: 1e-5 };
+        let (gamma, beta) = (to_tensor(gamma, [channels]), to_tensor(beta, [channels]));
+        compare(&format!("layer norm of {shape:?}"), way, norm, x, &mut chance, |x| {
+            layer_norm(x, gamma.clone(), Some(beta.clone()), 1e-5)
+        });
     }
 }
 

@@ -168,19 +168,29 @@ impl GroupNorm {
 
 /// Layer norm (Ba et al. 2016).
 #[derive(Debug, Clone)]
-pub(crate) struct LayerNorm {
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
+#[allow(clippy::large_enum_variant, reason = "one a layer, made once")]
+pub(crate) enum LayerNorm {
+    Plain { gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64 },
+    Kernel(Arc<dyn Kernel>),
 }
 
 impl LayerNorm {
     pub fn new(w: Weights, width: usize, epsilon: f64) -> Self {
-        Self { gamma: w.tensor("weight", [width]), beta: w.tensor("bias", [width]), epsilon }
+        match w.way() {
+            None => Self::Plain { gamma: w.tensor("weight", [width]), beta: w.tensor("bias", [width]), epsilon },
+            Some(way) => {
+                let [gamma, beta] = ["weight", "bias"].map(|name| Arc::new(w.values(name, width)));
+                Self::Kernel(Arc::new(kernels::LayerNorm { way, gamma, beta, epsilon: epsilon as f32 }))
+            }
+        }
     }
 
+    /// `[batch, tokens, width]`, each token alone.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        layer_norm(x, self.gamma.clone(), Some(self.beta.clone()), self.epsilon)
+        match self {
+            Self::Kernel(kernel) => apply(kernel, x),
+            Self::Plain { gamma, beta, epsilon } => layer_norm(x, gamma.clone(), Some(beta.clone()), *epsilon),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Group norm (Wu and He 2018), alone or with SiLU in the same pass, and the gradient of its input.
 
 use super::functions::sigmoid;
-use super::map::{map, sum};
+use super::map::map;
+use super::moments::{moments, norm_backward};
 use super::scratch::unwritten;
-use super::simd::{LANES, Simd, Vector};
+use super::simd::{Simd, Vector};
 use super::with_simd;
 use crate::kernels::{Kernel, Norm};
 use rayon::prelude::*;
@@ -74,7 +75,6 @@ impl Norm {
         }
     }
 
-    /// `out = rate * (d - mean(d) - n * mean(d * n))`, where `n` is the normed input and `d` its gradient.
     #[inline(always)]
     fn backward_group<S: Simd>(&self, simd: S, group: usize, x: &[f32], gradient: &[f32], out: &mut [f32]) {
         let [mean, rate] = moments(simd, x, self.epsilon);
@@ -98,18 +98,7 @@ impl Norm {
                 },
             );
         }
-        let count = 1.0 / x.len() as f32;
-        let (sum, product) = (simd.splat(sum.sum() * count), simd.splat(product.sum() * count));
-        for at in (0..x.len()).step_by(LANES) {
-            let count = x.len() - at;
-            // SAFETY: as many numbers as the group has.
-            unsafe {
-                let x = simd.load_first(x.as_ptr().add(at), count);
-                let d = simd.load_first(out.as_ptr().add(at), count);
-                let n = (x + minus_mean) * rates;
-                (rates * n.times_from(product, d - sum)).store_first(out.as_mut_ptr().add(at), count);
-            }
-        }
+        norm_backward(simd, x, [mean, rate], [sum, product], out);
     }
 }
 
@@ -118,27 +107,4 @@ impl Norm {
 fn slope_of_silu<S: Simd>(simd: S, z: S::Vector) -> S::Vector {
     let (s, one) = (sigmoid(simd, z), simd.splat(1.0));
     s * z.times_plus(one - s, one)
-}
-
-/// Mean, and one over the standard deviation. The mean is taken first, so that large means cost no digits.
-#[inline(always)]
-fn moments<S: Simd>(simd: S, x: &[f32], epsilon: f32) -> [f32; 2] {
-    let count = 1.0 / x.len() as f32;
-    let mean = sum(
-        simd,
-        x,
-        #[inline(always)]
-        |v, _| v,
-    ) * count;
-    let middle = simd.splat(mean);
-    let squares = sum(
-        simd,
-        x,
-        #[inline(always)]
-        |v, count| {
-            let centred = (v - middle).first(count);
-            centred * centred
-        },
-    );
-    [mean, 1.0 / (squares * count + epsilon).sqrt()]
 }
