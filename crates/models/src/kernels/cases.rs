@@ -128,8 +128,8 @@ fn linears(rows: usize, input: usize, output: usize) -> Vec<Case> {
 
 fn attentions(tokens: usize, heads: usize, width: usize) -> Vec<Case> {
     let name = format!("attention, {heads} heads of {width}, {tokens} tokens");
-    // The way back computes scores twice, by queries and by keys: seven products after the two.
-    let flops = [2, 9].map(|products| products * (2 * heads * tokens * tokens * width) as u64);
+    // The way back computes scores again, slopes, and three gradients: five products after the two.
+    let flops = [2, 7].map(|products| products * (2 * heads * tokens * tokens * width) as u64);
     let x = random([1, tokens, heads * width]);
     let mut cases = Vec::new();
     for way in Way::all() {

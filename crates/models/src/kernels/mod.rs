@@ -2,8 +2,8 @@
 //! every other device and on processors without AVX2.
 //!
 //! Weights that are frozen stay in the precision of their file and are unpacked a tile at a time. Products are of `f32`, or of
-//! numbers rounded to `bf16` where that is asked for; sums and all else are `f32`. Every value is summed by one thread in one
-//! order, so results are the same to the bit every time.
+//! numbers rounded to `bf16` where that is asked for; sums and all else are `f32`. Every value is summed in one order, whatever
+//! the number of threads, so results are the same to the bit every time.
 
 #[cfg(not(target_arch = "x86_64"))]
 mod absent;

@@ -13,6 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::ThreadPoolBuilder;
 use std::sync::Arc;
 
 /// Shapes tried of each kernel.
@@ -215,25 +216,56 @@ fn attention_is_burns() {
             [chance.size(1..=2), chance.size(1..=3), [4, 8, 40, 41, 64, 70][chance.size(0..=5)]];
         let [tokens, others] = [chance.size(1..=150), chance.size(1..=400)];
         let size = [0.3, 1.0, 3.0][chance.size(0..=2)];
-        let mut leaf = |count| chance.tensor([batch, count, heads * width], size).autodiff().require_grad();
-        let leaves = [leaf(tokens), leaf(others), leaf(others)];
-        let weights = chance.tensor([batch, tokens, heads * width], 1.0);
-        let split = |t: Tensor<3>| {
-            let [batch, tokens, _] = t.dims();
-            t.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
-        };
-        let [q, k, v] = leaves.clone().map(split);
-        let expected = plain_attend(q, k, v).swap_dims(1, 2).reshape([batch, tokens, heads * width]);
-        let [q, k, v] = leaves.clone();
-        let found = attend(q, k, v, Split { heads, way });
-        let what = format!("attention of {tokens} on {others}, {heads} heads of {width}");
-        assert_close(&what, way, &found, &expected);
-        let found = (found * weights.clone()).sum().backward();
-        let expected = (expected * weights).sum().backward();
-        for (leaf, name) in leaves.iter().zip(["queries", "keys", "values"]) {
-            let what = format!("gradient of {name}, {what}");
-            assert_close(&what, way, &leaf.grad(&found).unwrap(), &leaf.grad(&expected).unwrap());
+        let plan = Heads { way, batch, tokens, others, heads, width };
+        compare_attention(plan, &mut chance, size);
+    }
+}
+
+/// Keys are gone through in blocks of 64 and parts of blocks, queries in spans of 224 or 192, and of tiles.
+#[test]
+fn attention_is_burns_at_the_edges_of_blocks_parts_and_spans() {
+    let shapes = [
+        // tokens, others, heads, width
+        [224, 127, 2, 8],  // too few keys for a part
+        [225, 128, 2, 40], // one part of two blocks
+        [449, 129, 1, 64], // a block of one key
+        [192, 256, 3, 64],
+        [193, 300, 3, 41],
+        [500, 779, 1, 64], // six parts of two and three blocks
+        [33, 897, 1, 70],
+        [17, 389, 32, 4], // one part of seven blocks
+    ];
+    for way in Way::all() {
+        for (round, [tokens, others, heads, width]) in (0..).zip(shapes) {
+            let batch = if heads == 3 { 2 } else { 1 };
+            let plan = Heads { way, batch, tokens, others, heads, width };
+            compare_attention(plan, &mut Chance::new(round), 1.0);
         }
+    }
+}
+
+/// Output and gradients of attention on values of about `size`.
+#[track_caller]
+fn compare_attention(plan: Heads, chance: &mut Chance, size: f32) {
+    let Heads { way, batch, tokens, others, heads, width } = plan;
+    let mut leaf = |count| chance.tensor([batch, count, heads * width], size).autodiff().require_grad();
+    let leaves = [leaf(tokens), leaf(others), leaf(others)];
+    let weights = chance.tensor([batch, tokens, heads * width], 1.0);
+    let split = |t: Tensor<3>| {
+        let [batch, tokens, _] = t.dims();
+        t.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
+    };
+    let [q, k, v] = leaves.clone().map(split);
+    let expected = plain_attend(q, k, v).swap_dims(1, 2).reshape([batch, tokens, heads * width]);
+    let [q, k, v] = leaves.clone();
+    let found = attend(q, k, v, Split { heads, way });
+    let what = format!("attention of {tokens} on {others}, {heads} heads of {width}");
+    assert_close(&what, way, &found, &expected);
+    let found = (found * weights.clone()).sum().backward();
+    let expected = (expected * weights).sum().backward();
+    for (leaf, name) in leaves.iter().zip(["queries", "keys", "values"]) {
+        let what = format!("gradient of {name}, {what}");
+        assert_close(&what, way, &leaf.grad(&found).unwrap(), &leaf.grad(&expected).unwrap());
     }
 }
 
@@ -250,7 +282,8 @@ fn attention_bears_large_scores() {
 }
 
 #[test]
-fn kernels_compute_the_same_bits_every_time() {
+fn kernels_compute_the_same_bits_every_time_on_any_number_of_threads() {
+    let pools = [1, 3].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     for way in Way::all() {
         let mut chance = Chance::new(1);
         let (stored, _) = chance.weights(64 * 32 * 9);
@@ -258,14 +291,18 @@ fn kernels_compute_the_same_bits_every_time() {
         let bias = Arc::new(chance.values(64, 1.0));
         let map = Convolution { way, weights, bias, size: 3, stride: 1, padding: 1 };
         let x = chance.values(32 * 50 * 50, 1.0);
-        let plan = Heads { way, batch: 1, tokens: 300, others: 300, heads: 2, width: 32 };
-        let [q, k] = [0, 1].map(|_| chance.values(300 * 64, 2.0));
+        let plan = Heads { way, batch: 1, tokens: 600, others: 600, heads: 2, width: 32 };
+        let [q, k] = [0, 1].map(|_| chance.values(600 * 64, 2.0));
         let run = || {
             let (y, _) = map.forward(&x, &[1, 32, 50, 50]);
             let (out, sums) = plan.forward(&q, &k, &q);
             let gradients = plan.backward([&q, &k, &q, &out, &k], &sums);
             [vec![y, out], gradients.to_vec()].concat().concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
-        assert!(run() == run(), "{way:?}");
+        let bits = run();
+        assert!(run() == bits, "{way:?}");
+        for pool in &pools {
+            assert!(pool.install(run) == bits, "{way:?} on {} threads", pool.current_num_threads());
+        }
     }
 }

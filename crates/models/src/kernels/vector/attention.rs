@@ -1,8 +1,13 @@
-//! Attention without the matrix of scores, forward and backward (Dao et al. 2022, arXiv 2205.14135).
+//! Attention without the matrix of scores, forward (Dao et al. 2022, arXiv 2205.14135) and backward (Dao 2023, arXiv 2307.08691).
 //!
 //! Scores are computed for a tile's columns of queries and some keys at a time, one query a lane, so that maxima and sums of the softmax
-//! need no way across lanes and the weights lie as the next product wants them. The way back computes the scores twice:
-//! once by queries, for their gradient, and once by keys, for those of keys and values. So no two threads add to one value.
+//! need no way across lanes and the weights lie as the next product wants them.
+//!
+//! The way back goes by keys, one a lane, in five products: scores, slopes (the gradients of the softmax's weights), and what follows for
+//! values, keys and queries. Gradients of keys and values are one thread's alone; those of queries are summed in parts (`attention/parts.rs`).
+//! For few keys, as a prompt's, the scores are computed twice, once by queries and once by keys, in seven products.
+
+mod parts;
 
 use super::pack::{Numbers, View, pair_rows, turn, turn_to};
 use super::packed::Packed;
@@ -12,13 +17,19 @@ use super::simd::{LANES, MOST_COLUMNS, Simd};
 use super::softmax::{Running, scale_lanes, weigh_by_columns, weigh_by_rows};
 use super::with_simd;
 use crate::kernels::{Heads, LogSums};
+use parts::Part;
 use rayon::prelude::*;
 
-/// Keys (or queries, on the way back to keys) at a time: their scores take 21 kB at most. A multiple of every tile's rows.
+/// Keys at a time: their scores take 21 kB at most. A multiple of every tile's rows.
 const SPAN: usize = 168;
 
 /// Queries (or keys) that share what is read of the others: a panel or several.
 const SHARING: usize = 64;
+
+/// Queries at a time on the way back to keys, whole tiles be they rows or lanes: their scores take 28 kB at most.
+fn query_span<S: Simd>() -> usize {
+    SPAN.next_multiple_of(S::ROWS * S::COLUMNS / 2)
+}
 
 impl Heads {
     fn scale(&self) -> f32 {
@@ -66,6 +77,11 @@ impl Heads {
         View { numbers: Numbers::F32(values), start, stride: self.row() }
     }
 
+    /// Which place it is.
+    fn index(&self, [batch, head]: [usize; 2]) -> usize {
+        batch * self.heads + head
+    }
+
     /// The tokens of every place as left panels.
     fn packed<S: Simd>(&self, simd: S, values: &[f32], count: usize, factor: f32) -> Vec<Packed<S>> {
         self.places().map(|p| Packed::new(simd, self.of(values, count, p), count, self.width, factor)).collect()
@@ -84,7 +100,7 @@ impl Heads {
         let (keys, values) = (self.packed(simd, k, self.others, 1.0), self.packed(simd, v, self.others, 1.0));
         let (out, sums) = (Shared::new(out), Shared::new(sums));
         self.tasks(self.tokens).for_each(|(place, from)| {
-            let i = place[0] * self.heads + place[1];
+            let i = self.index(place);
             let count = SHARING.min(self.tokens - from);
             // SAFETY: each task writes its own queries' rows.
             unsafe { self.some_queries(simd, q, &keys[i], &values[i], place, from, count, out, sums) };
@@ -133,7 +149,7 @@ impl Heads {
             scale_lanes(simd, mixed, &state[panel].shares());
             let logs = state[panel].logs();
             let start = (place[0] * self.tokens + first) * self.row() + place[1] * width;
-            let row = (place[0] * self.heads + place[1]) * self.tokens + first;
+            let row = self.index(place) * self.tokens + first;
             // SAFETY: these queries' places are ours.
             unsafe {
                 restore(simd, mixed, width, here, out, start, self.row());
@@ -149,29 +165,69 @@ impl Heads {
         sums: &[f32],
         [dq, dk, dv]: [&mut [f32]; 3],
     ) {
+        let means = self.means(out, gradient);
+        let (inputs, known) = ([q, k, v, gradient], Known { heads: self, sums, means: &means });
+        let found = [dq, dk, dv].map(Shared::new);
+        match self.parts() {
+            0 => self.run_back_twice(simd, inputs, known, found),
+            parts => self.run_back_by_keys(simd, inputs, known, parts, found),
+        }
+    }
+
+    /// By keys for all gradients, those of queries in parts.
+    fn run_back_by_keys<S: Simd>(
+        &self,
+        simd: S,
+        [q, k, v, gradient]: [&[f32]; 4],
+        known: Known,
+        parts: usize,
+        [dq, dk, dv]: [Shared; 3],
+    ) {
+        let (tokens, others) = (self.tokens, self.others);
+        let (queries, keys) = (self.packed(simd, q, tokens, self.scale()), self.packed(simd, k, others, 1.0));
+        let gradients = self.packed(simd, gradient, tokens, 1.0);
+        let (size, blocks) = (self.part_size::<S>(), others.div_ceil(SHARING));
+        let mut partial = unwritten(self.batch * self.heads * parts * size);
+        let shared = Shared::new(&mut partial);
+        (0..self.batch * self.heads * parts).into_par_iter().with_max_len(1).for_each(|task| {
+            let (i, nth) = (task / parts, task % parts);
+            let place = [i / self.heads, i % self.heads];
+            // SAFETY: each task has a part of its own.
+            let mut part = Part::new(&keys[i], self.scale(), unsafe { shared.slice(task * size, size) });
+            for block in nth * blocks / parts..(nth + 1) * blocks / parts {
+                let from = block * SHARING;
+                let back = Back { simd, heads: self, place, from, count: SHARING.min(others - from) };
+                // SAFETY: each block is in one part and writes its own keys' rows.
+                unsafe {
+                    back.to_keys([k, v], [&queries[i], &gradients[i]], known.of(i), Some(&mut part), [dk, dv]);
+                }
+            }
+        });
+        self.add_parts(simd, &partial, parts, dq);
+    }
+
+    /// By queries for their gradients, then by keys for all others.
+    fn run_back_twice<S: Simd>(
+        &self,
+        simd: S,
+        [q, k, v, gradient]: [&[f32]; 4],
+        known: Known,
+        [dq, dk, dv]: [Shared; 3],
+    ) {
         let (tokens, others) = (self.tokens, self.others);
         let (queries, keys) = (self.packed(simd, q, tokens, self.scale()), self.packed(simd, k, others, 1.0));
         let (values, gradients) = (self.packed(simd, v, others, 1.0), self.packed(simd, gradient, tokens, 1.0));
-        let means: Vec<f32> = self.means(out, gradient);
-        let (dq, dk, dv) = (Shared::new(dq), Shared::new(dk), Shared::new(dv));
-        let index = |place: [usize; 2]| place[0] * self.heads + place[1];
         self.tasks(tokens).for_each(|(place, from)| {
-            let i = index(place);
-            let count = SHARING.min(tokens - from);
-            let rows = i * tokens..(i + 1) * tokens;
-            let known = [&sums[rows.clone()], &means[rows]];
-            let back = Back { simd, heads: self, place, from, count };
+            let i = self.index(place);
+            let back = Back { simd, heads: self, place, from, count: SHARING.min(tokens - from) };
             // SAFETY: each task writes its own queries' rows.
-            unsafe { back.to_queries([q, gradient], [&keys[i], &values[i]], known, dq) };
+            unsafe { back.to_queries([q, gradient], [&keys[i], &values[i]], known.of(i), dq) };
         });
         self.tasks(others).for_each(|(place, from)| {
-            let i = index(place);
-            let count = SHARING.min(others - from);
-            let rows = i * tokens..(i + 1) * tokens;
-            let known = [&sums[rows.clone()], &means[rows]];
-            let back = Back { simd, heads: self, place, from, count };
+            let i = self.index(place);
+            let back = Back { simd, heads: self, place, from, count: SHARING.min(others - from) };
             // SAFETY: each task writes its own keys' rows.
-            unsafe { back.to_keys([k, v], [&queries[i], &gradients[i]], known, [dk, dv]) };
+            unsafe { back.to_keys([k, v], [&queries[i], &gradients[i]], known.of(i), None, [dk, dv]) };
         });
     }
 
@@ -187,7 +243,25 @@ impl Heads {
     }
 }
 
-/// One task of the way back: some queries or some keys of a place.
+/// What the way back knows of each query.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    heads: &'a Heads,
+    /// The logarithm of its sum: `[batch, heads, tokens]`.
+    sums: &'a [f32],
+    /// The product of its output and gradient, likewise.
+    means: &'a [f32],
+}
+
+impl<'a> Known<'a> {
+    /// Sums and means of a place.
+    fn of(&self, index: usize) -> [&'a [f32]; 2] {
+        let tokens = self.heads.tokens;
+        [self.sums, self.means].map(|values| &values[index * tokens..(index + 1) * tokens])
+    }
+}
+
+/// Some queries or some keys of a place on the way back.
 struct Back<'a, S> {
     simd: S,
     heads: &'a Heads,
@@ -246,6 +320,8 @@ impl<S: Simd> Back<'_, S> {
         }
     }
 
+    /// The gradients of these keys and values, and what the queries' get of them where a part is to have it.
+    ///
     /// # Safety
     /// `dk` and `dv` are whole, and nobody else writes these keys' places.
     unsafe fn to_keys(
@@ -253,27 +329,35 @@ impl<S: Simd> Back<'_, S> {
         [k, v]: [&[f32]; 2],
         [queries, gradients]: [&Packed<S>; 2],
         [sums, means]: [&[f32]; 2],
+        mut part: Option<&mut Part<S>>,
         [dk, dv]: [Shared; 2],
     ) {
         let Heads { tokens, others, width, .. } = *self.heads;
         let size = width * S::COLUMNS;
         let (k, v) = (self.columns(k, others, 1.0), self.columns(v, others, 1.0));
         let (mut of_keys, mut of_values) = (Scratch::new(SHARING * width), Scratch::new(SHARING * width));
-        let (mut scores, mut slopes) = (Scratch::new(SPAN * S::COLUMNS), Scratch::new(SPAN * S::COLUMNS));
+        let most = query_span::<S>();
+        let (mut scores, mut slopes) = (Scratch::new(most * S::COLUMNS), Scratch::new(most * S::COLUMNS));
         of_keys.fill(0.0);
         of_values.fill(0.0);
-        for span in (0..tokens).step_by(SPAN) {
-            let here = SPAN.min(tokens - span);
-            for (panel, _) in panels::<S>(self.count) {
+        for span in (0..tokens).step_by(most) {
+            let here = most.min(tokens - span);
+            for (panel, count) in panels::<S>(self.count) {
                 let range = panel * size..(panel + 1) * size;
                 queries.by_rows(span, here, &k[range.clone()], &mut scores);
                 gradients.by_rows(span, here, &v[range.clone()], &mut slopes);
                 let known = [sums, means].map(|values| &values[span..span + here]);
                 weigh_by_rows(self.simd, [&mut scores, &mut slopes], known);
+                if let Some(part) = &mut part {
+                    part.gather(self.simd, &slopes, here, panel, count);
+                }
                 pair_rows(self.simd, &mut scores, here, S::COLUMNS);
                 pair_rows(self.simd, &mut slopes, here, S::COLUMNS);
                 gradients.by_columns(span, here, &scores, &mut of_values[range.clone()]);
                 queries.by_columns(span, here, &slopes, &mut of_keys[range]);
+            }
+            if let Some(part) = &mut part {
+                part.add([span, here], [self.from, self.count], width);
             }
         }
         for (panel, count) in panels::<S>(self.count) {
