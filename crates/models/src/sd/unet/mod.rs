@@ -1,5 +1,6 @@
 //! `UNet2DConditionModel` (Rombach et al. 2022), as Stable Diffusion 1.5 and 2 configure it.
 
+mod graphs;
 mod segment;
 mod tape;
 mod time;
@@ -12,7 +13,8 @@ use super::layers::{Conv2d, GroupNorm, Linear, LinearSlot};
 use super::weights::Weights;
 use crate::lora::Pass;
 use burn::tensor::Tensor;
-use segment::{Given, Segment};
+use graphs::GRAPH_BYTES;
+use segment::{Given, Input, Segment};
 use time::TimeEmbedding;
 
 /// Predicts the noise (or v, or the image: the schedule's matter) in latents.
@@ -24,6 +26,10 @@ pub struct UNet {
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
     input_channels: usize,
+    /// Bytes that the graphs kept in a tuning pass stay below (512 MB); what does not fit is computed again on the way back.
+    /// They are counted for the processor's kernels. Where those do not run, graphs are many times larger, and the budget is 0:
+    /// none is kept.
+    pub graph_bytes: usize,
 }
 
 impl UNet {
@@ -41,6 +47,7 @@ impl UNet {
             conv_norm_out: GroupNorm::new(w.at("conv_norm_out"), finest, config.norm_num_groups, config.norm_eps),
             conv_out: Conv2d::new(w.at("conv_out"), finest, config.out_channels, 3),
             input_channels: config.in_channels,
+            graph_bytes: if w.way().is_some() { GRAPH_BYTES } else { 0 },
         }
     }
 
@@ -55,9 +62,8 @@ impl UNet {
         let mut x = self.enter(latents, pass);
         let mut kept = vec![x.clone()];
         for segment in &self.segments {
-            let skip = if segment.takes() { kept.pop() } else { None };
-            x = segment.forward(x, skip, size_of_last(&kept), given);
-            if segment.keeps() {
+            x = segment.forward(take(segment, x, &mut kept), given);
+            if segment.keeps {
                 kept.push(x.clone());
             }
         }
@@ -89,10 +95,12 @@ impl UNet {
     }
 }
 
-/// Height and width of what was kept last.
-fn size_of_last(kept: &[Tensor<4>]) -> [usize; 2] {
-    kept.last().map_or([0, 0], |t| {
+/// What a piece is run on, taken from what was kept where it takes that.
+fn take(segment: &Segment, x: Tensor<4>, kept: &mut Vec<Tensor<4>>) -> Input {
+    let skip = if segment.takes { kept.pop() } else { None };
+    let size = kept.last().map_or([0, 0], |t| {
         let [_, _, height, width] = t.dims();
         [height, width]
-    })
+    });
+    Input { x, skip, size }
 }

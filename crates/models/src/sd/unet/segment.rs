@@ -1,7 +1,9 @@
 //! The pieces that the U-Net's passes run one after the other.
 //!
-//! They are a flat list, so that a tuning pass can forget what is inside a piece and compute it again (`tape.rs`).
+//! They are a flat list of small ones, so that a tuning pass can choose of which it forgets what is inside and computes it
+//! again (`tape.rs`).
 
+use super::graphs::Held;
 use super::transformer::{Transformer, TransformerShape};
 use crate::lora::Pass;
 use crate::sd::config::UNetConfig;
@@ -20,72 +22,60 @@ pub(super) struct Given<'a> {
     pub pass: &'a Pass<'a>,
 }
 
-/// A residual block, then a transformer where the level has them.
+/// One piece.
 #[derive(Debug, Clone)]
-pub(super) struct Step {
-    resnet: Resnet,
-    transformer: Option<Transformer>,
+pub(super) struct Segment {
+    layer: Layer,
+    /// Whether it takes what was kept last.
+    pub takes: bool,
+    /// Whether the output is kept for the way up.
+    pub keeps: bool,
+    /// What its graph holds.
+    pub held: Held,
 }
 
-impl Step {
-    fn forward(&self, x: Tensor<4>, given: Given) -> Tensor<4> {
-        let x = self.resnet.forward(x, Some(given.time), given.pass);
-        match &self.transformer {
-            Some(transformer) => transformer.forward(x, given.context, given.pass),
-            None => x,
-        }
-    }
-
-    fn linears(&self) -> impl Iterator<Item = &Linear> {
-        self.resnet.linears().into_iter().chain(self.transformer.iter().flat_map(Transformer::linears))
-    }
-}
-
-/// One piece; `skip` is what the way down has kept for it.
 #[derive(Debug, Clone)]
-pub(super) enum Segment {
-    /// On the way down: kept for the way up.
-    Down(Step),
-    /// To half the resolution: kept as well.
+#[allow(clippy::large_enum_variant, reason = "one a piece, made once")]
+enum Layer {
+    Resnet(Resnet),
+    Transformer(Transformer),
+    /// To half the resolution.
     Halve(Conv2d),
-    /// At the bottom.
-    Middle(Step),
-    /// On the way up: takes what was kept last.
-    Up(Step),
     /// To the resolution of what was kept last.
     Double(Upsample),
 }
 
+/// What a piece is run on.
+#[derive(Clone)]
+pub(super) struct Input {
+    pub x: Tensor<4>,
+    /// What the way down has kept for it.
+    pub skip: Option<Tensor<4>>,
+    /// Height and width of what was kept last.
+    pub size: [usize; 2],
+}
+
 impl Segment {
-    /// Whether the output is kept for the way up.
-    pub fn keeps(&self) -> bool {
-        matches!(self, Self::Down(_) | Self::Halve(_))
-    }
-
-    /// Whether it takes what was kept last.
-    pub fn takes(&self) -> bool {
-        matches!(self, Self::Up(_))
-    }
-
-    /// `size` is the height and width of what was kept last.
-    pub fn forward(&self, x: Tensor<4>, skip: Option<Tensor<4>>, size: [usize; 2], given: Given) -> Tensor<4> {
+    pub fn forward(&self, input: Input, given: Given) -> Tensor<4> {
+        let Input { x, skip, size: [height, width] } = input;
         let x = match skip {
             Some(skip) => Tensor::cat(vec![x, skip], 1),
             None => x,
         };
-        match self {
-            Self::Down(step) | Self::Middle(step) | Self::Up(step) => step.forward(x, given),
-            Self::Halve(conv) => conv.forward(x),
-            Self::Double(upsample) => upsample.forward(x, size[0], size[1]),
+        match &self.layer {
+            Layer::Resnet(resnet) => resnet.forward(x, Some(given.time), given.pass),
+            Layer::Transformer(transformer) => transformer.forward(x, given.context, given.pass),
+            Layer::Halve(conv) => conv.forward(x),
+            Layer::Double(upsample) => upsample.forward(x, height, width),
         }
     }
 
-    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
-        let step = match self {
-            Self::Down(step) | Self::Middle(step) | Self::Up(step) => Some(step),
-            Self::Halve(_) | Self::Double(_) => None,
-        };
-        step.into_iter().flat_map(Step::linears)
+    pub fn linears(&self) -> Vec<&Linear> {
+        match &self.layer {
+            Layer::Resnet(resnet) => resnet.linears().into_iter().collect(),
+            Layer::Transformer(transformer) => transformer.linears().collect(),
+            Layer::Halve(_) | Layer::Double(_) => Vec::new(),
+        }
     }
 }
 
@@ -94,47 +84,70 @@ fn resnet(config: &UNetConfig, w: Weights, input: usize, output: usize) -> Resne
     Resnet::new(w, ResnetShape { input, output, time, groups: config.norm_num_groups, epsilon: config.norm_eps })
 }
 
-fn transformer(config: &UNetConfig, w: Weights, level: usize) -> Transformer {
-    let shape = TransformerShape {
+fn transformer_shape(config: &UNetConfig, level: usize) -> TransformerShape {
+    TransformerShape {
         width: config.block_out_channels[level],
         context: config.cross_attention_dim.at(level),
         heads: config.attention_head_dim.at(level),
         blocks: config.transformer_layers_per_block.at(level),
         groups: config.norm_num_groups,
         linear: config.use_linear_projection,
-    };
-    Transformer::new(w, shape)
+    }
 }
 
-fn step(config: &UNetConfig, w: &Weights, i: usize, level: usize, input: usize, crossed: bool) -> Step {
+/// Where a residual block stands.
+struct Place {
+    level: usize,
+    /// Channels in, with those that it takes.
+    input: usize,
+    /// Whether a transformer follows.
+    crossed: bool,
+    takes: bool,
+    keeps: bool,
+}
+
+/// A residual block, then a transformer where the level has them.
+fn step(config: &UNetConfig, w: &Weights, i: usize, place: Place) -> Vec<Segment> {
+    let Place { level, input, crossed, takes, keeps } = place;
     let output = config.block_out_channels[level];
-    Step {
-        resnet: resnet(config, w.nth("resnets", i), input, output),
-        transformer: crossed.then(|| transformer(config, w.nth("attentions", i), level)),
-    }
+    let block = Segment {
+        layer: Layer::Resnet(resnet(config, w.nth("resnets", i), input, output)),
+        takes,
+        keeps: keeps && !crossed,
+        held: Held::resnet(level, input, output, takes),
+    };
+    let transformer = crossed.then(|| {
+        let shape = transformer_shape(config, level);
+        let layer = Layer::Transformer(Transformer::new(w.nth("attentions", i), shape));
+        Segment { layer, takes: false, keeps, held: Held::transformer(level, shape) }
+    });
+    std::iter::once(block).chain(transformer).collect()
 }
 
 /// `DownBlock2D` or `CrossAttnDownBlock2D`.
 pub(super) fn down(config: &UNetConfig, w: Weights, level: usize) -> Vec<Segment> {
     let widths = &config.block_out_channels;
     let crossed = config.down_block_types[level] == "CrossAttnDownBlock2D";
-    let input = |i: usize| widths[if i == 0 { level.saturating_sub(1) } else { level }];
+    let place = |i: usize| {
+        let input = widths[if i == 0 { level.saturating_sub(1) } else { level }];
+        Place { level, input, crossed, takes: false, keeps: true }
+    };
     let layers = 0..config.layers_per_block.at(level);
-    let mut segments: Vec<_> = layers.map(|i| Segment::Down(step(config, &w, i, level, input(i), crossed))).collect();
+    let mut segments: Vec<_> = layers.flat_map(|i| step(config, &w, i, place(i))).collect();
     if level + 1 < widths.len() {
         let channels = [widths[level]; 2];
-        segments.push(Segment::Halve(Conv2d::strided(w.at("downsamplers.0.conv"), channels, 3, 2, 1)));
+        let layer = Layer::Halve(Conv2d::strided(w.at("downsamplers.0.conv"), channels, 3, 2, 1));
+        segments.push(Segment { layer, takes: false, keeps: true, held: Held::NOTHING });
     }
     segments
 }
 
 /// `UNetMidBlock2DCrossAttn`.
-pub(super) fn middle(config: &UNetConfig, w: Weights) -> [Segment; 2] {
+pub(super) fn middle(config: &UNetConfig, w: Weights) -> Vec<Segment> {
     let level = config.levels() - 1;
-    let width = config.block_out_channels[level];
-    let first = step(config, &w, 0, level, width, true);
-    let second = Step { resnet: resnet(config, w.nth("resnets", 1), width, width), transformer: None };
-    [Segment::Middle(first), Segment::Middle(second)]
+    let input = config.block_out_channels[level];
+    let place = |crossed| Place { level, input, crossed, takes: false, keeps: false };
+    [true, false].into_iter().enumerate().flat_map(|(i, crossed)| step(config, &w, i, place(crossed))).collect()
 }
 
 /// `UpBlock2D` or `CrossAttnUpBlock2D`; `index` counts from the coarsest level.
@@ -144,12 +157,15 @@ pub(super) fn up(config: &UNetConfig, w: Weights, index: usize) -> Vec<Segment> 
     let crossed = config.up_block_types[index] == "CrossAttnUpBlock2D";
     let layers = config.layers_per_block.at(level) + 1;
     let below = widths[(level + 1).min(widths.len() - 1)];
-    let input = |i: usize| {
+    let place = |i: usize| {
         let before = if i == 0 { below } else { widths[level] };
         let skip = if i + 1 == layers { widths[level.saturating_sub(1)] } else { widths[level] };
-        before + skip
+        Place { level, input: before + skip, crossed, takes: true, keeps: false }
     };
-    let steps = (0..layers).map(|i| Segment::Up(step(config, &w, i, level, input(i), crossed)));
-    let double = (level > 0).then(|| Segment::Double(Upsample::new(&w, widths[level])));
+    let steps = (0..layers).flat_map(|i| step(config, &w, i, place(i)));
+    let double = (level > 0).then(|| {
+        let layer = Layer::Double(Upsample::new(&w, widths[level]));
+        Segment { layer, takes: false, keeps: false, held: Held::NOTHING }
+    });
     steps.chain(double).collect()
 }
