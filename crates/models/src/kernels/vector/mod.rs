@@ -9,6 +9,7 @@ mod frozen;
 mod functions;
 mod gated;
 mod linear;
+mod low_rank;
 mod map;
 mod norm;
 mod pack;
