@@ -1,6 +1,6 @@
 //! Stand-ins for processors without kernels. They have no [`Way`], so nobody ever runs one.
 
-use super::{Convolution, Geglu, Heads, Kernel, LayerNorm, LinearMap, LogSums, Norm, Way};
+use super::{Convolution, Geglu, Heads, Kernel, LayerNorm, LinearMap, LogSums, LowRank, Norm, Way};
 use crate::sd::Stored;
 
 const NEVER: &str = "kernels are off on this processor";
@@ -48,6 +48,16 @@ impl Heads {
     }
 
     pub fn backward(&self, _: [&[f32]; 5], _: &LogSums) -> [Vec<f32>; 3] {
+        unreachable!("{NEVER}")
+    }
+}
+
+impl LowRank {
+    pub fn forward(&self, _: &[f32], _: [&[f32]; 2], _: &mut [f32]) -> Vec<f32> {
+        unreachable!("{NEVER}")
+    }
+
+    pub fn backward(&self, _: &[f32], _: [&[f32]; 2], _: &[f32], _: &[f32], _: Option<&mut [f32]>) -> [Vec<f32>; 2] {
         unreachable!("{NEVER}")
     }
 }

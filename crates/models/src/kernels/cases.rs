@@ -2,9 +2,11 @@
 //! beside what this processor's multipliers can do at most.
 
 use super::{
-    Convolution, Frozen, Geglu, Kernel, LayerNorm, LinearMap, Norm, Precision, Split, Way, apply, attend, kind,
+    Convolution, Dropout, Frozen, Geglu, Kernel, LayerNorm, LinearMap, LowRank, Norm, Precision, Split, Way, adapt,
+    apply, attend, kind,
 };
 use crate::attention::attend as plain_attend;
+use crate::lora::low_rank;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
 use burn::tensor::module::{conv2d, layer_norm, linear};
@@ -32,6 +34,8 @@ pub fn cases() -> Vec<Case> {
         cases.extend(convolutions(channels, side));
     }
     cases.extend(linears(4096, 320, 2560));
+    cases.extend(linears(4096, 320, 320));
+    cases.extend(adapted(4096, 320, 8));
     cases.extend(attentions(4096, 5, 64));
     cases.extend(norms(320, 64));
     cases.extend(layer_norms(4096, 320));
@@ -123,6 +127,36 @@ fn linears(rows: usize, input: usize, output: usize) -> Vec<Case> {
     }
     let weight = weight.transpose();
     cases.extend(both(&name, "burn", flops, &x, move |x| linear(x, weight.clone(), None)));
+    cases
+}
+
+/// A linear layer with factors beside it, as in tuning.
+fn adapted(rows: usize, width: usize, rank: usize) -> Vec<Case> {
+    let name = format!("linear with factors of rank {rank}, {rows} rows of {width}");
+    let [frozen, narrow] = [width * width, 2 * width * rank].map(|products| (2 * rows * products) as u64);
+    let flops = [frozen + narrow, 2 * frozen + 3 * narrow];
+    let (x, weight) = (random([1, rows, width]), random([width, width]));
+    let (a, b) = (random([rank, width]), random([width, rank]));
+    // Gradients of the factors where that of the input is asked for.
+    let factors = move |x: &Tensor<3>| {
+        let factors = [a.clone(), b.clone()];
+        if x.is_tracked() { factors.map(|t| t.autodiff().require_grad()) } else { factors }
+    };
+    let dropout = Dropout { rate: 0.1, seed: 1 };
+    let mut cases = Vec::new();
+    for way in Way::all() {
+        let weights = Frozen::new(Stored::F32(values(&weight)), width, width);
+        let kernel = Arc::new(LinearMap { way, weights, bias: None }) as Arc<dyn Kernel>;
+        let (delta, factors) = (LowRank { way, rank, scale: 2.0, dropout }, factors.clone());
+        cases.extend(both(&name, way.name(), flops, &x, move |x| {
+            let factors = factors(&x);
+            adapt(&kernel, delta, x, factors)
+        }));
+    }
+    let weight = weight.transpose();
+    cases.extend(both(&name, "burn", flops, &x, move |x| {
+        linear(x.clone(), weight.clone(), None) + low_rank(x.clone(), factors(&x), 2.0, dropout)
+    }));
     cases
 }
 

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only kernels read it"))]
 
-use super::{Frozen, Way};
+use super::{Dropout, Frozen, Way};
 use std::sync::Arc;
 
 /// `y = W x + b` for each row of the input.
@@ -12,6 +12,16 @@ pub(crate) struct LinearMap {
     /// `[out, in]`.
     pub weights: Frozen,
     pub bias: Option<Arc<Vec<f32>>>,
+}
+
+/// What two factors beside a linear layer add to its output: `scale * B(A(dropout(x)))`, A `[rank, in]` and B `[out, rank]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LowRank {
+    pub way: Way,
+    /// Width between the factors.
+    pub rank: usize,
+    pub scale: f32,
+    pub dropout: Dropout,
 }
 
 /// A square convolution: 1x1, or 3x3 with any stride.

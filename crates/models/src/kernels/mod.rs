@@ -8,6 +8,7 @@
 #[cfg(not(target_arch = "x86_64"))]
 mod absent;
 mod cases;
+mod dropout;
 mod layers;
 mod ops;
 mod precision;
@@ -23,9 +24,10 @@ use absent as kind;
 use vector as kind;
 
 pub use cases::cases;
+pub(crate) use dropout::Dropout;
 pub(crate) use kind::Frozen;
-pub(crate) use layers::{Convolution, Geglu, Heads, LayerNorm, LinearMap, LogSums, Norm};
-pub(crate) use ops::{Split, apply, attend};
+pub(crate) use layers::{Convolution, Geglu, Heads, LayerNorm, LinearMap, LogSums, LowRank, Norm};
+pub(crate) use ops::{Split, adapt, apply, attend};
 pub use precision::Precision;
 pub(crate) use way::Way;
 pub use way::check_kernels;

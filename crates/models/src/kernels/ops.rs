@@ -1,6 +1,6 @@
 //! The kernels as operations of Burn, with their way back.
 
-use super::{Heads, Kernel, LogSums, Way};
+use super::{Heads, Kernel, LogSums, LowRank, Way};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -14,6 +14,19 @@ use std::sync::Arc;
 /// A kernel's function of `x`, which lies on the processor.
 pub(crate) fn apply<const D: usize, const E: usize>(kernel: &Arc<dyn Kernel>, x: Tensor<D>) -> Tensor<E> {
     Tensor::from_dispatch(<Dispatch as Kernels>::apply(x.into_dispatch(), kernel.clone()))
+}
+
+/// A frozen layer, and what two factors add to it.
+#[derive(Debug, Clone)]
+struct Adapted {
+    kernel: Arc<dyn Kernel>,
+    delta: LowRank,
+}
+
+/// A linear layer's function of `x` with what the factors A, `[rank, in]`, and B, `[out, rank]`, add, all on the processor.
+pub(crate) fn adapt(kernel: &Arc<dyn Kernel>, delta: LowRank, x: Tensor<3>, [a, b]: [Tensor<2>; 2]) -> Tensor<3> {
+    let [x, a, b] = [x.into_dispatch(), a.into_dispatch(), b.into_dispatch()];
+    Tensor::from_dispatch(<Dispatch as Kernels>::adapt(x, a, b, Adapted { kernel: kernel.clone(), delta }))
 }
 
 /// How attention is done by a kernel.
@@ -35,6 +48,7 @@ pub(crate) fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, split: Split) -> 
 #[backend_extension(Flex, Autodiff)]
 trait Kernels: Backend {
     fn apply(x: FloatTensor<Self>, kernel: Arc<dyn Kernel>) -> FloatTensor<Self>;
+    fn adapt(x: FloatTensor<Self>, a: FloatTensor<Self>, b: FloatTensor<Self>, layer: Adapted) -> FloatTensor<Self>;
     fn attend(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>, split: Split) -> FloatTensor<Self>;
 }
 
@@ -60,9 +74,20 @@ impl Kernels for Flex {
         tensor(values, shape)
     }
 
+    fn adapt(x: Values, a: Values, b: Values, layer: Adapted) -> Values {
+        run_adapted(&x.to_contiguous(), &a.to_contiguous(), &b.to_contiguous(), &layer).0
+    }
+
     fn attend(q: Values, k: Values, v: Values, split: Split) -> Values {
         mix(&q.to_contiguous(), &k.to_contiguous(), &v.to_contiguous(), split).0
     }
+}
+
+/// The output, and what is between the factors.
+fn run_adapted(x: &Values, a: &Values, b: &Values, Adapted { kernel, delta }: &Adapted) -> (Values, Vec<f32>) {
+    let (mut y, shape) = kernel.forward(numbers(x), &shape_of(x));
+    let narrow = delta.forward(numbers(x), [numbers(a), numbers(b)], &mut y);
+    (tensor(y, shape), narrow)
 }
 
 /// Width of a head from which on `bf16` saves time; the rounding of fewer terms also averages out less.
@@ -89,6 +114,20 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
                 prep.finish(state, Flex::apply(x, kernel))
             }
             OpsKind::UnTracked(prep) => prep.finish(Flex::apply(x.into_primitive(), kernel)),
+        }
+    }
+
+    fn adapt(x: FloatTensor<Self>, a: FloatTensor<Self>, b: FloatTensor<Self>, layer: Adapted) -> FloatTensor<Self> {
+        match AdaptBackward.prepare::<C>([x.node(), a.node(), b.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let inputs = [prep.checkpoint(&x), prep.checkpoint(&a), prep.checkpoint(&b)];
+                let [x, a, b] = [x, a, b].map(|t| t.into_primitive().to_contiguous());
+                let (output, narrow) = run_adapted(&x, &a, &b, &layer);
+                prep.finish(AdaptState { inputs, narrow: narrow.into(), layer }, output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(Flex::adapt(x.into_primitive(), a.into_primitive(), b.into_primitive(), layer))
+            }
         }
     }
 
@@ -129,6 +168,35 @@ impl Backward<Flex, 1> for ApplyBackward {
         if let Some(parent) = parent {
             let found = kernel.backward(input.as_ref().map_or(&[], numbers), &shape, numbers(&gradient));
             grads.register::<Flex>(parent.id, tensor(found, shape));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AdaptBackward;
+
+#[derive(Debug, Clone)]
+struct AdaptState {
+    inputs: [NodeId; 3],
+    narrow: Arc<Vec<f32>>,
+    layer: Adapted,
+}
+
+impl Backward<Flex, 3> for AdaptBackward {
+    type State = AdaptState;
+
+    fn backward(self, ops: Ops<AdaptState, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let AdaptState { inputs, narrow, layer: Adapted { kernel, delta } } = ops.state;
+        let inputs = inputs.map(|id| checkpointer.retrieve_node_output::<Values>(id).to_contiguous());
+        let ([x, a, b], gradient) = (inputs.each_ref().map(numbers), numbers(&gradient));
+        let is_wanted = ops.parents[0].is_some();
+        let mut to_x = is_wanted.then(|| kernel.backward(x, &shape_of(&inputs[0]), gradient));
+        let [to_a, to_b] = delta.backward(x, [a, b], &narrow, gradient, to_x.as_deref_mut());
+        for ((parent, found), input) in ops.parents.into_iter().zip([to_x, Some(to_a), Some(to_b)]).zip(&inputs) {
+            if let (Some(parent), Some(found)) = (parent, found) {
+                grads.register::<Flex>(parent.id, tensor(found, shape_of(input)));
+            }
         }
     }
 }

@@ -2,9 +2,11 @@
 //! processor has. Working memory starts as NaN in tests, so what is read before it is written shows.
 
 use super::{
-    Convolution, Frozen, Geglu, Heads, Kernel, LayerNorm, LinearMap, Norm, Precision, Split, Way, apply, attend,
+    Convolution, Dropout, Frozen, Geglu, Heads, Kernel, LayerNorm, LinearMap, LowRank, Norm, Precision, Split, Way,
+    adapt, apply, attend,
 };
 use crate::attention::attend as plain_attend;
+use crate::lora::low_rank;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
 use burn::tensor::module::{conv2d, layer_norm, linear};
@@ -122,6 +124,64 @@ fn a_linear_layer_is_burns() {
         let x = chance.tensor([batch, rows, input], 2.0);
         let what = format!("linear {batch}x{rows}x{input} to {output}");
         compare(&what, way, map, x, &mut chance, |x| linear(x, weights.clone(), bias.clone()));
+    }
+}
+
+#[test]
+fn a_linear_layer_with_factors_is_burns() {
+    for (round, way) in rounds() {
+        let mut chance = Chance::new(round);
+        let [batch, rows, rank] = [chance.size(1..=2), chance.size(1..=130), chance.size(1..=32)];
+        let [input, output] = [chance.size(1..=600), chance.size(1..=90)];
+        let dropout = if round % 3 == 0 { Dropout::OFF } else { Dropout { rate: 0.1, seed: round << 20 } };
+        let (stored, weights) = chance.weights(input * output);
+        let weights = to_tensor(weights, [output, input]).transpose();
+        let frozen = LinearMap { way, weights: Frozen::new(stored, output, input), bias: None };
+        let kernel = Arc::new(frozen) as Arc<dyn Kernel>;
+        let delta = LowRank { way, rank, scale: 1.5, dropout };
+        let x = chance.tensor([batch, rows, input], 2.0);
+        let factors = [chance.tensor([rank, input], 0.5), chance.tensor([output, rank], 0.5)];
+        let leaves = || {
+            let factors = factors.clone().map(|t| t.autodiff().require_grad());
+            (x.clone().autodiff().require_grad(), factors)
+        };
+        let (ours, theirs) = (leaves(), leaves());
+        let found = adapt(&kernel, delta, ours.0.clone(), ours.1.clone());
+        let expected = linear(theirs.0.clone(), weights, None)
+            + low_rank(theirs.0.clone(), theirs.1.clone(), f64::from(delta.scale), dropout);
+        let what = format!("linear {batch}x{rows}x{input} to {output} with factors of rank {rank}, {dropout:?}");
+        assert_close(&what, way, &found, &expected);
+        let plain = adapt(&kernel, delta, x.clone(), factors.clone());
+        assert!(values(&plain) == values(&found), "{what} without gradients");
+        let weights = chance.tensor([batch, rows, output], 1.0);
+        let found = (found * weights.clone()).sum().backward();
+        let expected = (expected * weights).sum().backward();
+        let [of_x, of_x_there] = [ours.0.grad(&found).unwrap(), theirs.0.grad(&expected).unwrap()];
+        assert_close(&format!("gradient of the input, {what}"), way, &of_x, &of_x_there);
+        for (i, name) in ["A", "B"].into_iter().enumerate() {
+            let [found, expected] = [ours.1[i].grad(&found).unwrap(), theirs.1[i].grad(&expected).unwrap()];
+            // Nothing here is rounded, whatever the frozen weights are multiplied in.
+            assert_close(&format!("gradient of {name}, {what}"), way.in_f32(), &found, &expected);
+        }
+    }
+}
+
+#[test]
+fn factors_of_a_fresh_adapter_have_gradients_where_the_input_needs_none() {
+    for way in Way::all() {
+        let mut chance = Chance::new(3);
+        let (stored, _) = chance.weights(40 * 30);
+        let frozen = LinearMap { way, weights: Frozen::new(stored, 30, 40), bias: None };
+        let kernel = Arc::new(frozen) as Arc<dyn Kernel>;
+        let delta = LowRank { way, rank: 4, scale: 2.0, dropout: Dropout::OFF };
+        let x = chance.tensor([1, 20, 40], 1.0);
+        let b = to_tensor(vec![0.0; 30 * 4], [30, 4]);
+        let [a, b] = [chance.tensor([4, 40], 1.0), b].map(|t| t.autodiff().require_grad());
+        let found = adapt(&kernel, delta, x.clone(), [a.clone(), b.clone()]);
+        assert!(values(&found) == values(&apply::<3, 3>(&kernel, x)));
+        let gradients = found.sum().backward();
+        assert!(values(&a.grad(&gradients).unwrap()).iter().all(|&g| g == 0.0));
+        assert!(values(&b.grad(&gradients).unwrap()).iter().all(|&g| g != 0.0));
     }
 }
 
@@ -304,5 +364,24 @@ fn kernels_compute_the_same_bits_every_time_on_any_number_of_threads() {
         for pool in &pools {
             assert!(pool.install(run) == bits, "{way:?} on {} threads", pool.current_num_threads());
         }
+    }
+}
+
+#[test]
+fn factors_compute_the_same_bits_with_any_number_of_threads() {
+    for way in Way::all() {
+        let mut chance = Chance::new(2);
+        let [rows, input, output, rank] = [300, 70, 50, 8];
+        let delta = LowRank { way, rank, scale: 1.5, dropout: Dropout { rate: 0.1, seed: 9 } };
+        let [x, gradient] = [chance.values(rows * input, 1.0), chance.values(rows * output, 1.0)];
+        let [a, b] = [chance.values(rank * input, 1.0), chance.values(output * rank, 1.0)];
+        let run = || {
+            let (mut y, mut to_x) = (vec![0.0; rows * output], vec![0.0; rows * input]);
+            let narrow = delta.forward(&x, [&a, &b], &mut y);
+            let [to_a, to_b] = delta.backward(&x, [&a, &b], &narrow, &gradient, Some(&mut to_x));
+            [y, to_x, to_a, to_b].concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+        assert!(with(1) == with(3), "{way:?}");
     }
 }

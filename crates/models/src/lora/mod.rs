@@ -3,15 +3,18 @@
 //! An [`Adapter`] lives beside the frozen model and never touches it: layers look up their factors by name during a
 //! forward [`Pass`]. So the base is shared, holds no gradients, and an adapter is switched off by not passing it.
 
+mod delta;
 mod diffusers;
 mod dropout;
 mod extra;
 mod peft;
 mod peft_config;
 
+pub(crate) use delta::{Delta, low_rank};
 pub use dropout::{DropRates, LoraDropout};
 pub use extra::ExtraInput;
 
+use crate::kernels::Dropout;
 use crate::sd::LinearSlot;
 use burn::module::{Module, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -65,15 +68,6 @@ pub struct LoraLayer {
     /// The delta is multiplied by this.
     #[module(skip)]
     pub scale: f64,
-}
-
-impl LoraLayer {
-    fn delta(&self, x: Tensor<3>) -> Tensor<3> {
-        let transposed = |p: &Param<Tensor<2>>| p.val().transpose();
-        // Scaled between the factors, where it is narrow.
-        let narrow = burn::tensor::module::linear(x, transposed(&self.a), None) * self.scale;
-        burn::tensor::module::linear(narrow, transposed(&self.b), None)
-    }
 }
 
 /// Factors for the layers of one model, in the order of their names, and extra input channels where there are any.
@@ -208,13 +202,11 @@ impl<'a> Pass<'a> {
         Self { adapter: Some(adapter), dropout }
     }
 
-    /// What the adapter adds to a layer's output.
-    pub(crate) fn delta(&self, name: &str, x: &Tensor<3>) -> Option<Tensor<3>> {
+    /// What the adapter adds to a layer's output, this time.
+    pub(crate) fn delta(&self, name: &str) -> Option<Delta<'a>> {
         let layer = self.adapter?.layer(name)?;
-        match self.dropout {
-            Some(dropout) => Some(layer.delta(dropout.apply(x.clone())?)),
-            None => Some(layer.delta(x.clone())),
-        }
+        let dropout = self.dropout.map_or(Some(Dropout::OFF), LoraDropout::decide)?;
+        Some(Delta { layer, dropout })
     }
 
     pub(crate) fn extra_input(&self) -> Option<&'a ExtraInput> {
@@ -244,7 +236,7 @@ mod tests {
         let make = |seed| Adapter::new(&config, &slots(), seed, &Device::flex());
         let adapter = make(7);
         let x = Tensor::ones([1, 3, 6], &Device::flex());
-        let delta = Pass::with(&adapter).delta("mid.attn1.to_q", &x).unwrap();
+        let delta = Pass::with(&adapter).delta("mid.attn1.to_q").unwrap().forward(x);
         assert_eq!(delta.into_data().try_to_vec::<f32>().unwrap(), [0.0; 12]);
         let values = |a: &Adapter| a.parameters()[0].1.try_to_vec::<f32>().unwrap();
         assert_eq!(values(&adapter), values(&make(7)));
@@ -266,8 +258,7 @@ mod tests {
     #[test]
     fn other_layers_have_no_delta() {
         let adapter = Adapter::new(&LoraConfig::new(2, &["to_q"]), &slots(), 1, &Device::flex());
-        let x = Tensor::ones([1, 3, 6], &Device::flex());
-        assert!(Pass::with(&adapter).delta("mid.ff.net.2", &x).is_none());
-        assert!(Pass::OFF.delta("mid.attn1.to_q", &x).is_none());
+        assert!(Pass::with(&adapter).delta("mid.ff.net.2").is_none());
+        assert!(Pass::OFF.delta("mid.attn1.to_q").is_none());
     }
 }

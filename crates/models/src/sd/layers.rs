@@ -22,7 +22,7 @@ pub(crate) struct Linear {
 enum Map {
     /// The weight is `[in, out]`: a transposed view of the file's `[out, in]`.
     Plain(Tensor<2>, Option<Tensor<1>>),
-    Kernel(Arc<dyn Kernel>),
+    Kernel(Arc<dyn Kernel>, Way),
 }
 
 impl Linear {
@@ -33,7 +33,7 @@ impl Linear {
             Weight::Frozen(values, way) => {
                 let bias = bias.then(|| Arc::new(w.values("bias", output)));
                 let weights = Frozen::new(values, output, input);
-                Map::Kernel(Arc::new(LinearMap { way, weights, bias }))
+                Map::Kernel(Arc::new(LinearMap { way, weights, bias }), way)
             }
         };
         Self { slot, map }
@@ -41,14 +41,13 @@ impl Linear {
 
     /// `[batch, tokens, in]` to `[batch, tokens, out]`.
     pub fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let delta = pass.delta(&self.slot.name, &x);
-        let y = match &self.map {
-            Map::Plain(weight, bias) => linear(x, weight.clone(), bias.clone()),
-            Map::Kernel(kernel) => apply(kernel, x),
-        };
-        match delta {
-            Some(delta) => y + delta,
-            None => y,
+        match (&self.map, pass.delta(&self.slot.name)) {
+            (Map::Plain(weight, bias), None) => linear(x, weight.clone(), bias.clone()),
+            (Map::Plain(weight, bias), Some(delta)) => {
+                linear(x.clone(), weight.clone(), bias.clone()) + delta.forward(x)
+            }
+            (Map::Kernel(kernel, _), None) => apply(kernel, x),
+            (Map::Kernel(kernel, way), Some(delta)) => delta.beside(kernel, *way, x),
         }
     }
 

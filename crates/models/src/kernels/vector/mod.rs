@@ -10,6 +10,7 @@ mod functions;
 mod gated;
 mod layer_norm;
 mod linear;
+mod low_rank;
 mod map;
 mod moments;
 mod norm;

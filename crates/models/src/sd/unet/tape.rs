@@ -2,7 +2,7 @@
 //! (`graphs.rs`), the backward pass computes each other piece again (Chen et al. 2016, arXiv 1604.06174).
 //!
 //! At 512 px a plain backward pass through Stable Diffusion 2 would hold some 15 GB of activations with Burn's own operations
-//! and 1.5 GB with the processor's kernels; this holds half a gigabyte at most and those of one piece, for up to a third more
+//! and 1.0 GB with the processor's kernels; this holds half a gigabyte at most and those of one piece, for up to a third more
 //! arithmetic.
 
 use super::graphs::within;

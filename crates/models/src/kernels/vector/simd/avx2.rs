@@ -1,6 +1,7 @@
 //! AVX2 with FMA and F16C: Intel since 2013, AMD since 2015. A vector is two registers.
 
 use super::{LANES, Simd, Vector, operators};
+use crate::kernels::dropout::{MULTIPLIERS, STEP};
 use std::arch::x86_64::*;
 use std::ops::Range;
 
@@ -138,6 +139,12 @@ impl Simd for Avx2 {
             let high = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(high));
             Two(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high))
         }
+    }
+
+    #[inline(always)]
+    fn chances(self, key: [u32; 2], column: u32) -> Two {
+        // SAFETY: the token.
+        unsafe { Two(chances(key, column), chances(key, column + HALF as u32)) }
     }
 
     #[inline(always)]
@@ -308,6 +315,21 @@ impl Vector for Two {
         // SAFETY: vectors.
         unsafe { turned(&rows) }
     }
+}
+
+/// [`Simd::chances`] of eight columns.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn chances(key: [u32; 2], column: u32) -> __m256 {
+    let splat = |value: u32| _mm256_set1_epi32(value.cast_signed());
+    let place = _mm256_add_epi32(splat(column), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    let bits = _mm256_xor_si256(place, splat(key[0]));
+    let bits = _mm256_xor_si256(bits, _mm256_srli_epi32::<16>(bits));
+    let bits = _mm256_mullo_epi32(bits, splat(MULTIPLIERS[0]));
+    let bits = _mm256_xor_si256(_mm256_xor_si256(bits, _mm256_srli_epi32::<15>(bits)), splat(key[1]));
+    let bits = _mm256_mullo_epi32(bits, splat(MULTIPLIERS[1]));
+    let bits = _mm256_srli_epi32::<8>(_mm256_xor_si256(bits, _mm256_srli_epi32::<16>(bits)));
+    _mm256_mul_ps(_mm256_cvtepi32_ps(bits), _mm256_set1_ps(STEP))
 }
 
 /// In two steps, since one of them alone may be too large or small for a number.

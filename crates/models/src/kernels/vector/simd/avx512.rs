@@ -1,6 +1,7 @@
 //! AVX-512 (foundation, BW, VL), alone or with its `bf16`.
 
 use super::{LANES, Simd, Vector, operators};
+use crate::kernels::dropout::{MULTIPLIERS, STEP};
 use std::arch::x86_64::*;
 use std::ops::Range;
 
@@ -85,6 +86,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
             let halves = _mm256_maskz_loadu_epi16(mask(count), from.cast());
             Wide(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))))
         }
+    }
+
+    #[inline(always)]
+    fn chances(self, key: [u32; 2], column: u32) -> Wide {
+        // SAFETY: the token.
+        Wide(unsafe { chances(key, column) })
     }
 
     #[inline(always)]
@@ -243,6 +250,21 @@ impl Vector for Wide {
             std::mem::transmute::<[__m512; LANES], [Self; LANES]>(turned(rows))
         }
     }
+}
+
+/// [`Simd::chances`].
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn chances(key: [u32; 2], column: u32) -> __m512 {
+    let splat = |value: u32| _mm512_set1_epi32(value.cast_signed());
+    let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let bits = _mm512_xor_si512(_mm512_add_epi32(splat(column), lanes), splat(key[0]));
+    let bits = _mm512_xor_si512(bits, _mm512_srli_epi32::<16>(bits));
+    let bits = _mm512_mullo_epi32(bits, splat(MULTIPLIERS[0]));
+    let bits = _mm512_xor_si512(_mm512_xor_si512(bits, _mm512_srli_epi32::<15>(bits)), splat(key[1]));
+    let bits = _mm512_mullo_epi32(bits, splat(MULTIPLIERS[1]));
+    let bits = _mm512_srli_epi32::<8>(_mm512_xor_si512(bits, _mm512_srli_epi32::<16>(bits)));
+    _mm512_mul_ps(_mm512_cvtepi32_ps(bits), _mm512_set1_ps(STEP))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]

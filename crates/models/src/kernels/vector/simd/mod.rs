@@ -73,6 +73,9 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// `count` numbers can be read.
     unsafe fn load_bf16(self, from: *const u16, count: usize) -> Self::Vector;
 
+    /// The chances of [`Dropout`](crate::kernels::Dropout) for a row's key and sixteen columns from this one on.
+    fn chances(self, key: [u32; 2], column: u32) -> Self::Vector;
+
     /// The product of two entries, added to a sum.
     fn multiply(self, factor: Self::Vector, entry: Self::Vector, sum: Self::Vector) -> Self::Vector;
 
