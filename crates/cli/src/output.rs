@@ -109,6 +109,14 @@ impl OutputArguments {
         }
     }
 
+    /// Checks that the results do not replace those of the job that learnt an adapter.
+    ///
+    /// # Errors
+    /// The adapter lies among them.
+    pub fn check_adapter(&self, adapter: &Path) -> anyhow::Result<()> {
+        ours::check_adapter(&self.output, adapter)
+    }
+
     /// Bytes that the results take at most, roughly.
     fn needed_bytes(&self, target: &Photo, candidates: u64) -> u64 {
         let pixels = u64::from(target.width()) * u64::from(target.height());

@@ -21,8 +21,8 @@ use std::time::Instant;
 const AFTER_HELP: &str = "\
 Examples:
   realfill sample my-scene --adapter tuned/adapter --output out
-  realfill sample my-scene --adapter out/adapter --seed 100 --candidates 16 --output more
-  realfill sample my-scene --adapter tuned/adapter --expand right=25%
+  realfill sample my-scene --adapter out/adapter --seed 4 --candidates 12 --output more
+  realfill sample my-scene --adapter tuned/adapter --expand right=25% --output wide
   realfill sample my-scene --output untuned          with the model as it is";
 
 /// Arguments of `sample`.
@@ -66,6 +66,9 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         tune: Some(&tune),
     };
     let mut config = resolve(None, arguments.config.as_ref(), &flags).or_bad_input()?;
+    if let Some(adapter) = &arguments.adapter {
+        arguments.output.check_adapter(adapter).or_bad_input()?;
+    }
     let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
