@@ -143,7 +143,8 @@ impl Completion {
 }
 
 /// Does the whole job: guide, tuning, sampling, ranking, composite. Intermediate files go to `folder`; checkpoints of the same job
-/// there are gone on from, those of another are an error until [`remove_checkpoints`] takes them away.
+/// there are gone on from, those of another are an error. They stay until [`remove_checkpoints`] takes them away, which is for the caller to do
+/// once the result is written.
 ///
 /// `on_event` returns whether to go on; a stop leaves a checkpoint behind.
 ///

@@ -4,5 +4,6 @@
 mod devices;
 mod embedded;
 mod far_holes;
+mod readme;
 mod samplers;
 mod stable_diffusion;
