@@ -7,3 +7,4 @@ mod far_holes;
 mod readme;
 mod samplers;
 mod stable_diffusion;
+mod untuned;
