@@ -4,6 +4,7 @@ use crate::material::{SHORT, mask, photo, realfill, scene, weights};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use realfill_models::sd::{Preset, write_random_checkpoint};
+use realfill_vision::Photo;
 use std::fs;
 use std::path::Path;
 
@@ -376,6 +377,24 @@ fn a_canvas_that_cuts_the_photo_gives_a_result_of_its_size() {
     assert_eq!(completed.dimensions(), (70, 80));
     let before = pixels(&folder.path().join("scene/target/target.png"));
     assert_eq!(completed.get_pixel(59, 8), before.get_pixel(79, 0));
+}
+
+#[test]
+fn candidates_and_the_sheet_have_the_photos_profile() {
+    let folder = scene();
+    let path = folder.path().join("scene/target/target.png");
+    let whole = fs::read(&path).unwrap();
+    let code = [&b"cICP"[..], &[12, 13, 0, 1]].concat(); // Display P3 (ITU-T H.273)
+    let chunk = [&4u32.to_be_bytes()[..], &code, &crate::material::crc32(&code).to_be_bytes()].concat();
+    fs::write(&path, [&whole[..33], &chunk, &whole[33..]].concat()).unwrap();
+    let profile = Photo::open(&path).unwrap().icc;
+    assert!(profile.is_some());
+    fill(folder.path(), "out", &["--iterations", "0"]).assert().success();
+    let out = folder.path().join("out");
+    let candidates = fs::read_dir(out.join("candidates")).unwrap().map(|entry| entry.unwrap().path());
+    for picture in candidates.chain([out.join("sheet.png")]) {
+        assert!(Photo::open(&picture).unwrap().icc == profile, "{}", picture.display());
+    }
 }
 
 #[test]
