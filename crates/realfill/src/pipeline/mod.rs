@@ -20,6 +20,7 @@ mod window;
 pub use config::FillConfig;
 pub use fidelity::Fidelity;
 pub use finish::{complete, finish};
+pub use guides::guide_bytes;
 pub use job::{FolderError, remove_checkpoints};
 pub use rank::{Candidate, Filled, rank};
 pub use regions::Region;
