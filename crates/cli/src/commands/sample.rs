@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
+/// Loads the adapter after checking that it is this base's; one of other photos or another hole is used, but told.
 fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
     let card = match model.load_adapter(folder) {
         Err(_) if folder.join("adapter").is_dir() => {
@@ -113,7 +113,8 @@ fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> R
         card => card.or_bad_input()?,
     };
     if let Some(other) = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene)) {
-        remark(&format!("note: the adapter was tuned on another scene ({})", other.scene), talk);
+        let words = "note: the adapter was tuned with other photos or another hole";
+        remark(&format!("{words} (scene {})", other.scene), talk);
     }
     Ok(card)
 }

@@ -320,16 +320,21 @@ fn an_adapter_of_another_base_is_refused() {
 }
 
 #[test]
-fn an_adapter_of_another_scene_is_used_and_told_of_as_an_event() {
+fn an_adapter_of_another_photo_or_hole_is_used_and_told_of_as_an_event() {
     let folder = scene();
     fill(folder.path(), "out", &["--iterations", "1"]).assert().success();
+    let sample = |options: &[&str]| {
+        let mut command = realfill();
+        command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out/adapter"));
+        command.arg("--output").arg(folder.path().join("again")).arg("--model").arg(weights());
+        command.args(["--view-px", "64", "--steps", "1", "--candidates", "1", "--guide", "off", "--json"]);
+        command.args(options).assert().success().stderr("")
+    };
+    let note = r#"{"event":"note","text":"note: the adapter was tuned with other photos or another hole"#;
+    sample(&[]).stdout(contains("the adapter was tuned").not());
+    sample(&["--grow-mask", "3"]).stdout(contains(note));
     photo(crate::material::SIZE, 1).save(folder.path().join("scene/ref/0.png")).unwrap();
-    let mut command = realfill();
-    command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out/adapter"));
-    command.arg("--output").arg(folder.path().join("again")).arg("--model").arg(weights());
-    command.args(["--view-px", "64", "--steps", "1", "--candidates", "1", "--guide", "off", "--json"]);
-    let told = command.assert().success().stderr("");
-    told.stdout(contains(r#"{"event":"note","text":"note: the adapter was tuned on another scene"#));
+    sample(&[]).stdout(contains(note));
 }
 
 #[test]
