@@ -122,6 +122,29 @@ mod tests {
         }
     }
 
+    /// The commands of the README and of all help texts that sample with an adapter.
+    fn shown_with_an_adapter() -> Vec<String> {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+        let all = Arguments::command();
+        let helps = all.get_subcommands().filter_map(|command| command.get_after_help().map(ToString::to_string));
+        let texts: Vec<String> = helps.chain([readme]).collect();
+        let shown = texts.iter().flat_map(|text| text.split(['`', '\n'])).map(str::trim);
+        let sampling = shown.filter(|line| line.starts_with("realfill sample ") && line.contains(" --adapter "));
+        sampling.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_adapter_is_shown_with_an_output_folder_that_is_not_its_own() {
+        let commands = shown_with_an_adapter();
+        assert_eq!(commands.len(), 5, "{commands:?}");
+        for command in commands {
+            Arguments::try_parse_from(command.split(' ')).unwrap_or_else(|error| panic!("{error}"));
+            let value = |flag: &str| command.split(' ').skip_while(|word| *word != flag).nth(1);
+            let folder = value("--adapter").and_then(|adapter| adapter.strip_suffix("/adapter"));
+            assert!(folder.is_some() && value("--output").is_some() && folder != value("--output"), "{command}");
+        }
+    }
+
     #[test]
     fn every_command_shows_an_example() {
         for command in Arguments::command().get_subcommands() {

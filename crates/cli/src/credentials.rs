@@ -22,11 +22,12 @@ const NO_CREDENTIALS: &str = "REALFILL_NO_CREDENTIALS";
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Content credentials")]
 pub struct CredentialArguments {
-    /// Sign with this certificate (PEM, those that vouch for it behind it) [default: the variable REALFILL_SIGN_CERT, or one
-    /// made on first use and kept in the user's data folder, which verifiers call untrusted]
+    /// Sign with this certificate (PEM, those that vouch for it behind it) and --sign-key. Without the two, the variables
+    /// REALFILL_SIGN_CERT and REALFILL_SIGN_KEY name both files, or else a certificate is made on first use and kept in the
+    /// user's data folder, which verifiers call untrusted
     #[arg(long, value_name = "FILE", requires = "sign_key")]
     pub sign_cert: Option<PathBuf>,
-    /// The certificate's private key (PKCS#8 PEM) [default: the variable REALFILL_SIGN_KEY]
+    /// The private key of --sign-cert (PKCS#8 PEM)
     #[arg(long, value_name = "FILE", requires = "sign_cert")]
     pub sign_key: Option<PathBuf>,
     /// Do not say in the file, signed, what was changed, from which photos and by which program; REALFILL_NO_CREDENTIALS=1
@@ -110,5 +111,21 @@ fn edit(scene: &Scene, mask: &Mask, report: &Report, strip: Strip) -> Edit {
         regions: regions.map(|r| Region { x: r.x, y: r.y, width: r.width, height: r.height }).collect(),
         model: ModelUsed { name: report.model.clone(), fingerprint: report.model_fingerprint.clone() },
         supported_share: report.config.guide.then_some(report.supported_share),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The variables count only where neither is given, so that one of them is no default for its flag.
+    #[test]
+    fn no_default_is_promised_for_half_of_an_identity() {
+        let command = CredentialArguments::augment_args(clap::Command::new("realfill"));
+        for (id, other) in [("sign_cert", "--sign-key"), ("sign_key", "--sign-cert")] {
+            let argument = command.get_arguments().find(|argument| argument.get_id() == id).expect("a flag");
+            let help = argument.get_help().expect("a help").to_string();
+            assert!(!help.contains("default") && help.contains(other), "{help}");
+        }
     }
 }

@@ -104,9 +104,17 @@ impl OutputArguments {
         let needed = self.needed_bytes(&scene.target, candidates as u64) + more_bytes;
         check_output_folder(&self.output, needed).or_bad_input()?;
         match self.supervised {
-            true => supervised::begin(&self.output).or_failed(),
+            true => supervised::begin(&self.output, &scene.target).or_failed(),
             false => lock::take(&self.output).or_bad_input(),
         }
+    }
+
+    /// Checks that the results do not replace those of the job that learnt an adapter.
+    ///
+    /// # Errors
+    /// The adapter lies among them.
+    pub fn check_adapter(&self, adapter: &Path) -> anyhow::Result<()> {
+        ours::check_adapter(&self.output, adapter)
     }
 
     /// Bytes that the results take at most, roughly.
@@ -226,7 +234,8 @@ fn write_candidates(folder: &Path, scene: &Scene, completion: &Completion) -> Re
     for (rank, candidate) in completion.candidates.iter().enumerate() {
         let path = folder.join(ours::stem(rank + 1, candidate.seed)).with_extension("png");
         let picture = completion.in_photo(candidate, &scene.target);
-        Photo::from_pixels(quantise(&picture)).save(path).or_failed()?;
+        let photo = Photo { icc: scene.target.rgb_profile(), ..Photo::from_pixels(quantise(&picture)) };
+        photo.save(path).or_failed()?;
     }
     Ok(())
 }
@@ -254,8 +263,8 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure>
 fn write_sheet(folder: &Path, scene: &Scene, completion: &Completion) -> Result<(), Failure> {
     let tile = |c: &Candidate| Tile::new(&completion.closely(c, &scene.target), format!("seed {}", c.seed));
     let others: Vec<Tile> = completion.candidates.iter().skip(1).map(tile).collect();
-    let sheet = scene_sheet(scene, &completion.photo, &others);
-    Photo::from_pixels(sheet).save(folder.join("sheet.png")).or_failed()
+    let sheet = Photo::from_pixels(scene_sheet(scene, &completion.photo, &others));
+    Photo { icc: scene.target.rgb_profile(), ..sheet }.save(folder.join("sheet.png")).or_failed()
 }
 
 #[cfg(test)]

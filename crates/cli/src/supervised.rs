@@ -3,6 +3,7 @@
 
 use crate::{interrupt, lock};
 use anyhow::{Context, Result};
+use image::Rgb32FImage;
 use realfill::pipeline::Event;
 use realfill_vision::Photo;
 use realfill_vision::resize::quantise;
@@ -10,22 +11,19 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The output folder.
-static WATCHED: OnceLock<PathBuf> = OnceLock::new();
-
-/// Folder of the previews in an output folder.
-const PREVIEWS: &str = "previews";
+/// Where this process's previews go.
+static PREVIEWS: OnceLock<Previews> = OnceLock::new();
 
 /// Begins to obey the standard input, and takes the output folder for this process alone: where another one still works
-/// in it (its watcher was killed a moment ago), waits for that one's end.
+/// in it (its watcher was killed a moment ago), waits for that one's end. Previews are in the colours of `target`.
 ///
 /// # Errors
 /// The folder cannot be written to or locked.
-pub fn begin(output: &Path) -> Result<()> {
+pub fn begin(output: &Path, target: &Photo) -> Result<()> {
     lock::wait_for(output)?;
-    let previews = output.join(PREVIEWS);
-    std::fs::create_dir_all(&previews).with_context(|| format!("cannot make {}", previews.display()))?;
-    let _ = WATCHED.set(output.into());
+    let folder = output.join("previews");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let _ = PREVIEWS.set(Previews { folder, profile: target.rgb_profile() });
     std::thread::spawn(obey);
     Ok(())
 }
@@ -42,12 +40,40 @@ fn obey() {
     std::process::exit(interrupt::EXIT_CODE);
 }
 
-/// Keeps a preview as a file that is named by its seed, or `guide`; returns whether the event is worth telling. Nobody's
-/// result depends on a preview, so that one which cannot be written is no reason to fail.
+/// Keeps a preview; returns whether the event is worth telling. Nobody's result depends on a preview, so that one which cannot be
+/// written is no reason to fail.
 pub fn keep_preview(event: &Event) -> bool {
     let Event::Preview { seed, picture } = event else { return true };
-    let Some(output) = WATCHED.get() else { return false };
-    let name = seed.map_or_else(|| "guide".to_owned(), |seed| seed.to_string());
-    let path = output.join(PREVIEWS).join(name).with_extension("jpg");
-    Photo::from_pixels(quantise(picture)).save(path).is_ok()
+    PREVIEWS.get().is_some_and(|previews| previews.keep(*seed, picture))
+}
+
+/// A folder of previews, and the profile of their colours.
+struct Previews {
+    folder: PathBuf,
+    profile: Option<Vec<u8>>,
+}
+
+impl Previews {
+    /// Writes a file that is named by the picture's seed, or `guide`; returns whether it is there.
+    fn keep(&self, seed: Option<u64>, picture: &Rgb32FImage) -> bool {
+        let name = seed.map_or_else(|| "guide".to_owned(), |seed| seed.to_string());
+        let photo = Photo { icc: self.profile.clone(), ..Photo::from_pixels(quantise(picture)) };
+        photo.save(self.folder.join(name).with_extension("jpg")).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_has_the_photos_profile() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = [&[0; 16][..], b"RGB ", &[7; 112]].concat(); // what a file says is RGB
+        let target = Photo { icc: Some(profile.clone()), ..Photo::from_pixels(image::RgbImage::new(4, 4)) };
+        let previews = Previews { folder: folder.path().into(), profile: target.rgb_profile() };
+        assert!(previews.keep(Some(3), &Rgb32FImage::new(16, 16)));
+        let kept = std::fs::read(folder.path().join("3.jpg")).unwrap();
+        assert!(kept.windows(profile.len()).any(|part| part == profile));
+    }
 }

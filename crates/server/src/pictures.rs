@@ -118,10 +118,7 @@ pub fn write_preview(checked: &Checked, folder: &Path) -> Answer<()> {
         true => quantise(&shrunk(&checked.photo.pixels, side(width), side(height))),
         false => checked.photo.pixels.to_rgb8(),
     };
-    let small = Photo {
-        icc: checked.photo.profile().filter(|_| checked.photo.pixels.color().has_color()),
-        ..Photo::from_pixels(small)
-    };
+    let small = Photo { icc: checked.photo.rgb_profile(), ..Photo::from_pixels(small) };
     let path = folder.join(format!("preview-{role}.jpg"));
     let bytes = small.encoded(&path).map_err(Problem::ours)?;
     Ok(fs::write(path, bytes)?)

@@ -185,6 +185,11 @@ impl Photo {
         self.icc.clone().or_else(|| crate::colour::named_by_exif(self))
     }
 
+    /// The profile of RGB pictures that were made in the photo's colours; `None` for sRGB, and where the photo is grey.
+    pub fn rgb_profile(&self) -> Option<Vec<u8>> {
+        self.profile().filter(|_| self.pixels.color().has_color())
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.pixels.width()

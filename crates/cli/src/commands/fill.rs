@@ -8,7 +8,8 @@ use crate::profile::ProfileArguments;
 use crate::progress::{Progress, duration};
 use crate::settings::{Flags, GuideFlags, OutputSettings, SamplerFlags, TuningArguments, resolve};
 use crate::source::{ModelArguments, SceneArguments};
-use realfill::pipeline::{Completion, FillConfig, fill, remove_checkpoints};
+use realfill::pipeline::{Completion, FillConfig, fill, guide_bytes, remove_checkpoints};
+use realfill_vision::Scene;
 use serde_json::json;
 use std::time::Instant;
 
@@ -69,6 +70,11 @@ impl Arguments {
         };
         resolve(self.tuning.preset, self.tuning.config.as_ref(), &flags).or_bad_input()
     }
+
+    /// Bytes that the job needs to go on from where it was stopped, roughly.
+    fn kept_bytes(&self, scene: &Scene, config: &FillConfig) -> u64 {
+        self.model.checkpoint_bytes(&config.tune) + guide_bytes(scene, config)
+    }
 }
 
 /// Completes the photo.
@@ -80,7 +86,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
     let folder = arguments.output.output.as_path();
-    let (mask, more_bytes) = (arguments.scene.mask.as_deref(), arguments.model.checkpoint_bytes(&config.tune));
+    let (mask, more_bytes) = (arguments.scene.mask.as_deref(), arguments.kept_bytes(&scene, &config));
     arguments.output.prepare(&scene, mask, config.candidates, more_bytes)?;
     let _profile = arguments.profile.begin()?;
     match arguments.resume {
@@ -136,11 +142,32 @@ fn supported(completion: &Completion) -> String {
 mod tests {
     use crate::arguments::{Arguments, Command};
     use clap::Parser;
+    use realfill_vision::{Mask, Photo, Scene};
+
+    fn typed(flags: &[&str]) -> super::Arguments {
+        let words = ["realfill", "fill", "my-scene"];
+        let parsed = Arguments::try_parse_from(words.iter().chain(flags)).unwrap();
+        let Command::Fill(fill) = parsed.command else { panic!("another command") };
+        fill
+    }
+
+    #[test]
+    fn room_is_asked_for_for_checkpoints_and_guides() {
+        let photo = || Photo::from_pixels(image::RgbImage::new(1024, 768));
+        let hole = Mask::from_fn(1024, 768, |x, _| x < 200);
+        let scene = Scene::new("s", photo(), hole, vec![photo()]).unwrap();
+        let needed = |flags: &[&str]| {
+            let fill = typed(flags);
+            fill.kept_bytes(&scene, &fill.settings().unwrap())
+        };
+        assert_eq!(needed(&["--guide", "off"]), 400_000_000);
+        assert_eq!(needed(&["--candidates", "4"]), 400_000_000 + 4 * 39 * 1024 * 768);
+        assert_eq!(needed(&["--guide", "off", "--iterations", "0"]), 0);
+    }
 
     #[test]
     fn the_seeds_of_sampling_and_of_tuning_are_two() {
-        let typed = ["realfill", "fill", "my-scene", "--seed", "7", "--tune-seed", "9"];
-        let Command::Fill(fill) = Arguments::try_parse_from(typed).unwrap().command else { panic!("another command") };
+        let fill = typed(&["--seed", "7", "--tune-seed", "9"]);
         let config = fill.settings().unwrap();
         assert_eq!((config.seed, config.tune.seed), (7, 9));
     }

@@ -21,8 +21,8 @@ use std::time::Instant;
 const AFTER_HELP: &str = "\
 Examples:
   realfill sample my-scene --adapter tuned/adapter --output out
-  realfill sample my-scene --adapter out/adapter --seed 100 --candidates 16 --output more
-  realfill sample my-scene --adapter tuned/adapter --expand right=25%
+  realfill sample my-scene --adapter out/adapter --seed 4 --candidates 12 --output more
+  realfill sample my-scene --adapter tuned/adapter --expand right=25% --output wide
   realfill sample my-scene --output untuned          with the model as it is";
 
 /// Arguments of `sample`.
@@ -66,6 +66,9 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         tune: Some(&tune),
     };
     let mut config = resolve(None, arguments.config.as_ref(), &flags).or_bad_input()?;
+    if let Some(adapter) = &arguments.adapter {
+        arguments.output.check_adapter(adapter).or_bad_input()?;
+    }
     let identity = arguments.output.credentials.identity()?;
     let scene = arguments.scene.open(talk)?;
     let mut model = arguments.model.load(&config.tune)?;
@@ -98,7 +101,7 @@ pub fn run(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Loads the adapter after checking that it is this base's; one of another scene is used, but told.
+/// Loads the adapter after checking that it is this base's; one of other photos or another hole is used, but told.
 fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> Result<Option<AdapterCard>, Failure> {
     let card = match model.load_adapter(folder) {
         Err(_) if folder.join("adapter").is_dir() => {
@@ -110,7 +113,8 @@ fn take_up(folder: &Path, model: &mut dyn Model, scene: &Scene, talk: Talk) -> R
         card => card.or_bad_input()?,
     };
     if let Some(other) = card.as_ref().filter(|card| card.scene_fingerprint != fingerprint::of_scene(scene)) {
-        remark(&format!("note: the adapter was tuned on another scene ({})", other.scene), talk);
+        let words = "note: the adapter was tuned with other photos or another hole";
+        remark(&format!("{words} (scene {})", other.scene), talk);
     }
     Ok(card)
 }

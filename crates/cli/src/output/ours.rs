@@ -17,6 +17,9 @@ pub const COMPLETIONS: &str = "completions";
 /// Folder of what an interrupted job goes on from.
 pub const CHECKPOINTS: &str = "checkpoints";
 
+/// Folder of what a job learnt about the scene.
+const ADAPTER: &str = "adapter";
+
 /// Which reference supports which part of the hole, as a picture and for programs; made with a guide only.
 pub const FIDELITY: [&str; 2] = ["fidelity.png", "fidelity.json"];
 
@@ -101,11 +104,26 @@ pub fn check_photos<'a>(output: &Path, photos: impl Iterator<Item = &'a Path>) -
     Ok(())
 }
 
-/// Where a photo lies, and where the link to it does if the path names one.
-fn places(photo: &Path) -> Vec<PathBuf> {
-    let folder = photo.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let link = photo.file_name().and_then(|name| Some(folder.canonicalize().ok()?.join(name)));
-    [photo.canonicalize().ok(), link].into_iter().flatten().collect()
+/// Checks that an adapter is not the one that a job left beside its results in this output folder.
+///
+/// # Errors
+/// It is.
+pub fn check_adapter(output: &Path, adapter: &Path) -> Result<()> {
+    let Ok(folder) = output.canonicalize() else { return Ok(()) };
+    if places(adapter).contains(&folder.join(ADAPTER)) {
+        bail!(
+            "this run would replace the results beside {}, those of the run that learnt it; give another --output",
+            adapter.display()
+        );
+    }
+    Ok(())
+}
+
+/// Where a file or folder lies, and where the link to it does if the path names one.
+fn places(path: &Path) -> Vec<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let link = path.file_name().and_then(|name| Some(folder.canonicalize().ok()?.join(name)));
+    [path.canonicalize().ok(), link].into_iter().flatten().collect()
 }
 
 /// Whether a run replaces or removes what lies there in the output folder, on systems too where capitals do not count.

@@ -442,6 +442,19 @@ fn an_output_folder_given_as_the_adapter_is_told_from_one() {
 }
 
 #[test]
+fn more_candidates_are_not_drawn_over_the_results_beside_their_adapter() {
+    let folder = scene();
+    let (photos, output) = (folder.path().join("scene"), folder.path().join("out"));
+    fs::create_dir_all(output.join("adapter")).unwrap();
+    fs::write(output.join("completed.png"), "a picture").unwrap();
+    let mut command = realfill();
+    command.arg("sample").arg(&photos).arg("--adapter").arg(output.join("adapter"));
+    command.arg("--output").arg(photos.join("../out")); // the same folder by another name
+    command.assert().code(2).stderr(contains("replace the results beside").and(contains("give another --output")));
+    assert_eq!(fs::read_to_string(output.join("completed.png")).unwrap(), "a picture");
+}
+
+#[test]
 fn verify_refuses_what_is_no_picture() {
     let folder = scene();
     let words = folder.path().join("words.txt");

@@ -4,6 +4,7 @@ use crate::material::{SHORT, mask, photo, realfill, scene, weights};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use realfill_models::sd::{Preset, write_random_checkpoint};
+use realfill_vision::Photo;
 use std::fs;
 use std::path::Path;
 
@@ -319,16 +320,21 @@ fn an_adapter_of_another_base_is_refused() {
 }
 
 #[test]
-fn an_adapter_of_another_scene_is_used_and_told_of_as_an_event() {
+fn an_adapter_of_another_photo_or_hole_is_used_and_told_of_as_an_event() {
     let folder = scene();
     fill(folder.path(), "out", &["--iterations", "1"]).assert().success();
+    let sample = |options: &[&str]| {
+        let mut command = realfill();
+        command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out/adapter"));
+        command.arg("--output").arg(folder.path().join("again")).arg("--model").arg(weights());
+        command.args(["--view-px", "64", "--steps", "1", "--candidates", "1", "--guide", "off", "--json"]);
+        command.args(options).assert().success().stderr("")
+    };
+    let note = r#"{"event":"note","text":"note: the adapter was tuned with other photos or another hole"#;
+    sample(&[]).stdout(contains("the adapter was tuned").not());
+    sample(&["--grow-mask", "3"]).stdout(contains(note));
     photo(crate::material::SIZE, 1).save(folder.path().join("scene/ref/0.png")).unwrap();
-    let mut command = realfill();
-    command.arg("sample").arg(folder.path().join("scene")).arg("--adapter").arg(folder.path().join("out/adapter"));
-    command.arg("--output").arg(folder.path().join("again")).arg("--model").arg(weights());
-    command.args(["--view-px", "64", "--steps", "1", "--candidates", "1", "--guide", "off", "--json"]);
-    let told = command.assert().success().stderr("");
-    told.stdout(contains(r#"{"event":"note","text":"note: the adapter was tuned on another scene"#));
+    sample(&[]).stdout(contains(note));
 }
 
 #[test]
@@ -376,6 +382,24 @@ fn a_canvas_that_cuts_the_photo_gives_a_result_of_its_size() {
     assert_eq!(completed.dimensions(), (70, 80));
     let before = pixels(&folder.path().join("scene/target/target.png"));
     assert_eq!(completed.get_pixel(59, 8), before.get_pixel(79, 0));
+}
+
+#[test]
+fn candidates_and_the_sheet_have_the_photos_profile() {
+    let folder = scene();
+    let path = folder.path().join("scene/target/target.png");
+    let whole = fs::read(&path).unwrap();
+    let code = [&b"cICP"[..], &[12, 13, 0, 1]].concat(); // Display P3 (ITU-T H.273)
+    let chunk = [&4u32.to_be_bytes()[..], &code, &crate::material::crc32(&code).to_be_bytes()].concat();
+    fs::write(&path, [&whole[..33], &chunk, &whole[33..]].concat()).unwrap();
+    let profile = Photo::open(&path).unwrap().icc;
+    assert!(profile.is_some());
+    fill(folder.path(), "out", &["--iterations", "0"]).assert().success();
+    let out = folder.path().join("out");
+    let candidates = fs::read_dir(out.join("candidates")).unwrap().map(|entry| entry.unwrap().path());
+    for picture in candidates.chain([out.join("sheet.png")]) {
+        assert!(Photo::open(&picture).unwrap().icc == profile, "{}", picture.display());
+    }
 }
 
 #[test]

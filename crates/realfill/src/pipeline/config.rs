@@ -49,6 +49,11 @@ impl FillConfig {
         SamplerSettings { steps, ..self.sampler }
     }
 
+    /// Whether the model may move what the guide proposes.
+    pub(super) fn moves_guide(&self) -> bool {
+        self.guide && self.model_weight > 0.0
+    }
+
     /// The candidates' seeds.
     pub fn seeds(&self) -> Vec<u64> {
         (0..self.candidates.max(1) as u64).map(|i| self.seed.wrapping_add(i)).collect()

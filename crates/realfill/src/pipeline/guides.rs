@@ -1,12 +1,14 @@
 //! Guides that are worked out once a job: kept beside the checkpoints, so that a resumed job does not do it again.
 
-use super::FillError;
+use super::drawn::DrawnGuides;
 use super::job::checkpoints_in;
+use super::view::{GUIDE_PX, PRETENDERS, within};
+use super::{FillConfig, FillError, Window};
 use image::{GrayImage, Rgb32FImage};
 use realfill_vision::guide::{Origins, ReferenceSummary, Sites};
 use realfill_vision::save::{SaveError, write_whole};
 use realfill_vision::warp::Places;
-use realfill_vision::{Guide, Mask, Plane};
+use realfill_vision::{Guide, Mask, Plane, Scene};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::collections::HashMap;
 use std::io::Write;
@@ -14,6 +16,27 @@ use std::path::{Path, PathBuf};
 
 const REFERENCES: &str = "references";
 const UNSEEN: &str = "unseen";
+
+/// Bytes that a guide's file takes for each of its pixels: nine numbers in f32 and three in u8.
+const BYTES_PER_PIXEL: u64 = 39;
+
+/// Bytes that the guides of [`fill`](super::fill) take in its folder at most: one of each part of the target for each draw of the candidates, and
+/// those of the references that pretend to be the target. What stands beside the pixels is little.
+pub fn guide_bytes(scene: &Scene, config: &FillConfig) -> u64 {
+    if !config.guide {
+        return 0;
+    }
+    let of_size = |width, height| {
+        let (width, height) = within((width, height), GUIDE_PX);
+        BYTES_PER_PIXEL * u64::from(width) * u64::from(height)
+    };
+    let parts: u64 =
+        Window::all_of(scene).iter().map(|window| of_size(window.rect().width, window.rect().height)).sum();
+    let draws = DrawnGuides::draws(&config.seeds()).len() as u64;
+    let largest = scene.references.iter().map(|photo| of_size(photo.width(), photo.height())).max().unwrap_or(0);
+    let pretenders = if scene.references.len() > 1 { PRETENDERS as u64 } else { 0 };
+    draws * parts + pretenders * largest
+}
 
 /// The guides of a job, each a safetensors file: `colour` `[h, w, 3]` and `trust` `[h, w]` in f32, `source` `[h, w]` in
 /// u8, and where the detail is found: `photo` in u8, `place_x` and `place_y` in f32, the same of what another reference shows
@@ -155,6 +178,7 @@ fn floats(tensors: &SafeTensors, name: &str) -> Option<Vec<f32>> {
 mod tests {
     use super::*;
     use image::{Luma, Rgb};
+    use realfill_vision::Photo;
 
     fn guide() -> Guide {
         let mut guide = Guide::empty(5, 3);
@@ -182,6 +206,21 @@ mod tests {
         assert_eq!((own.get(2, 1), own.get(0, 0)), (Some((3, [0.25, 1.0 / 7.0])), None));
         assert_eq!((beside.get(3, 1), beside.get(2, 1)), (Some((2, [0.5, 0.2])), None));
         assert_eq!(share, same.origins.share);
+    }
+
+    #[test]
+    fn room_is_asked_for_for_the_guide_of_every_draw() {
+        let photo = || Photo::from_pixels(image::RgbImage::new(1024, 768));
+        let scene = |references: usize| {
+            let hole = Mask::from_fn(1024, 768, |x, _| x < 200);
+            Scene::new("s", photo(), hole, (0..references).map(|_| photo()).collect()).unwrap()
+        };
+        let one = 39 * 1024 * 768;
+        let asked = |references, config: FillConfig| guide_bytes(&scene(references), &config);
+        assert_eq!(asked(1, FillConfig::default()), 4 * one, "of four candidates one takes the likeliest labels");
+        assert_eq!(asked(3, FillConfig::default()), 6 * one);
+        assert_eq!(asked(1, FillConfig { candidates: 64, ..FillConfig::default() }), 13 * one);
+        assert_eq!(asked(3, FillConfig { guide: false, ..FillConfig::default() }), 0);
     }
 
     #[test]

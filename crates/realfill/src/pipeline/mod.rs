@@ -20,6 +20,7 @@ mod window;
 pub use config::FillConfig;
 pub use fidelity::Fidelity;
 pub use finish::{complete, finish};
+pub use guides::guide_bytes;
 pub use job::{FolderError, remove_checkpoints};
 pub use rank::{Candidate, Filled, rank};
 pub use regions::Region;
@@ -143,7 +144,8 @@ impl Completion {
 }
 
 /// Does the whole job: guide, tuning, sampling, ranking, composite. Intermediate files go to `folder`; checkpoints of the same job
-/// there are gone on from, those of another are an error until [`remove_checkpoints`] takes them away.
+/// there are gone on from, those of another are an error. They stay until [`remove_checkpoints`] takes them away, which is for the caller to do
+/// once the result is written.
 ///
 /// `on_event` returns whether to go on; a stop leaves a checkpoint behind.
 ///
@@ -182,7 +184,8 @@ pub fn tune_scene(
     Ok(run.report)
 }
 
-/// Samples, ranks and composites with the model as it is: an adapter is loaded before, and `influence` is its card's.
+/// Samples, ranks and composites with the model as it is: an adapter is loaded before, and `influence` is its card's. Where nothing is known
+/// of that, it is measured, as by [`fill`].
 ///
 /// # Errors
 /// As [`fill`]; there is no checkpoint to go on from.
@@ -198,7 +201,14 @@ pub fn sample_scene(
     model.check_sampler(&config.sampler_of(model)).map_err(StageError::from)?;
     let mut run = prepared(scene, model, config, folder, on_event);
     let guides = run.guides(&config.seeds())?;
-    run.sample(guides, model, influence.or(model.influence()))
+    let influence = match influence.or(model.influence()) {
+        None if config.moves_guide() => {
+            let photos = run.photos(&guides)?;
+            Some(run.influence(model, &photos)?)
+        }
+        known => known,
+    };
+    run.sample(guides, model, influence)
 }
 
 /// A job in a folder of its own, where it keeps its guides and checkpoints.
@@ -228,7 +238,7 @@ fn prepared<'a>(
 /// Tunes, if asked to, and says how far the model may then move the guide; `None` where nobody wants to know.
 fn learnt(run: &mut Run, model: &mut dyn Model, guides: &[DrawnGuides]) -> Result<Option<Influence>, FillError> {
     let is_tuned = run.config.tune.iterations > 0;
-    let is_measured = run.config.guide && run.config.model_weight > 0.0 && model.influence().is_none();
+    let is_measured = run.config.moves_guide() && model.influence().is_none();
     if !is_tuned && !is_measured {
         return Ok(model.influence());
     }

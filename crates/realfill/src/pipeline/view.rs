@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Longest side the guide is worked out at, in pixels.
 pub(super) const GUIDE_PX: u32 = 1024;
 /// References that pretend to be the target, at most: each costs a guide of its own.
-const PRETENDERS: usize = 2;
+pub(super) const PRETENDERS: usize = 2;
 /// Photos that such a guide is made from, at most: its time grows with their pairs.
 const OTHERS: usize = 2;
 

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use image::{Rgb, RgbImage};
 use realfill::embedded::EmbeddedModel;
-use realfill::pipeline::{Completion, Event, FillConfig, fill, finish};
+use realfill::pipeline::{Completion, Event, FillConfig, fill, finish, guide_bytes};
 use realfill::samplers::SamplerSettings;
 use realfill::tuning::TuneConfig;
 use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
@@ -61,21 +61,24 @@ fn scene(truth: &RgbImage) -> Scene {
     Scene::new("wall", Photo::from_pixels(target), mask, vec![reference]).expect("a scene")
 }
 
-fn filled(scene: &Scene, network: &PatchUNet, folder: &Path) -> (Completion, Vec<Event>) {
-    let mut model = EmbeddedModel::new(network.clone(), &EmbeddedConfig::tiny(), "tiny".into(), &Device::flex());
-    let config = FillConfig {
+fn config() -> FillConfig {
+    FillConfig {
         view_px: 64,
         candidates: 2,
         tune: TuneConfig { iterations: 1, batch: 1, ..TuneConfig::default() },
         sampler: SamplerSettings { steps: 1, ..SamplerSettings::default() },
         ..FillConfig::default()
-    };
+    }
+}
+
+fn filled(scene: &Scene, network: &PatchUNet, folder: &Path) -> (Completion, Vec<Event>) {
+    let mut model = EmbeddedModel::new(network.clone(), &EmbeddedConfig::tiny(), "tiny".into(), &Device::flex());
     let mut events = Vec::new();
     let mut hear = |event| {
         events.push(event);
         true
     };
-    let completion = fill(scene, &mut model, &config, folder, &mut hear).expect("a completed photo");
+    let completion = fill(scene, &mut model, &config(), folder, &mut hear).expect("a completed photo");
     (completion, events)
 }
 
@@ -123,10 +126,14 @@ fn holes_far_from_each_other_are_filled_from_windows_of_their_own_and_a_resumed_
         |event: &Event| if let Event::Preview { picture, .. } = event { Some(picture.dimensions()) } else { None };
     assert_eq!(events.iter().filter_map(shown).collect::<Vec<_>>(), [(1024, 307); 3]);
 
+    let guides = folder.path().join("checkpoints/guides");
     for name in ["target", "target-1", "part-2-target", "part-2-target-1"] {
-        let kept = folder.path().join("checkpoints/guides").join(name).with_extension("safetensors");
+        let kept = guides.join(name).with_extension("safetensors");
         assert!(kept.is_file(), "{} is missing", kept.display());
     }
+    let bytes: u64 = std::fs::read_dir(guides).unwrap().map(|kept| kept.unwrap().metadata().unwrap().len()).sum();
+    let asked = guide_bytes(&scene, &config());
+    assert!(bytes.abs_diff(asked) < asked / 100, "{bytes} bytes are kept, and room was asked for {asked}");
     let (again, events) = filled(&scene, &network, folder.path());
     assert!(steps_of(&events, "guide").is_empty() && steps_of(&events, "tune").is_empty(), "done anew");
     assert_eq!(again.photo.pixels, done.photo.pixels);

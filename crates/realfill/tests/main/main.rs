@@ -4,5 +4,7 @@
 mod devices;
 mod embedded;
 mod far_holes;
+mod readme;
 mod samplers;
 mod stable_diffusion;
+mod untuned;

@@ -1,0 +1,133 @@
+//! A small model that nothing was learnt with: how far it may move the guide is measured all the same.
+
+use image::{Rgb, RgbImage};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use realfill::adapter::AdapterCard;
+use realfill::model::{Draft, Drawn, Influence, Model, StageError, View};
+use realfill::pipeline::{Completion, FillConfig, Timing, fill, sample_scene};
+use realfill::samplers::SamplerSettings;
+use realfill::training::batch::Sample;
+use realfill::training::checkpoint::Checkpoints;
+use realfill::tuning::TuneConfig;
+use realfill_vision::{Mask, Photo, Scene};
+use std::path::Path;
+
+const SIZE: (u32, u32) = (96, 72);
+
+/// Draws what it is shown, hole and all: of a reference that pretends, the truth; of the target, black.
+struct Repeating;
+
+impl Model for Repeating {
+    fn name(&self) -> String {
+        "repeating".into()
+    }
+
+    fn fingerprint(&self) -> String {
+        "0".into()
+    }
+
+    fn stride(&self) -> u32 {
+        8
+    }
+
+    fn crop_px(&self) -> u32 {
+        64
+    }
+
+    fn whole_px(&self) -> u32 {
+        64
+    }
+
+    fn view_px(&self) -> u32 {
+        SIZE.0
+    }
+
+    fn influence(&self) -> Option<Influence> {
+        None
+    }
+
+    fn sampling_steps(&self) -> usize {
+        1
+    }
+
+    fn begin(&mut self, _: &TuneConfig) {}
+
+    fn learn(&mut self, _: &[Sample], _: usize, _: &TuneConfig) -> Result<f64, StageError> {
+        Ok(0.0)
+    }
+
+    fn validation_loss(&mut self, _: &[Sample], _: &TuneConfig) -> Result<f64, StageError> {
+        Ok(0.0)
+    }
+
+    fn save(&self, _: &Checkpoints, _: usize) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn restore(&mut self, _: &Checkpoints, _: usize, _: &TuneConfig) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn save_adapter(&self, _: &Path, _: &AdapterCard) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn load_adapter(&mut self, _: &Path) -> Result<Option<AdapterCard>, StageError> {
+        Ok(None)
+    }
+
+    fn draw(
+        &self,
+        view: &View,
+        drafts: &[Draft],
+        _: &SamplerSettings,
+        on_event: &mut dyn FnMut(Drawn) -> bool,
+    ) -> Result<(), StageError> {
+        (0..drafts.len()).for_each(|draft| _ = on_event(Drawn::Picture { draft, picture: view.picture.clone() }));
+        Ok(())
+    }
+}
+
+/// Squares of 6 pixels whose colours are chance.
+fn photo(seed: u64) -> Photo {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut colour = || [0; 3].map(|_| rng.random_range(20..235u8));
+    let across = SIZE.0.div_ceil(6);
+    let colours: Vec<[u8; 3]> = (0..across * SIZE.1.div_ceil(6)).map(|_| colour()).collect();
+    Photo::from_pixels(RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| Rgb(colours[(y / 6 * across + x / 6) as usize])))
+}
+
+/// Photos that have nothing in common, so that every guide errs.
+fn scene() -> Scene {
+    let hole = Mask::from_fn(SIZE.0, SIZE.1, |x, y| (30..60).contains(&x) && (24..48).contains(&y));
+    Scene::new("squares", photo(1), hole, vec![photo(2), photo(3)]).expect("a scene")
+}
+
+fn config() -> FillConfig {
+    FillConfig { candidates: 2, tune: TuneConfig { iterations: 0, ..TuneConfig::default() }, ..FillConfig::default() }
+}
+
+fn sampled(config: &FillConfig, influence: Option<Influence>) -> Completion {
+    sample_scene(&scene(), &Repeating, influence, config, Path::new("unused"), &mut |_| true).expect("a photo")
+}
+
+#[test]
+fn sampling_without_an_adapter_is_filling_without_tuning() {
+    let folder = tempfile::tempdir().unwrap();
+    let filled = fill(&scene(), &mut Repeating, &config(), folder.path(), &mut |_| true).expect("a photo");
+    assert!(filled.report.influence.tone > 0.1, "{:?}", filled.report.influence);
+    let drawn = sampled(&config(), None);
+    assert_eq!(drawn.report.influence, filled.report.influence);
+    assert!(drawn.photo.pixels == filled.photo.pixels, "the photos differ");
+}
+
+#[test]
+fn what_an_adapters_card_knows_is_not_measured_anew_nor_what_nobody_asks_for() {
+    let known = Influence { tone: 0.25, detail: 0.0 };
+    assert_eq!(sampled(&config(), Some(known)).report.influence, known);
+    let weightless = sampled(&FillConfig { model_weight: 0.0, ..config() }, None);
+    assert_eq!(weightless.report.influence, Influence::NONE);
+    let is_measure = |timing: &Timing| timing.stage == "measure";
+    assert!(!weightless.report.timings.iter().any(is_measure), "{:?}", weightless.report.timings);
+}
