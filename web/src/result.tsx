@@ -127,17 +127,19 @@ function supported(results: Results): string {
   return `${percent} % of the hole is supported by the references; the rest is invented.`;
 }
 
+const rounded = (value: number | null, digits: number): string => value?.toFixed(digits) ?? 'no number';
+
 function Why({ candidate }: { candidate: Candidate }) {
   const rows: [string, string, string][] = [
     ['Points in common with the references', `${candidate.verified} (${Math.round(100 * candidate.correspondences)} %)`, 'More is better'],
-    ['Step at the seam', candidate.seam.toFixed(2), 'About 1 cannot be seen'],
-    ['Difference from what is trusted', candidate.guide.toFixed(4), 'Less is better'],
-    ['Distance from the others', candidate.apart.toFixed(4), 'Less is more usual'],
+    ['Step at the seam', rounded(candidate.seam, 2), 'About 1 cannot be seen'],
+    ['Difference from what is trusted', rounded(candidate.guide, 4), 'Less is better'],
+    ['Distance from the others', rounded(candidate.apart, 4), 'Less is more usual'],
   ];
   return (
     <table class="why">
       <caption>
-        Why it is number {candidate.rank} <small>score {candidate.score.toFixed(3)}, seed {candidate.seed}</small>
+        Why it is number {candidate.rank} <small>score {rounded(candidate.score, 3)}, seed {candidate.seed}</small>
       </caption>
       <tbody>
         {rows.map(([name, value, hint]) => (

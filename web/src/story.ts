@@ -37,8 +37,8 @@ export function told(story: Told, event: JobEvent): Told {
   }
 }
 
-function withLoss(losses: [number, number][], step: number, loss: number | undefined): [number, number][] {
-  if (loss === undefined) return losses;
+function withLoss(losses: [number, number][], step: number, loss: number | null | undefined): [number, number][] {
+  if (typeof loss !== 'number') return losses;
   return [...losses.filter(([other]) => other < step), [step, loss]];
 }
 

@@ -59,12 +59,13 @@ export interface Job {
 export interface Candidate {
   rank: number;
   seed: number;
-  score: number;
+  /** Null, as `seam`, `guide` and `apart`, where the model drew no numbers. */
+  score: number | null;
   correspondences: number;
   verified: number;
-  seam: number;
-  guide: number;
-  apart: number;
+  seam: number | null;
+  guide: number | null;
+  apart: number | null;
   picture: string;
   photo: string | null;
 }
@@ -96,7 +97,7 @@ export interface Offer {
 export type JobEvent = { at: number } & (
   | { event: 'state'; state: JobState; error?: string }
   | { event: 'stage'; stage: string; steps: number }
-  | { event: 'progress'; step: number; loss?: number; remaining_secs?: number }
+  | { event: 'progress'; step: number; loss?: number | null; remaining_secs?: number }
   | { event: 'note'; text: string }
   | { event: 'preview'; seed?: number }
 );

@@ -56,7 +56,7 @@ pub enum Event {
     Progress {
         /// Steps done.
         step: usize,
-        /// The training loss, while tuning.
+        /// The training loss, while tuning, where it is a number.
         #[serde(skip_serializing_if = "Option::is_none")]
         loss: Option<f64>,
     },

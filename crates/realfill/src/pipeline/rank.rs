@@ -26,10 +26,11 @@ pub struct Candidate {
     pub filled: Vec<Filled>,
     /// What it was judged by.
     pub parts: RankParts,
-    /// Root mean square distance in the hole from the mean of all candidates, in colour values of 0 to 1. The one nearest
-    /// to the mean has the least expected error when all are as likely (minimum Bayes risk, Kumar & Byrne 2004).
+    /// Root mean square distance in the hole from the mean of all candidates that are numbers, in colour values of 0 to 1.
+    /// The one nearest to the mean has the least expected error when all are as likely (minimum Bayes risk, Kumar & Byrne
+    /// 2004).
     pub apart: f64,
-    /// Higher is better.
+    /// Higher is better; negative infinity where the model drew what is no number.
     pub score: f64,
 }
 
@@ -42,13 +43,14 @@ pub struct Filled {
     pub guide: Arc<Guide>,
 }
 
-/// What fills the parts, with its seeds, as candidates, best first; equal ones in the order of their seeds. All are compared with
-/// `likeliest`, each part's guide that takes the likeliest labels. Each part counts by the share of the holes that lies in it.
+/// What fills the parts, with its seeds, as candidates, best first; equal ones in the order of their seeds, those that are no numbers
+/// last. All are compared with `likeliest`, each part's guide that takes the likeliest labels. Each part counts by the share of the holes
+/// that lies in it.
 #[tracing::instrument(level = "info", skip_all)]
 pub fn rank(working: &Working, likeliest: &[&Guide], completed: Vec<(u64, Vec<Filled>)>) -> Vec<Candidate> {
     let judge = |i: usize| {
-        let mean = mean_of(completed.iter().map(|(_, filled)| &filled[i].picture));
-        Judge::new(&working.parts[i], &working.references, likeliest[i], mean)
+        let pictures: Vec<&Rgb32FImage> = completed.iter().map(|(_, filled)| &filled[i].picture).collect();
+        Judge::new(&working.parts[i], &working.references, likeliest[i], mean_of(&pictures))
     };
     let judges: Vec<Judge> = (0..working.parts.len()).map(judge).collect();
     let shares = hole_shares(&working.parts);
@@ -69,7 +71,7 @@ struct Judge<'a> {
     ranker: Ranker,
     hole: &'a Mask,
     likeliest: &'a Guide,
-    /// Of all candidates.
+    /// Of all candidates that are numbers.
     mean: Rgb32FImage,
 }
 
@@ -104,15 +106,21 @@ fn together(each: &[Judged], shares: &[f64]) -> Judged {
 }
 
 fn score(parts: &RankParts, apart: f64) -> f64 {
-    CORRESPONDENCES * parts.correspondences + SEAM * parts.seam.ln() + GUIDE * parts.guide + APART * apart
+    let score = CORRESPONDENCES * parts.correspondences + SEAM * parts.seam.ln() + GUIDE * parts.guide + APART * apart;
+    if score.is_finite() { score } else { f64::NEG_INFINITY }
 }
 
-fn mean_of<'a>(mut pictures: impl ExactSizeIterator<Item = &'a Rgb32FImage>) -> Rgb32FImage {
-    let share = 1.0 / pictures.len().max(1) as f32;
-    let mut mean = pictures.next().cloned().unwrap_or_default();
-    for picture in pictures {
+/// The mean of those that are numbers everywhere; of all where none is, and then it is no number either.
+fn mean_of(pictures: &[&Rgb32FImage]) -> Rgb32FImage {
+    let are_numbers = |picture: &&Rgb32FImage| picture.iter().all(|value| value.is_finite());
+    let numbers: Vec<&Rgb32FImage> = pictures.iter().copied().filter(are_numbers).collect();
+    let counted = if numbers.is_empty() { pictures } else { numbers.as_slice() };
+    let [first, others @ ..] = counted else { return Rgb32FImage::default() };
+    let mut mean = (*first).clone();
+    for picture in others {
         mean.iter_mut().zip(picture.iter()).for_each(|(mean, value)| *mean += value);
     }
+    let share = 1.0 / counted.len() as f32;
     mean.iter_mut().for_each(|value| *value *= share);
     mean
 }
@@ -141,10 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_worst_and_in_no_mean() {
+        let flat = |value: f32| Rgb32FImage::from_pixel(4, 1, Rgb([value; 3]));
+        let mut broken = flat(0.9);
+        broken.put_pixel(3, 0, Rgb([0.9, f32::NAN, 0.9]));
+        let pictures = [broken, flat(0.2), flat(0.6)];
+        assert!(mean_of(&pictures.each_ref()).iter().all(|value| (value - 0.4).abs() < 1e-6));
+        assert!(mean_of(&[&pictures[0]]).iter().any(|value| value.is_nan()));
+        let parts = RankParts { correspondences: 0.3, verified: 40, seam: 1.2, guide: 0.02 };
+        assert_eq!([f64::NAN, -f64::NAN, f64::INFINITY].map(|apart| score(&parts, apart)), [f64::NEG_INFINITY; 3]);
+        assert_eq!(score(&RankParts { seam: f64::NAN, ..parts }, 0.01), f64::NEG_INFINITY);
+    }
+
+    #[test]
     fn the_mean_and_the_distance_from_it_are_of_the_hole() {
         let flat = |value: f32| Rgb32FImage::from_pixel(4, 1, Rgb([value; 3]));
         let pictures = [flat(0.2), flat(0.6)];
-        let mean = mean_of(pictures.iter());
+        let mean = mean_of(&pictures.each_ref());
         assert!((mean.get_pixel(0, 0)[0] - 0.4).abs() < 1e-6);
         let mut known_differs = flat(0.5);
         known_differs.put_pixel(0, 0, Rgb([1.0; 3]));

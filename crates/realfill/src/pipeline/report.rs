@@ -17,32 +17,37 @@ pub struct Timing {
     pub secs: f64,
 }
 
-/// How a candidate was judged.
+/// How a candidate was judged: `None`, which is null in JSON, stands for what is no number, where the model drew none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Its seed.
     pub seed: u64,
     /// Higher is better.
-    pub score: f64,
+    pub score: Option<f64>,
     /// Verified correspondences with the references, as a share: 0 to 1.
     pub correspondences: f64,
     /// How many there are.
     pub verified: usize,
     /// Step across the hole's edge over that beside it; about 1 is invisible.
-    pub seam: f64,
+    pub seam: Option<f64>,
     /// Mean difference from what the guide trusts, 0 to 1.
-    pub guide: f64,
+    pub guide: Option<f64>,
     /// Root mean square distance from the candidates' mean, 0 to 1.
-    pub apart: f64,
+    pub apart: Option<f64>,
 }
 
 impl Judgement {
     /// Of a ranked candidate.
     pub fn of(candidate: &Candidate) -> Self {
         let RankParts { correspondences, verified, seam, guide } = candidate.parts;
-        let Candidate { seed, score, apart, .. } = *candidate;
-        Self { seed, score, correspondences, verified, seam, guide, apart }
+        let [score, seam, guide, apart] = [candidate.score, seam, guide, candidate.apart].map(number);
+        Self { seed: candidate.seed, score, correspondences, verified, seam, guide, apart }
     }
+}
+
+/// What can be written down: JSON has no word for what is no number.
+pub(super) fn number(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 /// Settings, versions, timings, losses and scores of a job.
@@ -66,8 +71,8 @@ pub struct Report {
     pub config: FillConfig,
     /// Seconds a stage.
     pub timings: Vec<Timing>,
-    /// The loss of each tuning step done in this run.
-    pub losses: Vec<f64>,
+    /// The loss of each tuning step done in this run; `None` where it was no number, and the step was passed over.
+    pub losses: Vec<Option<f64>>,
     /// How the tuning ended; `None` where there was none.
     #[serde(default)]
     pub tuned: Option<Tuned>,
@@ -103,5 +108,35 @@ impl Report {
     /// Notes how long a stage took that began at `clock`.
     pub fn time(&mut self, stage: &str, clock: Instant) {
         self.timings.push(Timing { stage: stage.into(), secs: clock.elapsed().as_secs_f64() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::EmbeddedModel;
+    use burn::tensor::Device;
+    use image::RgbImage;
+    use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
+    use realfill_vision::{Mask, Photo};
+
+    fn report() -> Report {
+        let photo = || Photo::from_pixels(RgbImage::new(8, 8));
+        let scene = Scene::new("black", photo(), Mask::from_fn(8, 8, |x, _| x < 4), vec![photo()]).unwrap();
+        let (shape, device) = (EmbeddedConfig::tiny(), Device::flex());
+        let network = PatchUNet::new(&shape, &device.clone().autodiff());
+        let model = EmbeddedModel::new(network, &shape, "tiny".into(), &device);
+        Report::new(&scene, &model, &FillConfig::default())
+    }
+
+    #[test]
+    fn what_is_no_number_is_written_and_read_as_none() {
+        let parts = RankParts { correspondences: 0.0, verified: 0, seam: f64::NAN, guide: f64::NAN };
+        let drawn = Candidate { seed: 7, filled: Vec::new(), parts, apart: f64::NAN, score: f64::NEG_INFINITY };
+        let losses = [0.5, f64::NAN].map(number).to_vec();
+        let written = Report { losses, candidates: vec![Judgement::of(&drawn)], ..report() };
+        let read: Report = serde_json::from_slice(&serde_json::to_vec(&written).unwrap()).unwrap();
+        assert_eq!(read.losses, [Some(0.5), None]);
+        assert_eq!(read.candidates, [Judgement { seed: 7, ..Judgement::default() }]);
     }
 }

@@ -4,6 +4,7 @@ use super::drawn::{DrawnGuides, name_of, summaries};
 use super::guides::Guides;
 use super::influence::measured;
 use super::job::checkpoints_in;
+use super::report::number;
 use super::view::{hole_shares, scene_photos};
 use super::{
     Completion, Event, Fidelity, FillConfig, FillError, Filled, Judgement, Report, Working, complete, finish, rank,
@@ -97,8 +98,9 @@ impl Run<'_> {
         self.begins("tune", config.iterations)?;
         let checkpoints = Checkpoints::new(checkpoints_in(self.folder));
         let tuned = tune(model, photos, config, &checkpoints, &mut |step, loss| {
+            let loss = number(loss);
             self.report.losses.push(loss);
-            (self.on_event)(Event::Progress { step, loss: Some(loss) })
+            (self.on_event)(Event::Progress { step, loss })
         })?;
         self.report.time("tune", clock);
         let tuned = tuned.ok_or_else(|| self.stopped())?;

@@ -4,7 +4,9 @@
 mod devices;
 mod embedded;
 mod far_holes;
+mod no_numbers;
 mod readme;
 mod samplers;
 mod stable_diffusion;
+mod told;
 mod untuned;

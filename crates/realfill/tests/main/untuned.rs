@@ -1,14 +1,11 @@
 //! A small model that nothing was learnt with: how far it may move the guide is measured all the same.
 
+use crate::told::Told;
 use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use realfill::adapter::AdapterCard;
-use realfill::model::{Draft, Drawn, Influence, Model, StageError, View};
+use realfill::model::Influence;
 use realfill::pipeline::{Completion, FillConfig, Timing, fill, sample_scene};
-use realfill::samplers::SamplerSettings;
-use realfill::training::batch::Sample;
-use realfill::training::checkpoint::Checkpoints;
 use realfill::tuning::TuneConfig;
 use realfill_vision::{Mask, Photo, Scene};
 use std::path::Path;
@@ -16,77 +13,8 @@ use std::path::Path;
 const SIZE: (u32, u32) = (96, 72);
 
 /// Draws what it is shown, hole and all: of a reference that pretends, the truth; of the target, black.
-struct Repeating;
-
-impl Model for Repeating {
-    fn name(&self) -> String {
-        "repeating".into()
-    }
-
-    fn fingerprint(&self) -> String {
-        "0".into()
-    }
-
-    fn stride(&self) -> u32 {
-        8
-    }
-
-    fn crop_px(&self) -> u32 {
-        64
-    }
-
-    fn whole_px(&self) -> u32 {
-        64
-    }
-
-    fn view_px(&self) -> u32 {
-        SIZE.0
-    }
-
-    fn influence(&self) -> Option<Influence> {
-        None
-    }
-
-    fn sampling_steps(&self) -> usize {
-        1
-    }
-
-    fn begin(&mut self, _: &TuneConfig) {}
-
-    fn learn(&mut self, _: &[Sample], _: usize, _: &TuneConfig) -> Result<f64, StageError> {
-        Ok(0.0)
-    }
-
-    fn validation_loss(&mut self, _: &[Sample], _: &TuneConfig) -> Result<f64, StageError> {
-        Ok(0.0)
-    }
-
-    fn save(&self, _: &Checkpoints, _: usize) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn restore(&mut self, _: &Checkpoints, _: usize, _: &TuneConfig) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn save_adapter(&self, _: &Path, _: &AdapterCard) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn load_adapter(&mut self, _: &Path) -> Result<Option<AdapterCard>, StageError> {
-        Ok(None)
-    }
-
-    fn draw(
-        &self,
-        view: &View,
-        drafts: &[Draft],
-        _: &SamplerSettings,
-        on_event: &mut dyn FnMut(Drawn) -> bool,
-    ) -> Result<(), StageError> {
-        (0..drafts.len()).for_each(|draft| _ = on_event(Drawn::Picture { draft, picture: view.picture.clone() }));
-        Ok(())
-    }
+fn repeating() -> Told {
+    Told { influence: None, draws: |view, _| view.picture.clone() }
 }
 
 /// Squares of 6 pixels whose colours are chance.
@@ -99,7 +27,7 @@ fn photo(seed: u64) -> Photo {
 }
 
 /// Photos that have nothing in common, so that every guide errs.
-fn scene() -> Scene {
+pub fn scene() -> Scene {
     let hole = Mask::from_fn(SIZE.0, SIZE.1, |x, y| (30..60).contains(&x) && (24..48).contains(&y));
     Scene::new("squares", photo(1), hole, vec![photo(2), photo(3)]).expect("a scene")
 }
@@ -109,13 +37,13 @@ fn config() -> FillConfig {
 }
 
 fn sampled(config: &FillConfig, influence: Option<Influence>) -> Completion {
-    sample_scene(&scene(), &Repeating, influence, config, Path::new("unused"), &mut |_| true).expect("a photo")
+    sample_scene(&scene(), &repeating(), influence, config, Path::new("unused"), &mut |_| true).expect("a photo")
 }
 
 #[test]
 fn sampling_without_an_adapter_is_filling_without_tuning() {
     let folder = tempfile::tempdir().unwrap();
-    let filled = fill(&scene(), &mut Repeating, &config(), folder.path(), &mut |_| true).expect("a photo");
+    let filled = fill(&scene(), &mut repeating(), &config(), folder.path(), &mut |_| true).expect("a photo");
     assert!(filled.report.influence.tone > 0.1, "{:?}", filled.report.influence);
     let drawn = sampled(&config(), None);
     assert_eq!(drawn.report.influence, filled.report.influence);

@@ -43,7 +43,7 @@ pub struct Results {
     pub report: Value,
 }
 
-/// A candidate.
+/// A candidate; what is no number, where the model drew none, is null.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CandidateView {
     /// 1 for the best.
@@ -51,17 +51,17 @@ pub struct CandidateView {
     /// Its seed.
     pub seed: u64,
     /// Higher is better.
-    pub score: f64,
+    pub score: Option<f64>,
     /// Verified correspondences with the references, as a share: 0 to 1.
     pub correspondences: f64,
     /// How many there are.
     pub verified: usize,
     /// Step across the hole's edge over that beside it; about 1 is invisible.
-    pub seam: f64,
+    pub seam: Option<f64>,
     /// Mean difference from what the guide trusts, 0 to 1.
-    pub guide: f64,
+    pub guide: Option<f64>,
     /// Distance from the candidates' mean, 0 to 1.
-    pub apart: f64,
+    pub apart: Option<f64>,
     /// Its picture at working size.
     pub picture: String,
     /// The photo as it would complete it, at the photo's own size.
