@@ -232,21 +232,21 @@ fn prepared<'a>(
 ) -> Run<'a> {
     let report = Report::new(scene, model, config);
     let working = Working::of(scene, model, config);
-    Run { scene, config, folder, working, guides: Guides::not_kept(), report, on_event }
+    let measures = config.moves_guide() && model.influence().is_none();
+    Run { scene, config, folder, working, guides: Guides::not_kept(), measures, report, on_event }
 }
 
 /// Tunes, if asked to, and says how far the model may then move the guide; `None` where nobody wants to know.
 fn learnt(run: &mut Run, model: &mut dyn Model, guides: &[DrawnGuides]) -> Result<Option<Influence>, FillError> {
     let is_tuned = run.config.tune.iterations > 0;
-    let is_measured = run.config.moves_guide() && model.influence().is_none();
-    if !is_tuned && !is_measured {
+    if !is_tuned && !run.measures {
         return Ok(model.influence());
     }
     let photos = run.photos(guides)?;
     if is_tuned {
         run.tune(model, &photos)?;
     }
-    let influence = if is_measured { Some(run.influence(model, &photos)?) } else { model.influence() };
+    let influence = if run.measures { Some(run.influence(model, &photos)?) } else { model.influence() };
     if is_tuned {
         run.save(model, influence)?;
     }

@@ -34,6 +34,8 @@ pub(super) struct Run<'a> {
     pub folder: &'a Path,
     pub working: Working,
     pub guides: Guides,
+    /// Whether the model may move the guide and cannot say how far: what no adapter tells is measured.
+    pub measures: bool,
     pub report: Report,
     pub on_event: &'a mut dyn FnMut(Event) -> bool,
 }
@@ -75,7 +77,7 @@ impl Run<'_> {
     #[tracing::instrument(level = "info", skip_all)]
     pub fn photos(&mut self, target: &[DrawnGuides]) -> Result<ScenePhotos, FillError> {
         let clock = Instant::now();
-        let guided = self.config.guide && self.config.tune.guided_share > 0.0;
+        let guided = self.measures || self.config.guide && self.config.tune.guided_share > 0.0;
         if guided {
             self.begins("guide the references", 100)?;
         }

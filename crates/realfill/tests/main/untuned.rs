@@ -59,3 +59,17 @@ fn what_an_adapters_card_knows_is_not_measured_anew_nor_what_nobody_asks_for() {
     let is_measure = |timing: &Timing| timing.stage == "measure";
     assert!(!weightless.report.timings.iter().any(is_measure), "{:?}", weightless.report.timings);
 }
+
+#[test]
+fn how_far_it_may_move_the_guide_is_measured_whatever_share_of_guided_samples_is_tuned_with() {
+    let influence = |guided_share| {
+        let folder = tempfile::tempdir().unwrap();
+        let tune = TuneConfig { guided_share, ..config().tune };
+        let config = FillConfig { tune, ..config() };
+        let filled = fill(&scene(), &mut repeating(), &config, folder.path(), &mut |_| true).expect("a photo");
+        filled.report.influence
+    };
+    let usual = influence(0.75);
+    assert!(usual.tone > 0.1, "{usual:?}");
+    assert_eq!(influence(0.0), usual);
+}
