@@ -10,7 +10,7 @@ use crate::{lock, supervised};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use image::ImageFormat;
-use realfill::pipeline::{Candidate, Completion, Fidelity, Report, finish};
+use realfill::pipeline::{Candidate, Completion, Fidelity, Report, cut_to_frame, finish};
 use realfill_credentials::{Identity, Signer};
 use realfill_vision::metadata::Strip;
 use realfill_vision::resize::quantise;
@@ -175,7 +175,7 @@ impl OutputArguments {
         write_report(&self.output, &completion.report)?;
         if has_guide {
             let [picture, list] = ours::FIDELITY.map(|name| self.output.join(name));
-            let map = Fidelity::picture(&completion.best().filled, &completion.parts);
+            let map = cut_to_frame(Fidelity::picture(&completion.best().filled, &completion.parts), scene);
             Photo::from_pixels(map).save(picture).or_failed()?;
             write_json(&list, &completion.fidelity)?;
         }
@@ -228,12 +228,12 @@ pub struct Written {
     pub signer: Option<Signer>,
 }
 
-/// The whole photo by every candidate at working size, named by rank and seed; those of an older job go.
+/// What is kept of the photo, by every candidate, at working size, named by rank and seed; those of an older job go.
 fn write_candidates(folder: &Path, scene: &Scene, completion: &Completion) -> Result<(), Failure> {
     ours::make_room(folder).or_failed()?;
     for (rank, candidate) in completion.candidates.iter().enumerate() {
         let path = folder.join(ours::stem(rank + 1, candidate.seed)).with_extension("png");
-        let picture = completion.in_photo(candidate, &scene.target);
+        let picture = cut_to_frame(completion.in_photo(candidate, &scene.target), scene);
         let photo = Photo { icc: scene.target.rgb_profile(), ..Photo::from_pixels(quantise(&picture)) };
         photo.save(path).or_failed()?;
     }

@@ -36,6 +36,8 @@ pub struct RankParts {
 /// What ranking the candidates of one scene needs, computed once.
 pub struct Ranker {
     hole: Mask,
+    /// The part of the hole that says something of a candidate.
+    counted: Mask,
     target: Features,
     references: Vec<Reference>,
 }
@@ -57,7 +59,12 @@ impl Ranker {
         let known: Vec<bool> = hole.dilate(BAND_PX).holes().iter().map(|h| !h).collect();
         let target = sift(&grey(target), Some(&known), &SiftOptions::default());
         let references = references.par_iter().map(|image| Reference::new(&target, image)).collect();
-        Self { hole: hole.clone(), target, references }
+        Self { hole: hole.clone(), counted: hole.clone(), target, references }
+    }
+
+    /// The same where only that part of the hole says something of a candidate.
+    pub fn counting(self, part: &Mask) -> Self {
+        Self { counted: part.clone(), ..self }
     }
 
     /// The parts of one candidate's score.
@@ -73,20 +80,20 @@ impl Ranker {
             size.1
         );
         let (correspondences, verified) = self.correspondences(candidate);
-        let seam = seam_energy(candidate, &self.hole);
-        RankParts { correspondences, verified, seam, guide: guide_difference(candidate, guide, &self.hole) }
+        let seam = seam_energy(candidate, &self.hole, &self.counted);
+        RankParts { correspondences, verified, seam, guide: guide_difference(candidate, guide, &self.counted) }
     }
 
     fn correspondences(&self, candidate: &Rgb32FImage) -> (f64, usize) {
-        let filled = sift(&grey(candidate), Some(self.hole.holes()), &SiftOptions::default());
+        let filled = sift(&grey(candidate), Some(self.counted.holes()), &SiftOptions::default());
         let found: Vec<(f64, usize)> = self.references.par_iter().map(|r| r.verified(&filled)).collect();
         let (gain, verified) = found.iter().fold((0.0, 0), |sum, f| (sum.0 + f.0, sum.1 + f.1));
         let known: usize = self.references.iter().filter_map(|r| r.geometry).map(|g| g.1).sum();
-        let share = self.hole.hole_share();
-        if known == 0 || self.target.is_empty() || share <= 0.0 || share >= 1.0 {
+        let (share, known_share) = (self.counted.hole_share(), 1.0 - self.hole.hole_share());
+        if known == 0 || self.target.is_empty() || share <= 0.0 || known_share <= 0.0 {
             return (0.0, verified);
         }
-        let ratio = (gain / share) / (known as f64 / (1.0 - share));
+        let ratio = (gain / share) / (known as f64 / known_share);
         (ratio / (1.0 + ratio), verified)
     }
 }
@@ -118,8 +125,8 @@ fn matched(a: &Features, b: &Features) -> Vec<PointPair> {
     matches.iter().map(|m| PointPair::new(point(a, m.a), point(b, m.b))).collect()
 }
 
-/// Steps across the rim over steps between known neighbours near it.
-fn seam_energy(candidate: &Rgb32FImage, hole: &Mask) -> f64 {
+/// Steps across the rim of what counts of the hole over steps between known neighbours near the hole.
+fn seam_energy(candidate: &Rgb32FImage, hole: &Mask, counted: &Mask) -> f64 {
     let near = hole.distance_to_hole();
     let (w, h) = candidate.dimensions();
     let (mut across, mut beside) = (Mean::default(), Mean::default());
@@ -129,7 +136,7 @@ fn seam_energy(candidate: &Rgb32FImage, hole: &Mask) -> f64 {
                 pixel.0.iter().zip(candidate.get_pixel(i, j).0).map(|(a, b)| (a - b).abs() as f64).sum::<f64>() / 3.0;
             match (hole.is_hole(x, y), hole.is_hole(i, j)) {
                 (false, false) if near.get_pixel(x, y)[0] <= BAND_PX => beside.add(step, 1.0),
-                (a, b) if a != b => across.add(step, 1.0),
+                (a, b) if a != b && (counted.is_hole(x, y) || counted.is_hole(i, j)) => across.add(step, 1.0),
                 _ => {}
             }
         }
@@ -200,6 +207,22 @@ mod tests {
         assert!(good.verified > 5 * bad.verified.max(1), "{good:?} {bad:?}");
         assert!(good.seam < 1.3 && bad.seam > 1.5 * good.seam, "{good:?} {bad:?}");
         assert!(good.guide < 1e-6 && bad.guide > 0.02, "{good:?} {bad:?}");
+    }
+
+    #[test]
+    fn what_does_not_count_says_nothing() {
+        let (truth, hole, reference, wrong) = scene();
+        let guide =
+            Guide { colour: truth.clone(), trust: Plane::from_pixel(320, 240, Luma([1.0])), ..Guide::empty(320, 240) };
+        let half = Rgb32FImage::from_fn(320, 240, |x, y| *if x < 165 { &truth } else { &wrong }.get_pixel(x, y));
+        let ranker = Ranker::new(&truth, &hole, &[reference]);
+        assert!(ranker.parts(&half, &guide).guide > 0.005);
+        let ranker = ranker.counting(&Mask::from_fn(320, 240, |x, y| x < 150 && hole.is_hole(x, y)));
+        let (parts, whole) = (ranker.parts(&half, &guide), ranker.parts(&truth, &guide));
+        assert!(parts.guide < 1e-6 && parts.seam == whole.seam, "{parts:?} {whole:?}");
+        assert!(parts.correspondences > 0.2, "{parts:?}");
+        let none = ranker.counting(&Mask::from_fn(320, 240, |_, _| false)).parts(&wrong, &guide);
+        assert_eq!((none.correspondences, none.seam, none.guide), (0.0, 1.0, 0.0));
     }
 
     #[test]

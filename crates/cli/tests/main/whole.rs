@@ -375,11 +375,22 @@ fn a_grown_mask_fills_what_lies_around_it_and_nothing_else() {
 }
 
 #[test]
-fn a_canvas_that_cuts_the_photo_gives_a_result_of_its_size() {
+fn a_canvas_that_cuts_the_photo_gives_results_of_its_size() {
     let folder = scene();
-    fill(folder.path(), "out", &["--iterations", "0", "--canvas", "70x80-20+8"]).assert().success();
+    realfill()
+        .arg("fill")
+        .arg(folder.path().join("scene"))
+        .arg("--output")
+        .arg(folder.path().join("out"))
+        .arg("--model")
+        .arg(weights())
+        .args(["--iterations", "0", "--view-px", "64", "--steps", "1", "--candidates", "1", "--canvas", "70x80-20+8"])
+        .assert()
+        .success();
+    for file in ["completed.png", "fidelity.png", "candidates/001-0.png"] {
+        assert_eq!(pixels(&folder.path().join("out").join(file)).dimensions(), (70, 80), "{file}");
+    }
     let completed = pixels(&folder.path().join("out/completed.png"));
-    assert_eq!(completed.dimensions(), (70, 80));
     let before = pixels(&folder.path().join("scene/target/target.png"));
     assert_eq!(completed.get_pixel(59, 8), before.get_pixel(79, 0));
 }

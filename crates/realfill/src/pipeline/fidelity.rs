@@ -18,7 +18,7 @@ const KNOWN: [u8; 3] = [24; 3];
 /// What is invented.
 const INVENTED: [u8; 3] = [213, 94, 0];
 
-/// How much of the hole each reference supports.
+/// How much of the hole each reference supports; what a frame cuts away is no part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fidelity {
     /// Share of the hole at trust 0.5 or more, 0 to 1.
@@ -34,20 +34,20 @@ pub struct Fidelity {
 }
 
 impl Fidelity {
-    /// Reads the shares off the guides of a photo's parts for their holes, and the regions with their places in the photo, of which `frame` is
-    /// kept.
+    /// Reads the shares off the guides of a photo's parts for what is kept of their holes, and the regions with their places in the photo, of
+    /// which `frame` is kept.
     pub fn of(filled: &[Filled], parts: &[Part], frame: Option<Rect>) -> Self {
         let shares = hole_shares(parts);
         let each =
             || filled.iter().zip(parts).zip(&shares).map(|((filled, part), share)| (&*filled.guide, part, share));
         let mean = |of: &dyn Fn(&Guide, usize) -> f64| -> f64 {
-            each().map(|(guide, part, share)| share * mean_in(&part.mask, |i| of(guide, i))).sum()
+            each().map(|(guide, part, share)| share * mean_in(&part.kept, |i| of(guide, i))).sum()
         };
         let share = |is: &dyn Fn(Option<usize>) -> bool| mean(&|guide, i| f64::from(is(Self::supporter(guide, i))));
         let supported_share = share(&|supporter| supporter.is_some());
         let references = filled.first().map_or(0, |filled| filled.guide.references.len());
         let of_part =
-            |(guide, part, share): (&Guide, &Part, &f64)| regions(guide, &part.mask, *share, part.window.rect(), frame);
+            |(guide, part, share): (&Guide, &Part, &f64)| regions(guide, &part.kept, *share, part.window.rect(), frame);
         let mut regions: Vec<Region> = each().flat_map(of_part).collect();
         regions.sort_by(|a, b| b.share.total_cmp(&a.share));
         Self {
@@ -117,6 +117,25 @@ mod tests {
         let part = Part::of_hole(Window::around(&mask, |_| true), mask);
         let fidelity = Fidelity::of(&[filled(guide)], &[part], None);
         assert_eq!((fidelity.supported_share, fidelity.references[0]), (0.5, 0.5));
+    }
+
+    #[test]
+    fn what_a_frame_cuts_away_is_not_counted() {
+        let (mask, frame) = (Mask::from_fn(8, 4, |x, _| x >= 4), Rect { x: 2, y: 0, width: 4, height: 4 });
+        let mut guide = Guide { references: vec![Default::default()], ..Guide::empty(8, 4) };
+        for (x, y) in [4, 5].into_iter().flat_map(|x| (0..4).map(move |y| (x, y))) {
+            guide.trust.put_pixel(x, y, Luma([1.0]));
+            guide.source.put_pixel(x, y, Luma([1]));
+        }
+        let window = Window::around(&mask, |_| true);
+        let filled = [filled(guide)];
+        let whole = Fidelity::of(&filled, &[Part::of_hole(window, mask.clone())], None);
+        assert_eq!((whole.supported_share, whole.regions.len()), (0.5, 2));
+        let kept = window.kept(&mask, Some(frame));
+        let fidelity = Fidelity::of(&filled, &[Part { kept, ..Part::of_hole(window, mask) }], Some(frame));
+        assert_eq!((fidelity.supported_share, fidelity.mean_trust), (1.0, 1.0));
+        let places: Vec<_> = fidelity.regions.iter().map(|r| (r.share, r.x, r.width)).collect();
+        assert_eq!(places, [(1.0, 2, 2)]);
     }
 
     /// A hole of 400 by 400 px that a reference supports in full, and one of 200 by 200 px that is invented.

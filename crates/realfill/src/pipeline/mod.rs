@@ -27,7 +27,7 @@ pub use regions::Region;
 pub use report::{Judgement, Report, Timing};
 pub use validate::OutOfRange;
 pub use view::{Part, Working};
-pub use window::Window;
+pub use window::{Window, cut_to_frame};
 
 use crate::model::{Influence, Model, StageError};
 use image::Rgb32FImage;

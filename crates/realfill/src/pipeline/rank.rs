@@ -69,6 +69,7 @@ pub fn rank(working: &Working, likeliest: &[&Guide], completed: Vec<(u64, Vec<Fi
 /// What judges the pictures of one part.
 struct Judge<'a> {
     ranker: Ranker,
+    /// As far as it is kept.
     hole: &'a Mask,
     likeliest: &'a Guide,
     /// Of all candidates that are numbers.
@@ -77,7 +78,8 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn new(part: &'a Part, references: &[Rgb32FImage], likeliest: &'a Guide, mean: Rgb32FImage) -> Self {
-        Self { ranker: Ranker::new(&part.target, &part.mask, references), hole: &part.mask, likeliest, mean }
+        let ranker = Ranker::new(&part.target, &part.mask, references).counting(&part.kept);
+        Self { ranker, hole: &part.kept, likeliest, mean }
     }
 
     fn judged(&self, picture: &Rgb32FImage) -> Judged {

@@ -17,7 +17,7 @@ pub struct Region {
     pub share: f64,
     /// Mean trust in it, 0 to 1.
     pub trust: f64,
-    /// Left edge of its bounding box in the completed photo, in pixels; negative where a frame cuts it.
+    /// Left edge of its bounding box in the completed photo, in pixels.
     pub x: i64,
     /// Top edge.
     pub y: i64,
@@ -41,8 +41,8 @@ pub(super) fn regions(guide: &Guide, mask: &Mask, share: f64, part: Rect, frame:
         if share >= SMALLEST {
             let trust = pixels.iter().map(|&i| f64::from(guide.trust.as_raw()[i])).sum::<f64>() / pixels.len() as f64;
             let [x, y, width, height] = bounds(&pixels, (w, h), (part.width, part.height));
-            let (x, y) = (x + i64::from(part.x), y + i64::from(part.y));
-            let (x, y) = frame.map_or((x, y), |f| (x - i64::from(f.x), y - i64::from(f.y)));
+            let place = [x + i64::from(part.x), y + i64::from(part.y), width, height];
+            let [x, y, width, height] = frame.map_or(place, |frame| in_frame(place, frame));
             found.push(Region { reference: supporter, share, trust, x, y, width, height });
         }
     }
@@ -82,10 +82,28 @@ fn bounds(pixels: &[usize], (w, h): (usize, usize), part: (u32, u32)) -> [i64; 4
     [x, y, across(last.0) - x, down(last.1) - y]
 }
 
+/// What a frame shows of a rectangle of the photo, from the frame's own corner.
+fn in_frame([x, y, width, height]: [i64; 4], frame: Rect) -> [i64; 4] {
+    let along = |at: i64, length: i64, from: u32, side: u32| {
+        let shown = |edge: i64| (edge - i64::from(from)).clamp(0, i64::from(side));
+        (shown(at), shown(at + length) - shown(at))
+    };
+    let (x, width) = along(x, width, frame.x, frame.width);
+    let (y, height) = along(y, height, frame.y, frame.height);
+    [x, y, width, height]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use image::Luma;
+
+    /// At working size edges are rounded, so that a region reaches a little beyond the frame.
+    #[test]
+    fn a_region_lies_in_the_frame() {
+        let frame = Rect { x: 875, y: 0, width: 2250, height: 4000 };
+        assert_eq!(in_frame([873, 3496, 2254, 504], frame), [0, 3496, 2250, 504]);
+    }
 
     #[test]
     fn regions_are_connected_of_one_source_and_in_the_photos_pixels() {

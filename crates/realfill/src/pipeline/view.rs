@@ -5,6 +5,7 @@ use super::{FillConfig, FillError, Window};
 use crate::model::{Model, View};
 use crate::tuning::{Role, ScenePhotos, Turn};
 use image::{Rgb, Rgb32FImage};
+use realfill_vision::composite::common;
 use realfill_vision::guide::{CloseUp, Draw, GuideOptions};
 use realfill_vision::resize::{Filter, resize, resize_known, shrunk, shrunk_known};
 use realfill_vision::{Guide, Mask, Photo, Scene};
@@ -38,7 +39,11 @@ impl Working {
         let view_px = if config.view_px == 0 { model.view_px() } else { config.view_px };
         let windows = Window::all_of(scene).into_iter();
         let mut parts: Vec<Part> = windows.map(|window| Part::of(scene, window, view_px, model.stride())).collect();
-        let holes = |part: &Part| scene.mask.cut_to(part.window.rect()).holes().iter().filter(|hole| **hole).count();
+        let holes = |part: &Part| {
+            let window = part.window.rect();
+            let kept = scene.frame.map_or(Some(window), |frame| common(window, frame));
+            kept.map_or(0, |kept| scene.mask.cut_to(kept).holes().iter().filter(|hole| **hole).count())
+        };
         parts.sort_by_cached_key(|part| Reverse(holes(part))); // the first decides which candidates go on
         let whole = (!parts[0].window.is_whole()).then(|| at_work(&scene.target, &scene.mask));
         let references = scene.references.iter().map(|reference| {
@@ -120,6 +125,8 @@ pub struct Part {
     pub target: Rgb32FImage,
     /// Its hole, grown past a rim that is mixed with what was painted into it.
     pub mask: Mask,
+    /// The hole without what a frame cuts away in the end: what is told of and ranked by.
+    pub kept: Mask,
     /// Whether there is such a rim.
     pub has_mixed_rim: bool,
     /// Width and height of the model's view.
@@ -133,6 +140,7 @@ impl Part {
             window,
             view_size: view_size(part.picture.dimensions(), view_px, stride),
             has_mixed_rim: part.has_mixed_rim,
+            kept: window.kept(&part.mask, scene.frame),
             mask: part.mask,
             target: part.picture,
         }
@@ -143,10 +151,10 @@ impl Part {
         CloseUp { target: &self.target, mask: &self.mask, part, photos, working_side }
     }
 
-    /// Pixels of the photo that its hole takes.
+    /// Pixels of the photo that what is kept of its hole takes.
     fn hole_area(&self) -> f64 {
         let rect = self.window.rect();
-        self.mask.hole_share() * f64::from(rect.width) * f64::from(rect.height)
+        self.kept.hole_share() * f64::from(rect.width) * f64::from(rect.height)
     }
 
     /// What the model sees; `guide` is of that size already.
@@ -160,7 +168,7 @@ impl Part {
     }
 }
 
-/// The share of all holes that lies in each part.
+/// The share of all holes, as far as they are kept, that lies in each part.
 pub(super) fn hole_shares(parts: &[Part]) -> Vec<f64> {
     let all: f64 = parts.iter().map(Part::hole_area).sum();
     parts.iter().map(|part| part.hole_area() / all.max(f64::MIN_POSITIVE)).collect()
@@ -305,7 +313,8 @@ impl Part {
     /// One of which nothing but the hole is looked at.
     pub(super) fn of_hole(window: Window, mask: Mask) -> Self {
         let size = (mask.width(), mask.height());
-        Self { window, target: Rgb32FImage::new(size.0, size.1), mask, has_mixed_rim: false, view_size: size }
+        let target = Rgb32FImage::new(size.0, size.1);
+        Self { window, target, kept: mask.clone(), mask, has_mixed_rim: false, view_size: size }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::apart::windows_apart;
 use super::view::{GUIDE_PX, within};
 use image::math::Rect;
-use image::{Rgb32FImage, imageops};
-use realfill_vision::composite::grown;
+use image::{ImageBuffer, Pixel, Rgb32FImage, imageops};
+use realfill_vision::composite::{common, grown};
 use realfill_vision::light::REACH;
 use realfill_vision::resize::{Filter, resize, shrunk, shrunk_known};
 use realfill_vision::{Mask, Photo, Scene};
@@ -91,6 +91,20 @@ impl Window {
         }
     }
 
+    /// What of a hole in a picture of the window, of any size, lies in the `frame` of the photo that is kept.
+    pub(super) fn kept(&self, hole: &Mask, frame: Option<Rect>) -> Mask {
+        let Some(frame) = frame else { return hole.clone() };
+        let size = (hole.width(), hole.height());
+        let kept = common(frame, self.rect).map(|kept| {
+            let in_window = Rect { x: kept.x - self.rect.x, y: kept.y - self.rect.y, ..kept };
+            scaled(in_window, (self.rect.width, self.rect.height), size)
+        });
+        let is_kept = |x: u32, y: u32| {
+            kept.is_some_and(|r| (r.x..r.x + r.width).contains(&x) && (r.y..r.y + r.height).contains(&y))
+        };
+        Mask::from_fn(size.0, size.1, |x, y| hole.is_hole(x, y) && is_kept(x, y))
+    }
+
     /// How much larger things are in it than in the whole photo, at the same size of picture; 1 for the whole.
     pub(super) fn closeness(&self) -> f32 {
         let longer = |(width, height): (u32, u32)| width.max(height) as f32;
@@ -153,6 +167,16 @@ pub(super) fn in_photo(pictures: &[(&Window, &Rgb32FImage)], photo: &Photo) -> R
     all
 }
 
+/// A picture of all of a scene's target, of any size, without what lies outside the frame, as [`Scene::framed`] cuts the photo.
+pub fn cut_to_frame<P: Pixel + 'static>(
+    picture: ImageBuffer<P, Vec<P::Subpixel>>,
+    scene: &Scene,
+) -> ImageBuffer<P, Vec<P::Subpixel>> {
+    let Some(frame) = scene.frame else { return picture };
+    let kept = scaled(frame, (scene.target.width(), scene.target.height()), picture.dimensions());
+    imageops::crop_imm(&picture, kept.x, kept.y, kept.width, kept.height).to_image()
+}
+
 /// Where a target's known part has texture.
 struct Texture {
     /// At a small size, none where it is not known.
@@ -191,11 +215,11 @@ impl Texture {
     }
 }
 
-/// A rectangle of a picture in one of another size.
+/// A rectangle of a picture in one of another size; at least a pixel of that.
 fn scaled(Rect { x, y, width, height }: Rect, from: (u32, u32), to: (u32, u32)) -> Rect {
     let along = |v: u32, from: u32, to: u32| (f64::from(v) * f64::from(to) / f64::from(from)).round() as u32;
-    let (left, right) = (along(x, from.0, to.0), along(x + width, from.0, to.0));
-    let (top, bottom) = (along(y, from.1, to.1), along(y + height, from.1, to.1));
+    let (left, right) = (along(x, from.0, to.0).min(to.0 - 1), along(x + width, from.0, to.0));
+    let (top, bottom) = (along(y, from.1, to.1).min(to.1 - 1), along(y + height, from.1, to.1));
     Rect { x: left, y: top, width: (right - left).max(1), height: (bottom - top).max(1) }
 }
 
