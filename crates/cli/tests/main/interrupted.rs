@@ -55,6 +55,13 @@ fn a_killed_tuning_resumes_to_the_same_bytes() {
 
     let adapter = |output: &str| fs::read(folder.path().join(output).join("adapter/embedded.safetensors")).unwrap();
     assert!(adapter("whole") == adapter("killed"), "the adapters differ");
+    let losses = |output: &str| -> Vec<f32> {
+        let report = fs::read(folder.path().join(output).join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        report["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap() as f32).collect()
+    };
+    assert_eq!(losses("killed").len(), 4);
+    assert_eq!(losses("killed"), losses("whole"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::drawn::DrawnGuides;
 use super::job::checkpoints_in;
 use super::view::{GUIDE_PX, PRETENDERS, within};
-use super::{FillConfig, FillError, Window};
+use super::{FillConfig, FillError, Timing, Window};
 use image::{GrayImage, Rgb32FImage};
 use realfill_vision::guide::{Origins, ReferenceSummary, Sites};
 use realfill_vision::save::{SaveError, write_whole};
@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 const REFERENCES: &str = "references";
 const UNSEEN: &str = "unseen";
+
+/// What the stages took is kept in this file beside the guides.
+const TIMINGS: &str = "timings.json";
 
 /// Bytes that a guide's file takes for each of its pixels: nine numbers in f32 and three in u8.
 const BYTES_PER_PIXEL: u64 = 39;
@@ -83,13 +86,33 @@ impl Guides {
             return Ok(guides);
         }
         let guides = build();
-        let unusable = |source| SaveError::Folder { path: folder.clone(), source };
-        std::fs::create_dir_all(folder).map_err(unusable)?;
+        make(folder)?;
         for ((name, _), guide) in wanted.iter().zip(&guides) {
             write_whole(path(name), |file| file.write_all(&written(guide)))?;
         }
         Ok(guides)
     }
+
+    /// What the stages took in earlier runs of the job; nothing where that was not kept.
+    pub fn timings(&self) -> Vec<Timing> {
+        let kept = |folder: &PathBuf| serde_json::from_slice(&std::fs::read(folder.join(TIMINGS)).ok()?).ok();
+        self.folder.as_ref().and_then(kept).unwrap_or_default()
+    }
+
+    /// Keeps what the stages took that made the guides.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_timings(&self, timings: &[Timing]) -> Result<(), SaveError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        make(folder)?;
+        let text = serde_json::to_vec_pretty(timings).expect("plain data");
+        write_whole(folder.join(TIMINGS), |file| file.write_all(&text))
+    }
+}
+
+fn make(folder: &Path) -> Result<(), SaveError> {
+    std::fs::create_dir_all(folder).map_err(|source| SaveError::Folder { path: folder.into(), source })
 }
 
 fn written(guide: &Guide) -> Vec<u8> {
@@ -221,6 +244,20 @@ mod tests {
         assert_eq!(asked(3, FillConfig::default()), 6 * one);
         assert_eq!(asked(1, FillConfig { candidates: 64, ..FillConfig::default() }), 13 * one);
         assert_eq!(asked(3, FillConfig { guide: false, ..FillConfig::default() }), 0);
+    }
+
+    #[test]
+    fn what_the_stages_took_is_kept_where_guides_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let timings = [Timing { stage: "guide".into(), secs: 2.5 }];
+        let guides = Guides::of_job(folder.path());
+        assert!(guides.timings().is_empty());
+        guides.keep_timings(&timings).unwrap();
+        assert_eq!(guides.timings(), timings);
+        Guides::not_kept().keep_timings(&timings).unwrap();
+        assert!(Guides::not_kept().timings().is_empty());
+        std::fs::write(folder.path().join("checkpoints/guides/timings.json"), "half a fi").unwrap();
+        assert!(guides.timings().is_empty());
     }
 
     #[test]

@@ -220,7 +220,9 @@ fn begun<'a>(
     on_event: &'a mut dyn FnMut(Event) -> bool,
 ) -> Result<Run<'a>, FolderError> {
     Job::new(scene, model, config).begin_in(folder)?;
-    Ok(Run { guides: Guides::of_job(folder), ..prepared(scene, model, config, folder, on_event) })
+    let mut run = Run { guides: Guides::of_job(folder), ..prepared(scene, model, config, folder, on_event) };
+    run.report.timings = run.guides.timings();
+    Ok(run)
 }
 
 fn prepared<'a>(

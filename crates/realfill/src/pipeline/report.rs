@@ -69,9 +69,10 @@ pub struct Report {
     pub model_fingerprint: String,
     /// Every setting.
     pub config: FillConfig,
-    /// Seconds a stage.
+    /// Seconds a stage, with those of earlier runs that this one went on from.
     pub timings: Vec<Timing>,
-    /// The loss of each tuning step done in this run; `None` where it was no number, and the step was passed over.
+    /// The loss of each tuning step, with those of earlier runs that this one went on from; `None` where it was no number and the step was
+    /// passed over.
     pub losses: Vec<Option<f64>>,
     /// How the tuning ended; `None` where there was none.
     #[serde(default)]
@@ -107,7 +108,15 @@ impl Report {
 
     /// Notes how long a stage took that began at `clock`.
     pub fn time(&mut self, stage: &str, clock: Instant) {
-        self.timings.push(Timing { stage: stage.into(), secs: clock.elapsed().as_secs_f64() });
+        self.add_secs(stage, clock.elapsed().as_secs_f64());
+    }
+
+    /// Adds seconds to those of a stage.
+    pub fn add_secs(&mut self, stage: &str, secs: f64) {
+        match self.timings.iter_mut().find(|timing| timing.stage == stage) {
+            Some(timing) => timing.secs += secs,
+            None => self.timings.push(Timing { stage: stage.into(), secs }),
+        }
     }
 }
 
@@ -127,6 +136,16 @@ mod tests {
         let network = PatchUNet::new(&shape, &device.clone().autodiff());
         let model = EmbeddedModel::new(network, &shape, "tiny".into(), &device);
         Report::new(&scene, &model, &FillConfig::default())
+    }
+
+    #[test]
+    fn a_stage_has_the_seconds_of_all_runs() {
+        let mut report = report();
+        for (stage, secs) in [("guide", 2.0), ("tune", 8.0), ("guide", 0.5)] {
+            report.add_secs(stage, secs);
+        }
+        let timings: Vec<_> = report.timings.iter().map(|timing| (timing.stage.as_str(), timing.secs)).collect();
+        assert_eq!(timings, [("guide", 2.5), ("tune", 8.0)]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::adapter::AdapterCard;
 use crate::model::{Draft, Drawn, Influence, Model, StageError};
 use crate::samplers::{SampleError, SamplerSettings};
 use crate::training::checkpoint::Checkpoints;
-use crate::tuning::{ScenePhotos, tune};
+use crate::tuning::{Past, ScenePhotos, tune};
 use image::Rgb32FImage;
 use realfill_vision::{Guide, Scene};
 use std::path::Path;
@@ -69,6 +69,7 @@ impl Run<'_> {
         let proposed: Vec<&Rgb32FImage> = guides.iter().map(|guides| &guides.likeliest().colour).collect();
         go_on &= (self.on_event)(Event::Preview { seed: None, picture: self.working.shown(&proposed) });
         self.report.time("guide", clock);
+        self.guides.keep_timings(&self.report.timings)?;
         if go_on { Ok(guides) } else { Err(self.stopped()) }
     }
 
@@ -85,6 +86,9 @@ impl Run<'_> {
         let mut on_share = |share| (self.on_event)(Event::share(share));
         let photos = scene_photos(&self.working, guides, self.config.tune.validates(), &mut on_share)?;
         self.report.time("guides of the references", clock);
+        if guided {
+            self.guides.keep_timings(&self.report.timings)?;
+        }
         let mut photos = photos.ok_or_else(|| self.stopped())?;
         if self.config.tune.mask_unseen {
             target.iter().for_each(|part| photos.mask_unseen(part.likeliest()));
@@ -99,6 +103,9 @@ impl Run<'_> {
         let config = &self.config.tune;
         self.begins("tune", config.iterations)?;
         let checkpoints = Checkpoints::new(checkpoints_in(self.folder));
+        let past = Past::of(&checkpoints).map_err(StageError::from)?;
+        self.report.losses = past.losses;
+        self.report.add_secs("tune", past.secs);
         let tuned = tune(model, photos, config, &checkpoints, &mut |step, loss| {
             let loss = number(loss);
             self.report.losses.push(loss);

@@ -4,11 +4,11 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "step-";
-const NOTE: &str = "note.json";
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -35,20 +35,23 @@ pub enum CheckpointError {
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
-    note: Option<Vec<u8>>,
+    /// By their files' names.
+    notes: BTreeMap<&'static str, Vec<u8>>,
     kept: Option<usize>,
 }
 
 impl Checkpoints {
     /// Keeps checkpoints in `folder`, which is made when the first is written.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), note: None, kept: None }
+        Self { folder: folder.into(), notes: BTreeMap::new(), kept: None }
     }
 
-    /// The same, where each checkpoint that is written holds `note` too.
-    pub fn with_note(&self, note: &impl Serialize) -> Self {
+    /// The same, where each checkpoint that is written holds `note` too, in a `file` of its own.
+    pub fn with_note(&self, file: &'static str, note: &impl Serialize) -> Self {
         let note = serde_json::to_vec_pretty(note).expect("a note is plain data");
-        Self { note: Some(note), ..self.clone() }
+        let mut notes = self.notes.clone();
+        notes.insert(file, note);
+        Self { notes, ..self.clone() }
     }
 
     /// The same, where a checkpoint that is written does not remove that of step `kept`.
@@ -56,12 +59,12 @@ impl Checkpoints {
         Self { kept, ..self.clone() }
     }
 
-    /// The note in the checkpoint of `step`; `None` where it holds none.
+    /// The note in a `file` of the checkpoint of `step`; `None` where it holds none.
     ///
     /// # Errors
     /// When it is damaged.
-    pub fn note_of<T: DeserializeOwned>(&self, step: usize) -> Result<Option<T>, CheckpointError> {
-        let path = self.path_of(step).join(NOTE);
+    pub fn note_of<T: DeserializeOwned>(&self, step: usize, file: &str) -> Result<Option<T>, CheckpointError> {
+        let path = self.path_of(step).join(file);
         match fs::read(&path) {
             Ok(json) => read(&json, path).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -88,8 +91,8 @@ impl Checkpoints {
         optimizer.save(part.join("optimizer.bpk")).map_err(record)?;
         let json = serde_json::to_vec_pretty(state).expect("training state is plain data");
         fs::write(part.join("state.json"), json).map_err(io(&part))?;
-        if let Some(note) = &self.note {
-            fs::write(part.join(NOTE), note).map_err(io(&part))?;
+        for (file, note) in &self.notes {
+            fs::write(part.join(file), note).map_err(io(&part))?;
         }
         sync_folder(&part)?;
         let _ = fs::remove_dir_all(&whole);

@@ -2,10 +2,12 @@
 //! photo in turn as a pretended target whose guide comes from the others.
 
 mod config;
+mod past;
 mod samples;
 mod stopping;
 
 pub use config::{LearningRate, Preset, TuneConfig};
+pub use past::Past;
 pub(crate) use samples::whole_size;
 pub use samples::{Role, ScenePhotos, Sides, Turn};
 pub use stopping::{Look, Tuned};
@@ -23,7 +25,8 @@ const SAVED_EVERY: Duration = Duration::from_secs(60);
 /// best on that photo, or the last where none is held out.
 ///
 /// `on_step` hears (steps done, loss) and returns whether to go on; when not, a checkpoint is written, and there is no result yet.
-/// Others are written every `config.checkpoint_every` steps, and at the first end of a step that comes a minute after the last.
+/// Others are written every `config.checkpoint_every` steps, and at the first end of a step that comes a minute after the last. Each knows
+/// of all steps before it ([`Past`]).
 /// Every step draws from its own seed, so that an interrupted run ends with the same weights as an uninterrupted one.
 ///
 /// # Errors
@@ -50,6 +53,7 @@ fn tune_saving(
     let rate = if photos.is_guided() { model.guided_rate() } else { 1.0 };
     let config = &TuneConfig { learning_rate: rate * config.learning_rate, ..config.clone() };
     let mut step = checkpoints.newest().unwrap_or(0);
+    let (mut past, clock) = (Past::of(checkpoints)?, Instant::now());
     let mut looks = Looks::resume(photos.validation(config, Sides::of(model)), config, checkpoints, step)?;
     if step > 0 {
         model.restore(checkpoints, step, config)?;
@@ -64,12 +68,13 @@ fn tune_saving(
     while step < config.iterations && !looks.say_stop() {
         let samples = photos.samples(config, Sides::of(model), step);
         let loss = model.learn(&samples, step, config)?;
+        past.add(loss);
         step += 1;
         let go_on = on_step(step, loss);
         let is_last = step == config.iterations;
         let is_old = saved.elapsed() >= interval;
         if !go_on || is_last || is_old || step.is_multiple_of(config.checkpoint_every) || looks.is_due(step) {
-            model.save(&looks.kept_in(checkpoints), step)?;
+            model.save(&past.kept_in(&looks.kept_in(checkpoints), clock), step)?;
             saved = Instant::now();
         }
         if !go_on && !is_last {

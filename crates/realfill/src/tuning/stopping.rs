@@ -7,6 +7,9 @@ use crate::training::batch::Sample;
 use crate::training::checkpoint::{CheckpointError, Checkpoints};
 use serde::{Deserialize, Serialize};
 
+/// What checkpoints keep the looks in.
+const NOTE: &str = "note.json";
+
 /// Share by which the validation loss has to fall for tuning to go on. All looks share their noise, so less than that is no chance
 /// either, but nothing that could be seen.
 const LEAST_FALL: f32 = 0.005;
@@ -69,7 +72,7 @@ impl<'a> Looks<'a> {
         checkpoints: &Checkpoints,
         step: usize,
     ) -> Result<Self, CheckpointError> {
-        let done = if samples.is_empty() { None } else { checkpoints.note_of(step)? };
+        let done = if samples.is_empty() { None } else { checkpoints.note_of(step, NOTE)? };
         Ok(Self { samples, config, done: done.unwrap_or_default() })
     }
 
@@ -100,7 +103,7 @@ impl<'a> Looks<'a> {
     pub fn kept_in(&self, checkpoints: &Checkpoints) -> Checkpoints {
         match self.samples.is_empty() {
             true => checkpoints.clone(),
-            false => checkpoints.with_note(&self.done).keeping(best(&self.done).map(|look| look.step)),
+            false => checkpoints.with_note(NOTE, &self.done).keeping(best(&self.done).map(|look| look.step)),
         }
     }
 

@@ -137,5 +137,11 @@ fn holes_far_from_each_other_are_filled_from_windows_of_their_own_and_a_resumed_
     let (again, events) = filled(&scene, &network, folder.path());
     assert!(steps_of(&events, "guide").is_empty() && steps_of(&events, "tune").is_empty(), "done anew");
     assert_eq!(again.photo.pixels, done.photo.pixels);
+    let told = |done: &Completion| {
+        let guide = done.report.timings.iter().find(|timing| timing.stage == "guide").expect("it was worked out");
+        (done.report.losses.len(), guide.secs)
+    };
+    let ((steps, secs), (all_steps, all_secs)) = (told(&done), told(&again));
+    assert!((steps, all_steps) == (1, 1) && all_secs >= secs, "{all_steps} steps, {secs} s then {all_secs} s");
     assert_eq!((again.fidelity, again.report.candidates), (done.fidelity, done.report.candidates));
 }
