@@ -5,8 +5,9 @@ use crate::samplers::{SampleError, SamplerSettings};
 use crate::training::batch::Sample;
 use crate::training::checkpoint::{CheckpointError, Checkpoints};
 use crate::tuning::TuneConfig;
+use burn::tensor::Device;
 use image::Rgb32FImage;
-use realfill_models::ModelError;
+use realfill_models::{ModelError, Precision};
 use realfill_vision::{Guide, Mask};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -89,6 +90,14 @@ pub trait Model {
 
     /// A hash of the weights it was loaded from, written beside adapters made on it.
     fn fingerprint(&self) -> String;
+
+    /// What it runs on.
+    fn device(&self) -> &Device;
+
+    /// What it multiplies on the processor; `None` on other devices, which have their own.
+    fn precision(&self) -> Option<Precision> {
+        (*self.device() == Device::flex()).then_some(Precision::F32)
+    }
 
     /// Sides of views and samples must be multiples of this many pixels.
     fn stride(&self) -> u32;

@@ -265,13 +265,15 @@ fn a_stable_diffusion_checkpoint_is_tuned_and_sampled() {
         .arg("--model")
         .arg(&model)
         .args(SHORT)
-        .args(["--iterations", "1"])
+        .args(["--iterations", "1", "--precision", "f32"])
         .assert()
         .success();
     let out = folder.path().join("out");
     for file in ["completed.png", "adapter/unet/adapter_config.json", "adapter/unet/adapter_model.safetensors"] {
         assert!(out.join(file).is_file(), "{file} is missing");
     }
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&report["device"], &report["precision"]), (&"cpu".into(), &"f32".into()));
     let before = pixels(&folder.path().join("scene/target/target.png"));
     assert_eq!(changed(&before, &pixels(&out.join("completed.png"))).0, 0);
 }

@@ -78,6 +78,10 @@ impl Model for EmbeddedModel {
         self.fingerprint.clone()
     }
 
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
     fn stride(&self) -> u32 {
         self.stride
     }

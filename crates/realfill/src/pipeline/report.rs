@@ -3,6 +3,8 @@
 use super::{Candidate, FillConfig};
 use crate::model::{Influence, Model};
 use crate::tuning::Tuned;
+use burn::tensor::Device;
+use realfill_models::Precision;
 use realfill_vision::Scene;
 use realfill_vision::rank::RankParts;
 use serde::{Deserialize, Serialize};
@@ -50,7 +52,7 @@ pub(super) fn number(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// Settings, versions, timings, losses and scores of a job.
+/// Settings of the model, what it ran on, versions, timings, losses and scores of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The program's version.
@@ -67,7 +69,13 @@ pub struct Report {
     pub model: String,
     /// Hash of its weights.
     pub model_fingerprint: String,
-    /// Every setting.
+    /// What it ran on: `cpu`, or what a GPU calls itself and what its kernels are built for. Older versions did not tell.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// What the processor multiplied; `None` on other devices. Older versions did not tell.
+    #[serde(default)]
+    pub precision: Option<Precision>,
+    /// Every setting of guide, tuning and sampling.
     pub config: FillConfig,
     /// Seconds a stage, with those of earlier runs that this one went on from.
     pub timings: Vec<Timing>,
@@ -96,6 +104,8 @@ impl Report {
             hole_share: scene.mask.hole_share(),
             model: model.name(),
             model_fingerprint: model.fingerprint(),
+            device: Some(name_of(model.device())),
+            precision: model.precision(),
             config: config.clone(),
             timings: Vec::new(),
             losses: Vec::new(),
@@ -120,14 +130,26 @@ impl Report {
     }
 }
 
+/// A GPU's own name and what its kernels are built for.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu"))]
+fn name_of(device: &Device) -> String {
+    device.identity().map_or_else(|| "cpu".into(), |gpu| format!("{} ({})", gpu.name, gpu.fingerprint))
+}
+
+/// Without a GPU built in there is one device.
+#[cfg(not(any(feature = "cuda", feature = "rocm", feature = "wgpu")))]
+fn name_of(_device: &Device) -> String {
+    "cpu".into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::embedded::EmbeddedModel;
-    use burn::tensor::Device;
     use image::RgbImage;
     use realfill_models::embedded::{EmbeddedConfig, PatchUNet};
     use realfill_vision::{Mask, Photo};
+    use serde_json::json;
 
     fn report() -> Report {
         let photo = || Photo::from_pixels(RgbImage::new(8, 8));
@@ -157,5 +179,21 @@ mod tests {
         let read: Report = serde_json::from_slice(&serde_json::to_vec(&written).unwrap()).unwrap();
         assert_eq!(read.losses, [Some(0.5), None]);
         assert_eq!(read.candidates, [Judgement { seed: 7, ..Judgement::default() }]);
+    }
+
+    #[test]
+    fn a_report_of_an_older_version_is_read() {
+        let mut older = serde_json::to_value(report()).unwrap();
+        assert_eq!((&older["device"], &older["precision"]), (&json!("cpu"), &json!("f32")));
+        for name in ["device", "precision", "tuned"] {
+            older.as_object_mut().unwrap().remove(name);
+        }
+        older["losses"] = json!([0.5]);
+        older["candidates"] = json!([{
+            "seed": 7, "score": 0.25, "correspondences": 0.5, "verified": 9, "seam": 1.5, "guide": 0.125, "apart": 0.25
+        }]);
+        let read: Report = serde_json::from_value(older).unwrap();
+        assert_eq!((read.device, read.precision, read.losses), (None, None, vec![Some(0.5)]));
+        assert_eq!((read.candidates[0].score, read.candidates[0].apart), (Some(0.25), Some(0.25)));
     }
 }

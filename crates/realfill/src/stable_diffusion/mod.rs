@@ -46,6 +46,8 @@ pub struct StableDiffusionModel {
     held_out: Pool,
     prompt: String,
     name: String,
+    /// What the processor multiplies.
+    precision: Precision,
 }
 
 /// What a checkpoint of a training says beside weights and optimiser.
@@ -86,6 +88,7 @@ impl StableDiffusionModel {
             held_out: Pool::default(),
             prompt: config.prompt.clone(),
             name: name_of(source),
+            precision: if precision.is_able() { precision } else { Precision::F32 },
             base,
         })
     }
@@ -135,6 +138,14 @@ impl Model for StableDiffusionModel {
 
     fn fingerprint(&self) -> String {
         self.base.fingerprint().to_owned()
+    }
+
+    fn device(&self) -> &Device {
+        self.base.device()
+    }
+
+    fn precision(&self) -> Option<Precision> {
+        (*self.device() == Device::flex()).then_some(self.precision)
     }
 
     /// That of the autoencoder: the U-Net crops where a level's size is odd, as diffusers does, so coarser steps would

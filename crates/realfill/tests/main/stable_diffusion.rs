@@ -11,6 +11,7 @@ use realfill::training::batch::Sample;
 use realfill::training::checkpoint::Checkpoints;
 use realfill::training::simulated_guide::SimulatedGuide;
 use realfill::tuning::{LearningRate, Role, ScenePhotos, TuneConfig, Turn, tune};
+use realfill_models::Precision;
 use realfill_models::sd::{Preset, write_random_checkpoint};
 use realfill_vision::{Guide, Mask, Photo, Plane, Scene};
 use safetensors::SafeTensors;
@@ -453,4 +454,15 @@ fn an_unknown_noise_schedule_is_named() {
     let source = place.path().to_str().expect("a plain path");
     let load = || StableDiffusionModel::load(source, &Device::flex(), &config()).err().expect("refused").to_string();
     assert!(load().contains("scheduler_config.json") && load().contains("`sigmoid`"), "{}", load());
+}
+
+#[test]
+fn a_model_tells_in_what_precision_it_multiplies_here() {
+    let told = |precision| {
+        let source = BASE.path().to_str().expect("a plain path");
+        StableDiffusionModel::load_in(source, &Device::flex(), precision, &config()).expect("loads").precision()
+    };
+    assert_eq!(told(Precision::F32), Some(Precision::F32));
+    let able = if Precision::Bf16.is_able() { Precision::Bf16 } else { Precision::F32 };
+    assert_eq!(told(Precision::Bf16), Some(able));
 }

@@ -1,5 +1,6 @@
 //! A model that learns nothing and draws what a test says.
 
+use burn::tensor::Device;
 use image::Rgb32FImage;
 use realfill::adapter::AdapterCard;
 use realfill::model::{Draft, Drawn, Influence, Model, StageError, View};
@@ -8,6 +9,9 @@ use realfill::training::batch::Sample;
 use realfill::training::checkpoint::Checkpoints;
 use realfill::tuning::TuneConfig;
 use std::path::Path;
+use std::sync::LazyLock;
+
+static CPU: LazyLock<Device> = LazyLock::new(Device::flex);
 
 /// Its second tuning step has no number for its loss.
 pub struct Told {
@@ -24,6 +28,10 @@ impl Model for Told {
 
     fn fingerprint(&self) -> String {
         "told".into()
+    }
+
+    fn device(&self) -> &Device {
+        &CPU
     }
 
     fn stride(&self) -> u32 {

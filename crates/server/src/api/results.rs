@@ -38,7 +38,7 @@ pub struct Results {
     /// Every file: the completed photo, `fidelity.png`, `fidelity.json`, `sheet.png`, `report.json`, and those of candidates, completions
     /// (the photo as every other candidate would complete it) and adapter.
     pub files: Vec<FileView>,
-    /// All settings, seeds, versions, timings, losses and scores: `report.json`.
+    /// The model's settings, device and precision, seeds, versions, timings, losses and scores: `report.json`.
     #[schema(value_type = Object)]
     pub report: Value,
 }
