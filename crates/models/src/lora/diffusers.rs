@@ -51,7 +51,7 @@ impl Adapter {
         }
         let config = match metadata(path, &prefix)? {
             Some(config) => PeftConfig::from_json(&config).map_err(|reason| ModelError::file(path, reason))?,
-            None => config_of(&prefix, &factors, &alphas)?,
+            None => config_of(path, &prefix, &factors, &alphas)?,
         };
         let factors = read_factors(path, factors, slots, &config, |name| parse(name, &prefix))?;
         Ok(Some(Self::with_config(&config, factors, device)))
@@ -78,11 +78,15 @@ fn metadata(path: &Path, prefix: &str) -> Result<Option<Value>, ModelError> {
 }
 
 /// What the tensors themselves say.
-fn config_of(prefix: &str, factors: &TensorTable, alphas: &TensorTable) -> Result<PeftConfig, ModelError> {
+fn config_of(path: &Path, prefix: &str, factors: &TensorTable, alphas: &TensorTable) -> Result<PeftConfig, ModelError> {
     let (mut ranks, mut own_alphas) = (Vec::new(), Vec::new());
     for (name, tensor) in factors {
         if let Some((layer, 0)) = parse(name, prefix) {
-            ranks.push((layer.to_owned(), tensor.shape.first().copied().unwrap_or_default()));
+            let rank = tensor.shape.first().copied().unwrap_or_default();
+            if rank == 0 {
+                return Err(ModelError::file(path, format!("{name} has rank 0; expected a positive rank")));
+            }
+            ranks.push((layer.to_owned(), rank));
         }
     }
     for (name, tensor) in alphas {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use realfill_models::lora::{Adapter, DropRates, LoraConfig, LoraDropout, Pass, TEXT_ENCODER_TARGETS, UNET_TARGETS};
 use realfill_models::sd::{LinearSlot, StableDiffusion};
 use safetensors::SafeTensors;
-use safetensors::tensor::serialize;
+use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -263,6 +263,11 @@ fn the_file_of_diffusers_has_the_adapters_of_both_networks() {
     in_one_file(&path, None, |name| name.replace("unet.", "lora_unet_"));
     let error = Adapter::load_diffusers(&path, "unet", &case.model.unet.slots(), &Device::flex()).unwrap_err();
     assert!(error.to_string().contains("expected unet.<layer>.lora_A.weight"), "{error}");
+
+    let nothing = TensorView::new(Dtype::F32, vec![0, 8], &[]).unwrap();
+    std::fs::write(&path, serialize([("unet.mid.to_q.lora_A.weight", nothing)], None).unwrap()).unwrap();
+    let error = Adapter::load_diffusers(&path, "unet", &case.model.unet.slots(), &Device::flex()).unwrap_err();
+    assert!(error.to_string().contains("unet.mid.to_q.lora_A.weight has rank 0"), "{error}");
 }
 
 #[test]

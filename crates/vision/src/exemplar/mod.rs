@@ -58,7 +58,7 @@ pub fn exemplar_fill(picture: &Rgb32FImage, hole: &Mask, start: &Rgb32FImage, so
             None => Working { colour: shrink_to(start, w, h), rough: known.rough.clone() },
         };
         current.keep(&known, &mask);
-        let small: Vec<Shown> = sources.iter().map(|source| source.shrunk((w, h))).collect();
+        let small: Vec<Shrunk> = sources.iter().map(|source| source.shrunk((w, h))).collect();
         // What is known may be too narrow for a whole patch here, and not on a finer level.
         let Some(level) = Level::new(&mask, &small) else { continue };
         let mut field = match &filled {
@@ -100,16 +100,16 @@ impl<'a> Textured<'a> {
         Self { source, rough: roughness(&shrink_to(&source.colour, w, h), &usable) }
     }
 
-    fn shrunk(&self, (w, h): (u32, u32)) -> Shown {
+    fn shrunk(&self, (w, h): (u32, u32)) -> Shrunk {
         let usable = strict(&shrink_to(&self.source.usable, w, h));
-        let shown = Working { colour: shrink_to(&self.source.colour, w, h), rough: shrink_to(&self.rough, w, h) };
-        Shown { shown, usable }
+        let picture = Working { colour: shrink_to(&self.source.colour, w, h), rough: shrink_to(&self.rough, w, h) };
+        Shrunk { picture, usable }
     }
 }
 
 /// A source at a level.
-struct Shown {
-    shown: Working,
+struct Shrunk {
+    picture: Working,
     usable: Plane,
 }
 

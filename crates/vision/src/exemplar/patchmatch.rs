@@ -1,6 +1,6 @@
 //! Nearest source patches, and the picture they vote for.
 
-use super::Shown;
+use super::Shrunk;
 use super::rough::Working;
 use crate::{Mask, Plane};
 use image::{LumaA, Rgb};
@@ -37,7 +37,7 @@ pub(super) struct Level<'a> {
     mask: &'a Mask,
     /// How deep in the hole each pixel lies, in pixels; finite even where nothing is known.
     depth: Plane,
-    sources: &'a [Shown],
+    sources: &'a [Shrunk],
     /// What each pixel counts in a patch's distance, and all pixels of the patch around it together.
     weights: Vec<f32>,
     totals: Vec<f32>,
@@ -50,14 +50,14 @@ pub(super) struct Level<'a> {
 
 impl<'a> Level<'a> {
     /// `None` when no source has a single usable patch.
-    pub fn new(mask: &'a Mask, sources: &'a [Shown]) -> Option<Self> {
+    pub fn new(mask: &'a Mask, sources: &'a [Shrunk]) -> Option<Self> {
         let size = (mask.width() as i32, mask.height() as i32);
         let around =
             |x: i32, y: i32| (-RADIUS..=RADIUS).flat_map(move |j| (-RADIUS..=RADIUS).map(move |i| (x + i, y + j)));
         let inside = move |x: i32, y: i32| x >= 0 && y >= 0 && x < size.0 && y < size.1;
         let all = || (0..size.1).flat_map(move |y| (0..size.0).map(move |x| (x, y)));
         let wanted = all().map(|(x, y)| around(x, y).any(|(i, j)| inside(i, j) && mask.is_hole(i as u32, j as u32)));
-        let usable = |s: &Shown| -> Vec<bool> {
+        let usable = |s: &Shrunk| -> Vec<bool> {
             all()
                 .map(|(x, y)| {
                     around(x, y).all(|(i, j)| inside(i, j) && s.usable.get_pixel(i as u32, j as u32)[0] > 0.0)
@@ -172,7 +172,7 @@ impl<'a> Level<'a> {
         for row in (y - RADIUS).max(0)..=(y + RADIUS).min(self.size.1 - 1) {
             let own = (row * w + left) as usize..(row * w + right + 1) as usize;
             let there = ((row + off[1]) * w + left + off[0]) as usize;
-            let found = &self.sources[s as usize].shown.colour.as_raw()[3 * there..3 * (there + own.len())];
+            let found = &self.sources[s as usize].picture.colour.as_raw()[3 * there..3 * (there + own.len())];
             let wanted = &picture.colour.as_raw()[3 * own.start..3 * own.end];
             let pixels = wanted.as_chunks::<3>().0.iter().zip(found.as_chunks::<3>().0);
             for ((a, b), weight) in pixels.zip(&self.weights[own]) {
@@ -190,7 +190,7 @@ impl<'a> Level<'a> {
         let there = 2 * (y as usize * self.size.0 as usize + x as usize);
         let (a, b) = (
             &picture.rough.as_raw()[2 * k..2 * k + 2],
-            &self.sources[s as usize].shown.rough.as_raw()[there..there + 2],
+            &self.sources[s as usize].picture.rough.as_raw()[there..there + 2],
         );
         ROUGHER * ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2))
     }
@@ -240,7 +240,7 @@ impl<'a> Level<'a> {
                         let deeper = self.depth.as_raw()[centre] - self.depth.as_raw()[t];
                         let weight = (-d / (2.0 * sigma) - deeper * FADING.ln()).exp().max(1e-12);
                         let (at, source) =
-                            (((px as i32 - i) as u32, (py as i32 - j) as u32), &self.sources[s as usize].shown);
+                            (((px as i32 - i) as u32, (py as i32 - j) as u32), &self.sources[s as usize].picture);
                         let (p, r) = (source.colour.get_pixel(at.0, at.1), source.rough.get_pixel(at.0, at.1));
                         (0..3).for_each(|c| sum[c] += weight * p[c]);
                         (0..2).for_each(|c| rough[c] += weight * r.0[c]);

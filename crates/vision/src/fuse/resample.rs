@@ -53,7 +53,7 @@ mod tests {
     use crate::warp::remap;
     use image::{Luma, Rgb};
 
-    /// A reference that shows the target 3.4 px to the left, of which the proposal knows 3; the flow finds the rest.
+    /// A reference that shows the target 3 px to the left: the proposal takes it for 3.5, and the flow takes the half back.
     #[test]
     fn what_was_moved_twice_is_sampled_once_and_sharper() {
         let fine = texture(120, 90, 3);

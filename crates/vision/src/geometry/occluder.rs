@@ -18,6 +18,8 @@ pub enum Relation {
     On,
     /// Behind it, which is sure: the photo shows something else there.
     Hidden,
+    /// Behind it, as far as the photo's depth is known, which is not well enough.
+    Behind,
     /// In front of it, which is sure: the photo would have seen the point instead.
     Through,
     /// The photo's depth is not known well enough.
@@ -55,7 +57,7 @@ impl Occluder {
         let y = (((hit.y + 0.5) * self.scale.1) as usize).min(h as usize - 1);
         let at = y * w as usize + x;
         if hit.inverse_depth < self.far.as_raw()[at] - self.tolerance {
-            if self.sure[at] { Relation::Hidden } else { Relation::Unknown }
+            if self.sure[at] { Relation::Hidden } else { Relation::Behind }
         } else if hit.inverse_depth <= self.near.as_raw()[at] + self.tolerance {
             Relation::On
         } else if self.sure[at] {
@@ -102,6 +104,6 @@ mod tests {
             [Relation::Hidden, Relation::On, Relation::Through]
         );
         let unsure = Occluder::new(&depth(0.001), (80, 60));
-        assert_eq!([0.4, 0.7].map(|d| unsure.relation(&hit(d))), [Relation::Unknown; 2]);
+        assert_eq!([0.4, 0.7].map(|d| unsure.relation(&hit(d))), [Relation::Behind, Relation::Unknown]);
     }
 }

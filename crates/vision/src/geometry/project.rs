@@ -108,7 +108,7 @@ pub fn project(views: &Views, view: usize, photo: &Rgb32FImage, depth: &DepthMap
         let claimed = claims.share(&hit, cost.as_raw()[i]);
         let visible = match own.map_or(Relation::Unknown, |own| own.relation(&hit)) {
             Relation::On => AGREES,
-            Relation::Unknown | Relation::Through => UNDECIDED,
+            Relation::Unknown | Relation::Behind | Relation::Through => UNDECIDED,
             Relation::Hidden => HIDDEN,
         };
         *confidence = claimed * visible / (1.0 + (cost.as_raw()[i] / HALF_COST).powi(3));

@@ -2,7 +2,8 @@
 //!
 //! For a depth hypothesis every other photo is pulled into the first view and compared, photo with photo and (where it is known) with the
 //! first, on windows of 7×7 pixels. Windows follow the surface that the hypotheses move around, so a slanted base surface gives slanted
-//! windows. The cost is that of the better half of the pairs, so that an occlusion in some photos does no harm.
+//! windows. The cost is that of the better half of the pairs, so that an occlusion in some photos does no harm. A photo whose own surface
+//! lies before a point has no say there, even where that surface is not sure: what it shows is something else, which agrees by chance.
 
 use super::occluder::{Occluder, Relation};
 use super::rays::{Hit, Projector, RayGrid, level_for};
@@ -145,7 +146,7 @@ impl<'a> Sweeper<'a> {
                 match occluder.map_or(Relation::Unknown, |o| o.relation(&hit)) {
                     Relation::On => votes[i] = ON_SURFACE,
                     Relation::Through => votes[i] = SEEN_THROUGH,
-                    Relation::Hidden => seen[i] = false,
+                    Relation::Hidden | Relation::Behind => seen[i] = false,
                     Relation::Unknown => {}
                 }
             }
@@ -374,6 +375,30 @@ fn array<T, const N: usize>(mut rows: impl Iterator<Item = T>) -> [T; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::depth::DepthMap;
+    use crate::geometry::reconstruct::reconstruct;
+    use crate::geometry::test_scene::card_before_wall;
+    use crate::geometry::views::{SparsePoint, median};
+
+    #[test]
+    fn a_photo_whose_own_surface_lies_before_a_point_has_no_say() {
+        let scene = card_before_wall();
+        let photos: Vec<_> = scene.photos.iter().collect();
+        let sizes: Vec<_> = photos.iter().map(|photo| photo.dimensions()).collect();
+        let found = reconstruct(&scene.matches, &sizes).unwrap();
+        let (views, _) = Views::new(&photos, &scene.hole, &found);
+        let inverse = |point: &SparsePoint| views.cameras[0].local(&point.position).z.recip() as f32;
+        let there = median(views.points.iter().map(inverse).collect());
+        let costs = [0.2, 0.001].map(|margin| {
+            let plane = |value: f32| Plane::from_pixel(50, 38, image::Luma([value]));
+            let (inverse, cost, margin) = (plane(5.0 * there), plane(0.1), plane(margin));
+            let depth = DepthMap { inverse, cost, margin, step: 0.01 * there, range: (0.0, 1.0), motion_px: 100.0 };
+            let surfaces = vec![Some(Occluder::new(&depth, sizes[1])); 3];
+            let volume = Sweeper::new(&views, (100, 75), &surfaces).volume(1, |_, _| there);
+            volume.cost[37 * 100 + 50]
+        });
+        assert_eq!(costs, [NEUTRAL; 2], "surely hidden, and unsurely");
+    }
 
     #[test]
     fn window_means_are_those_of_the_plain_sum() {

@@ -68,4 +68,16 @@ mod tests {
             assert!(found.iter().zip([0.2, 0.4, 0.2]).all(|(a, b)| (a - b).abs() < 0.02), "at {i}: {found:?}");
         }
     }
+    /// Of two backgrounds the one beside the hole goes on, not the one that is nearer to the bright thing.
+    #[test]
+    fn the_thing_does_not_brighten_the_background() {
+        let is_thing = |x: u32, y: u32| (20..40).contains(&x) && (10..50).contains(&y);
+        let grey = |x, y| if is_thing(x, y) { 0.9 } else { if x < 20 { 0.28 } else { 0.2 } };
+        let target = Rgb32FImage::from_fn(60, 60, |x, y| Rgb([grey(x, y); 3]));
+        let canvas = Canvas::new(target, Mask::from_fn(60, 60, |x, y| (30..50).contains(&x) && (20..40).contains(&y)));
+        let behind = Behind::new(&canvas, (0..3600).map(|i| !is_thing(i % 60, i / 60)).collect());
+        let filled = (20..40).flat_map(|y| (40..50).map(move |x| y * 60 + x));
+        let worst = filled.map(|i| (behind.colour(i)[0] - 0.2).abs()).fold(0.0, f32::max);
+        assert!(worst < 0.02, "{worst}");
+    }
 }
