@@ -68,15 +68,19 @@ mod tests {
             assert!(found.iter().zip([0.2, 0.4, 0.2]).all(|(a, b)| (a - b).abs() < 0.02), "at {i}: {found:?}");
         }
     }
-    /// Of two backgrounds the one beside the hole goes on, not the one that is nearer to the bright thing.
+    /// Of two backgrounds the one beside the hole goes on, and not the one that is nearer to the bright thing around both.
     #[test]
     fn the_thing_does_not_brighten_the_background() {
-        let is_thing = |x: u32, y: u32| (20..40).contains(&x) && (10..50).contains(&y);
-        let grey = |x, y| if is_thing(x, y) { 0.9 } else { if x < 20 { 0.28 } else { 0.2 } };
-        let target = Rgb32FImage::from_fn(60, 60, |x, y| Rgb([grey(x, y); 3]));
-        let canvas = Canvas::new(target, Mask::from_fn(60, 60, |x, y| (30..50).contains(&x) && (20..40).contains(&y)));
-        let behind = Behind::new(&canvas, (0..3600).map(|i| !is_thing(i % 60, i / 60)).collect());
-        let filled = (20..40).flat_map(|y| (40..50).map(move |x| y * 60 + x));
+        let from_middle = |x: u32, y: u32| x.abs_diff(64).max(y.abs_diff(64));
+        let is_thing = |x: u32, y: u32| (18..26).contains(&from_middle(x, y));
+        let background = |x: u32, y: u32| if from_middle(x, y) >= 26 && x < 64 { 0.28 } else { 0.2 };
+        let grey = |x, y| if is_thing(x, y) { 0.9 } else { background(x, y) };
+        let target = Rgb32FImage::from_fn(128, 128, |x, y| Rgb([grey(x, y); 3]));
+        let mask = Mask::from_fn(128, 128, |x, y| from_middle(x, y) < 12);
+        let holes = mask.holes().to_vec();
+        let places = (0..128 * 128).map(|i| !is_thing(i % 128, i / 128)).collect();
+        let behind = Behind::new(&Canvas::new(target, mask), places);
+        let filled = (0..holes.len()).filter(|&i| holes[i]);
         let worst = filled.map(|i| (behind.colour(i)[0] - 0.2).abs()).fold(0.0, f32::max);
         assert!(worst < 0.02, "{worst}");
     }
