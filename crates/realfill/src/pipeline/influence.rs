@@ -13,7 +13,8 @@ use std::sync::Arc;
 /// too, so it is better there than on the target; 1 halves what they promise.
 const DOUBT: f64 = 1.0;
 
-/// The influence on tone that would have been best over all guided photos, in the least squares; none where none is guided.
+/// The least of the influences on tone that would have been best on each guided photo, in the least squares: one photo that the
+/// model would have harmed forbids it. None where no photo is guided.
 ///
 /// # Errors
 /// As [`Model::draw`].
@@ -24,45 +25,37 @@ pub(super) fn measured(
     on_turn: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Influence, StageError> {
     let sampler = config.sampler_of(model);
-    let mut sums = Sums::default();
+    let mut tones = Vec::new();
     for (i, turn) in photos.turns.iter().enumerate() {
         let Some(guide) = &turn.guide else { continue };
         let view = View { picture: turn.picture.clone(), mask: turn.hole.clone(), guide: Arc::new(guide.clone()) };
         let drawn = model.draw_one(&view, config.seed, &sampler, &mut |_| on_turn(i))?;
-        sums.add(turn, guide, &drawn);
+        tones.extend(best_tone(turn, guide, &drawn));
     }
-    Ok(sums.solution())
+    Ok(least(&tones))
 }
 
-/// The normal equation of `truth - guide = tone · slow` over the holes. The detail is left out: by eye, what a model that
-/// must prove itself draws of it is grain, even where it lowers the squared error (docs/notes/embedded.md).
-#[derive(Debug, Default)]
-struct Sums {
-    slow_slow: f64,
-    slow_wanted: f64,
+/// The least share that photos speak for; none where none speaks.
+fn least(tones: &[f32]) -> Influence {
+    let tone = tones.iter().copied().reduce(f32::min).unwrap_or(0.0);
+    Influence { tone, detail: 0.0 }
 }
 
-impl Sums {
-    fn add(&mut self, turn: &Turn, guide: &Guide, drawn: &Rgb32FImage) {
-        let slow = tone_of(&distrusted_difference(guide, drawn));
-        let pixels = turn.picture.pixels().zip(guide.colour.pixels()).zip(slow.pixels());
-        for (((truth, guide), slow), _) in pixels.zip(turn.hole.holes()).filter(|(_, hole)| **hole) {
-            for c in 0..3 {
-                self.slow_slow += f64::from(slow[c]).powi(2);
-                self.slow_wanted += f64::from(slow[c]) * f64::from(truth[c] - guide[c]);
-            }
+/// The normal equation of `truth - guide = tone · slow` over the hole, as ridge regression; `None` where the guide is trusted throughout.
+/// A share below 0 or above 1 is not believed, and nothing that is no number. The detail is left out: by eye, what a model that must prove
+/// itself draws of it is grain, even where it lowers the squared error (docs/notes/embedded.md).
+fn best_tone(turn: &Turn, guide: &Guide, drawn: &Rgb32FImage) -> Option<f32> {
+    let slow = tone_of(&distrusted_difference(guide, drawn));
+    let (mut slow_slow, mut slow_wanted) = (0.0, 0.0);
+    let pixels = turn.picture.pixels().zip(guide.colour.pixels()).zip(slow.pixels());
+    for (((truth, guide), slow), _) in pixels.zip(turn.hole.holes()).filter(|(_, hole)| **hole) {
+        for c in 0..3 {
+            slow_slow += f64::from(slow[c]).powi(2);
+            slow_wanted += f64::from(slow[c]) * f64::from(truth[c] - guide[c]);
         }
     }
-
-    /// Ridge regression; a share below 0 or above 1 is not believed, and nothing that is no number.
-    fn solution(&self) -> Influence {
-        let is_measured = self.slow_slow > 0.0 && self.slow_wanted.is_finite();
-        if !is_measured {
-            return Influence::NONE;
-        }
-        let tone = self.slow_wanted / ((1.0 + DOUBT) * self.slow_slow);
-        Influence { tone: tone.clamp(0.0, 1.0) as f32, detail: 0.0 }
-    }
+    let tone = slow_wanted / ((1.0 + DOUBT) * slow_slow);
+    (slow_slow != 0.0).then_some(if tone.is_finite() { tone.clamp(0.0, 1.0) as f32 } else { 0.0 })
 }
 
 #[cfg(test)]
@@ -77,34 +70,38 @@ mod tests {
     }
 
     /// The share of a drawn picture that is right where the truth is `truth` and the guide 0.5, distrusted.
-    fn solved(truth: f32, drawn: f32) -> Influence {
+    fn solved(truth: f32, drawn: f32) -> Option<f32> {
         let hole = Mask::from_fn(64, 64, |x, y| (8..56).contains(&x) && (8..56).contains(&y));
         let guide = Guide { colour: flat(0.5), ..Guide::empty(64, 64) };
         let turn = Turn { picture: flat(truth), hole, role: Role::Reference, guide: Some(guide.clone()), unseen: None };
-        let mut sums = Sums::default();
         let ripple = Rgb32FImage::from_fn(64, 64, |x, _| Rgb([drawn + if x % 2 == 0 { 0.05 } else { -0.05 }; 3]));
-        sums.add(&turn, &guide, &ripple);
-        sums.solution()
+        best_tone(&turn, &guide, &ripple)
     }
 
     #[test]
     fn a_right_tone_is_half_believed_and_its_detail_is_not() {
-        let influence = solved(0.7, 0.7);
-        assert!((influence.tone - 0.5).abs() < 0.05 && influence.detail == 0.0, "{influence:?}");
+        let tone = solved(0.7, 0.7).unwrap();
+        assert!((tone - 0.5).abs() < 0.05 && least(&[tone]).detail == 0.0, "{tone}");
     }
 
     #[test]
     fn a_wrong_tone_is_not_believed() {
-        assert!(solved(0.3, 0.7).tone == 0.0);
+        assert_eq!(solved(0.3, 0.7), Some(0.0));
+    }
+
+    #[test]
+    fn one_photo_that_would_be_harmed_forbids_it() {
+        assert_eq!(least(&[0.4, 0.0, 0.5]), Influence::NONE);
+        assert_eq!(least(&[0.4, 0.3, 0.5]).tone, 0.3);
     }
 
     #[test]
     fn nothing_measured_moves_nothing() {
-        assert_eq!(Sums::default().solution(), Influence::NONE);
+        assert_eq!(least(&[]), Influence::NONE);
     }
 
     #[test]
     fn a_picture_without_numbers_moves_nothing() {
-        assert_eq!(solved(0.7, f32::NAN), Influence::NONE);
+        assert_eq!(solved(0.7, f32::NAN), Some(0.0));
     }
 }
