@@ -1,6 +1,6 @@
 //! Stand-ins for processors without kernels. They have no [`Way`], so nobody ever runs one.
 
-use super::{Convolution, Geglu, Heads, Kernel, LayerNorm, LinearMap, LogSums, LowRank, Norm, Way};
+use super::{Convolution, Double, Geglu, Gelu, Heads, Kernel, LayerNorm, LinearMap, LogSums, LowRank, Norm, Way};
 use crate::sd::Stored;
 
 const NEVER: &str = "kernels are off on this processor";
@@ -40,7 +40,7 @@ macro_rules! never {
     };
 }
 
-never!(LinearMap, Convolution, Norm, LayerNorm, Geglu);
+never!(LinearMap, Convolution, Norm, LayerNorm, Double, Gelu, Geglu);
 
 impl Heads {
     pub fn forward(&self, _: &[f32], _: &[f32], _: &[f32]) -> (Vec<f32>, LogSums) {

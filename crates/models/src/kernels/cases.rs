@@ -107,7 +107,7 @@ fn convolutions(channels: usize, side: usize) -> Vec<Case> {
     for way in Way::all() {
         let weights = Frozen::new(Stored::F32(values(&weight)), channels, channels * 9);
         let bias = Arc::new(values(&bias));
-        let map = Convolution { way, weights, bias, size: 3, stride: 1, padding: 1 };
+        let map = Convolution { way, weights, bias, size: 3, stride: 1, padding: [1; 2] };
         cases.extend(of_kernel::<4, 4>(&name, way.name(), flops, &x, map));
     }
     cases.extend(both(&name, "burn", flops, &x, move |x| {

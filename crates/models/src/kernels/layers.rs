@@ -33,7 +33,8 @@ pub(crate) struct Convolution {
     pub bias: Arc<Vec<f32>>,
     pub size: usize,
     pub stride: usize,
-    pub padding: usize,
+    /// Zeros before and after the picture, along both of its sides.
+    pub padding: [usize; 2],
 }
 
 /// Group norm of `[batch, channels, ...]`.
@@ -55,6 +56,19 @@ pub(crate) struct LayerNorm {
     pub gamma: Arc<Vec<f32>>,
     pub beta: Arc<Vec<f32>>,
     pub epsilon: f32,
+}
+
+/// Nearest-neighbour doubling of `[batch, channels, ...]` to this size, which may be a line or a column less than double.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Double {
+    pub height: usize,
+    pub width: usize,
+}
+
+/// GELU (Hendrycks and Gimpel 2016) of each number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gelu {
+    pub way: Way,
 }
 
 /// `[..., 2 * width]`, values before gates, to `[..., width]`.

@@ -26,7 +26,7 @@ use vector as kind;
 pub use cases::cases;
 pub(crate) use dropout::Dropout;
 pub(crate) use kind::Frozen;
-pub(crate) use layers::{Convolution, Geglu, Heads, LayerNorm, LinearMap, LogSums, LowRank, Norm};
+pub(crate) use layers::{Convolution, Double, Geglu, Gelu, Heads, LayerNorm, LinearMap, LogSums, LowRank, Norm};
 pub(crate) use ops::{Split, adapt, apply, attend};
 pub use precision::Precision;
 pub(crate) use way::Way;

@@ -2,15 +2,15 @@
 //! processor has. Working memory starts as NaN in tests, so what is read before it is written shows.
 
 use super::{
-    Convolution, Dropout, Frozen, Geglu, Heads, Kernel, LayerNorm, LinearMap, LowRank, Norm, Precision, Split, Way,
-    adapt, apply, attend,
+    Convolution, Double, Dropout, Frozen, Geglu, Gelu, Heads, Kernel, LayerNorm, LinearMap, LowRank, Norm, Precision,
+    Split, Way, adapt, apply, attend,
 };
 use crate::attention::attend as plain_attend;
 use crate::lora::low_rank;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
-use burn::tensor::module::{conv2d, layer_norm, linear};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{conv2d, interpolate, layer_norm, linear};
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
 use rand::{RngExt, SeedableRng};
@@ -191,6 +191,8 @@ fn a_convolution_is_burns() {
         let mut chance = Chance::new(round);
         let [size, stride, padding] =
             [[1, 1, 0], [3, 1, 1], [3, 1, 1], [3, 2, 1], [3, 2, 0], [3, 1, 0]][chance.size(0..=5)];
+        // Padded at the far sides alone, as the autoencoder halves.
+        let padding = [padding, if stride == 2 { 1 } else { padding }];
         let [batch, channels, filters] = [chance.size(1..=2), chance.size(1..=40), chance.size(1..=70)];
         let [height, width] = [chance.size(3..=50), chance.size(3..=75)];
         let (stored, weights) = chance.weights(filters * channels * size * size);
@@ -207,8 +209,11 @@ fn a_convolution_is_burns() {
             padding,
         };
         let bias = to_tensor(bias, [filters]);
-        let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
-        compare(&what, way, map, x, &mut chance, |x| conv2d(x, weights.clone(), Some(bias.clone()), options.clone()));
+        let options = ConvOptions::new([stride; 2], [padding[0]; 2], [1, 1], 1);
+        let far = padding[1] - padding[0];
+        compare(&what, way, map, x, &mut chance, |x| {
+            conv2d(x.pad((0, far, 0, far), 0.0), weights.clone(), Some(bias.clone()), options.clone())
+        });
     }
 }
 
@@ -264,6 +269,32 @@ fn gated_units_are_burns() {
         compare(&format!("gated {shape:?}"), way, Geglu { way }, x, &mut chance, |x| {
             let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");
             value * gelu(gate)
+        });
+    }
+}
+
+#[test]
+fn gelu_is_burns() {
+    for (round, way) in rounds().filter(|(_, way)| way.precision() == Precision::F32) {
+        let mut chance = Chance::new(round);
+        let shape = [1, chance.size(1..=9), chance.size(1..=3000)];
+        let x = chance.tensor(shape, 6.0);
+        compare(&format!("GELU of {shape:?}"), way, Gelu { way }, x, &mut chance, gelu);
+    }
+}
+
+#[test]
+fn doubling_is_burns_nearest_neighbour() {
+    for (round, way) in rounds() {
+        let mut chance = Chance::new(round);
+        let [height, width] = [chance.size(1..=30), chance.size(1..=30)];
+        let shape = [chance.size(1..=2), chance.size(1..=5), height.div_ceil(2), width.div_ceil(2)];
+        let x = chance.tensor(shape, 1.0);
+        let what = format!("{shape:?} doubled to {height}x{width}");
+        compare(&what, way, Double { height, width }, x, &mut chance, |x: Tensor<4>| {
+            let options = InterpolateOptions::new(InterpolateMode::Nearest);
+            let whole = interpolate(x, options.with_output_size([2 * shape[2], 2 * shape[3]]));
+            whole.slice([0..shape[0], 0..shape[1], 0..height, 0..width])
         });
     }
 }
@@ -349,7 +380,7 @@ fn kernels_compute_the_same_bits_every_time_on_any_number_of_threads() {
         let (stored, _) = chance.weights(64 * 32 * 9);
         let weights = Frozen::new(stored, 64, 32 * 9);
         let bias = Arc::new(chance.values(64, 1.0));
-        let map = Convolution { way, weights, bias, size: 3, stride: 1, padding: 1 };
+        let map = Convolution { way, weights, bias, size: 3, stride: 1, padding: [1; 2] };
         let x = chance.values(32 * 50 * 50, 1.0);
         let plan = Heads { way, batch: 1, tokens: 600, others: 600, heads: 2, width: 32 };
         let [q, k] = [0, 1].map(|_| chance.values(600 * 64, 2.0));

@@ -1,10 +1,10 @@
 //! CLIP's text transformer (Radford et al. 2021), the text encoder of Stable Diffusion.
 
 use super::config::ClipConfig;
-use super::layers::{LayerNorm, Linear, LinearSlot, MultiHead, multi_head};
+use super::layers::{LayerNorm, Linear, LinearSlot, MultiHead, gelu, multi_head};
 use super::weights::Weights;
 use crate::lora::Pass;
-use burn::tensor::activation::{gelu, sigmoid};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 

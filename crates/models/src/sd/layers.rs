@@ -2,9 +2,11 @@
 
 use super::weights::{Weight, Weights};
 use crate::attention::attend;
-use crate::kernels::{self, Convolution, Frozen, Geglu, Kernel, LinearMap, Norm, Precision, Split, Way, apply};
+use crate::kernels::{
+    self, Convolution, Double, Frozen, Geglu, Gelu, Kernel, LinearMap, Norm, Precision, Split, Way, apply,
+};
 use crate::lora::Pass;
-use burn::tensor::activation::{gelu, silu};
+use burn::tensor::activation::{self, silu};
 use burn::tensor::module::{attention, conv2d, layer_norm, linear};
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Tensor};
@@ -78,18 +80,18 @@ pub(crate) struct Conv2d {
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "one a layer, made once")]
 enum ConvMap {
-    Plain { weight: Tensor<4>, bias: Tensor<1>, stride: usize, padding: usize },
+    Plain { weight: Tensor<4>, bias: Tensor<1>, stride: usize, padding: [usize; 2] },
     Kernel(Arc<dyn Kernel>),
 }
 
 impl Conv2d {
     /// A square kernel with "same" padding.
     pub fn new(w: Weights, input: usize, output: usize, kernel: usize) -> Self {
-        Self::strided(w, [input, output], kernel, 1, kernel / 2)
+        Self::strided(w, [input, output], kernel, 1, [kernel / 2; 2])
     }
 
-    /// A square kernel; channels are in and out.
-    pub fn strided(w: Weights, [input, output]: [usize; 2], size: usize, stride: usize, padding: usize) -> Self {
+    /// A square kernel; channels are in and out, zeros before and after the picture.
+    pub fn strided(w: Weights, [input, output]: [usize; 2], size: usize, stride: usize, padding: [usize; 2]) -> Self {
         let map = match w.frozen("weight", [output, input, size, size]) {
             Weight::Tensor(weight) => ConvMap::Plain { weight, bias: w.tensor("bias", [output]), stride, padding },
             Weight::Frozen(values, way) => {
@@ -109,7 +111,11 @@ impl Conv2d {
         match &self.map {
             ConvMap::Kernel(kernel) => apply(kernel, x),
             ConvMap::Plain { weight, bias, stride: s, padding: p } => {
-                let options = ConvOptions::new([*s, *s], [*p, *p], [1, 1], 1);
+                let [before, after] = *p;
+                let both = before.min(after);
+                let (before, after) = (before - both, after - both);
+                let x = if before + after > 0 { x.pad((before, after, before, after), 0.0) } else { x };
+                let options = ConvOptions::new([*s, *s], [both, both], [1, 1], 1);
                 conv2d(x, weight.clone(), Some(bias.clone()), options)
             }
         }
@@ -222,13 +228,30 @@ pub(crate) fn multi_head(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, how: MultiHea
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
 }
 
+/// The way of kernels that multiply nothing, if there is one where `x` lies.
+fn way_for<const D: usize>(x: &Tensor<D>) -> Option<Way> {
+    Way::of(Precision::F32).filter(|_| x.device().without_autodiff() == Device::flex())
+}
+
+fn apply_once<const D: usize>(kernel: impl Kernel + 'static, x: Tensor<D>) -> Tensor<D> {
+    apply(&(Arc::new(kernel) as Arc<dyn Kernel>), x)
+}
+
+/// GELU of each number, by the error function.
+pub(crate) fn gelu(x: Tensor<3>) -> Tensor<3> {
+    match way_for(&x) {
+        Some(way) => apply_once(Gelu { way }, x),
+        None => activation::gelu(x),
+    }
+}
+
 /// Values times GELU of gates: `[batch, tokens, 2 * width]` to `[batch, tokens, width]`.
 pub(crate) fn geglu(x: Tensor<3>) -> Tensor<3> {
-    if let Some(way) = Way::of(Precision::F32).filter(|_| x.device().without_autodiff() == Device::flex()) {
-        return apply(&(Arc::new(Geglu { way }) as Arc<dyn Kernel>), x);
+    if let Some(way) = way_for(&x) {
+        return apply_once(Geglu { way }, x);
     }
     let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");
-    value * gelu(gate)
+    value * activation::gelu(gate)
 }
 
 /// `[batch, channels, height, width]` as `[batch, height * width, channels]`.
@@ -245,6 +268,9 @@ pub(crate) fn from_tokens(x: Tensor<3>, height: usize, width: usize) -> Tensor<4
 
 /// Nearest-neighbour doubling, cropped to `[height, width]`: a level's own size when it was odd.
 pub(crate) fn double(x: Tensor<4>, height: usize, width: usize) -> Tensor<4> {
+    if way_for(&x).is_some() {
+        return apply_once(Double { height, width }, x);
+    }
     let [batch, channels, h, w] = x.dims();
     let wide = x.reshape([batch, channels, h, 1, w, 1]).expand([batch, channels, h, 2, w, 2]);
     let doubled: Tensor<4> = wide.reshape([batch, channels, 2 * h, 2 * w]);

@@ -87,7 +87,8 @@ impl Encoder {
             let width = |j: usize| if j == 0 { widths[i.saturating_sub(1)] } else { widths[i] };
             let resnets =
                 (0..config.layers_per_block).map(|j| resnet(config, w.nth("resnets", j), width(j), widths[i]));
-            let down = || Conv2d::strided(w.at("downsamplers.0.conv"), [widths[i]; 2], 3, 2, 0);
+            // One row and column of zeros at the far sides only.
+            let down = || Conv2d::strided(w.at("downsamplers.0.conv"), [widths[i]; 2], 3, 2, [0, 1]);
             (resnets.collect(), (i < last).then(down))
         };
         Self {
@@ -104,8 +105,7 @@ impl Encoder {
         for (resnets, down) in &self.levels {
             x = run(resnets, x);
             if let Some(down) = down {
-                // One row and column of zeros at the far sides only.
-                x = down.forward(x.pad((0, 1, 0, 1), 0.0));
+                x = down.forward(x);
             }
         }
         self.conv_out.forward(self.norm_out.forward_silu(self.mid.forward(x)))

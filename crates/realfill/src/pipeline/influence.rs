@@ -12,9 +12,12 @@ use std::sync::Arc;
 /// Weight of the belief that the model does not help, beside what the references show. The model was tuned on them
 /// too, so it is better there than on the target; 1 halves what they promise.
 const DOUBT: f64 = 1.0;
+/// Other photos that a photo's guide has to be made from for the photo to have a say. From one alone there is no depth, and such a guide errs
+/// otherwise than the target's, which is made from two.
+const FEWEST_OTHERS: usize = 2;
 
 /// The least of the influences on tone that would have been best on each guided photo, in the least squares: one photo that the
-/// model would have harmed forbids it. None where no photo is guided.
+/// model would have harmed forbids it. None where no photo is guided by two others.
 ///
 /// # Errors
 /// As [`Model::draw`].
@@ -27,7 +30,7 @@ pub(super) fn measured(
     let sampler = config.sampler_of(model);
     let mut tones = Vec::new();
     for (i, turn) in photos.turns.iter().enumerate() {
-        let Some(guide) = &turn.guide else { continue };
+        let Some(guide) = turn.guide.as_ref().filter(|guide| guide.references.len() >= FEWEST_OTHERS) else { continue };
         let view = View { picture: turn.picture.clone(), mask: turn.hole.clone(), guide: Arc::new(guide.clone()) };
         let drawn = model.draw_one(&view, config.seed, &sampler, &mut |_| on_turn(i))?;
         tones.extend(best_tone(turn, guide, &drawn));

@@ -28,8 +28,12 @@ fn photo(seed: u64) -> Photo {
 
 /// Photos that have nothing in common, so that every guide errs.
 pub fn scene() -> Scene {
+    with_references(3)
+}
+
+fn with_references(count: u64) -> Scene {
     let hole = Mask::from_fn(SIZE.0, SIZE.1, |x, y| (30..60).contains(&x) && (24..48).contains(&y));
-    Scene::new("squares", photo(1), hole, vec![photo(2), photo(3)]).expect("a scene")
+    Scene::new("squares", photo(1), hole, (2..2 + count).map(photo).collect()).expect("a scene")
 }
 
 fn config() -> FillConfig {
@@ -37,7 +41,18 @@ fn config() -> FillConfig {
 }
 
 fn sampled(config: &FillConfig, influence: Option<Influence>) -> Completion {
-    sample_scene(&scene(), &repeating(), influence, config, Path::new("unused"), &mut |_| true).expect("a photo")
+    sampled_of(&scene(), config, influence)
+}
+
+fn sampled_of(scene: &Scene, config: &FillConfig, influence: Option<Influence>) -> Completion {
+    sample_scene(scene, &repeating(), influence, config, Path::new("unused"), &mut |_| true).expect("a photo")
+}
+
+#[test]
+fn two_references_cannot_say_how_far_it_may_move_the_guide() {
+    let influence = |count| sampled_of(&with_references(count), &config(), None).report.influence;
+    assert_eq!(influence(2), Influence::NONE, "each guide is made from one other photo");
+    assert!(influence(3).tone > 0.1);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::pack::{Numbers, View, pack, pack_turned, pair_rows, turn};
 use super::product::{Panel, Start, product};
 use super::scratch::{Scratch, unwritten};
-use super::simd::{LANES, Simd};
+use super::simd::{LANES, Simd, Vector};
 use super::winograd::{self, Plan};
 use super::with_simd;
 use crate::kernels::{Convolution, Kernel};
@@ -64,13 +64,17 @@ impl Convolution {
 
     /// Rows, height and width of the output.
     fn out_size(&self, shape: &[usize]) -> [usize; 3] {
-        let side = |n: usize| (n + 2 * self.padding - self.size) / self.stride + 1;
-        [shape[0], side(shape[2]), side(shape[3])]
+        [shape[0], self.out_side(shape[2]), self.out_side(shape[3])]
+    }
+
+    /// What a side of the picture becomes.
+    fn out_side(&self, side: usize) -> usize {
+        (side + self.padding[0] + self.padding[1] - self.size) / self.stride + 1
     }
 
     /// Whether Winograd's method fits.
     fn is_plain(&self) -> bool {
-        (self.size, self.stride, self.padding) == (3, 1, 1)
+        (self.size, self.stride, self.padding) == (3, 1, [1; 2])
     }
 
     fn forward_one<S: Simd>(&self, simd: S, from: Size, x: &[f32], out: &mut [f32]) {
@@ -99,30 +103,30 @@ impl Convolution {
             return pack(simd, view, at.depth, at.count, 1.0, out, S::COLUMNS);
         }
         if !S::PAIRS {
-            return self.gather_patches(from, x, at, out, S::COLUMNS);
+            return self.gather_patches(simd, from, x, at, out);
         }
         let mut wide = Scratch::new(at.depth * S::COLUMNS);
-        self.gather_patches(from, x, at, &mut wide, S::COLUMNS);
+        self.gather_patches(simd, from, x, at, &mut wide);
         pair_rows(simd, &mut wide, at.depth, S::COLUMNS);
         let pairs = S::entries(at.depth) * S::COLUMNS;
         out[..pairs].copy_from_slice(&wide[..pairs]);
     }
 
     /// [`Convolution::gather`] in `f32`: `[term][columns]`.
-    fn gather_patches(&self, from: Size, x: &[f32], at: Panel, out: &mut [f32], columns: usize) {
+    fn gather_patches<S: Simd>(&self, simd: S, from: Size, x: &[f32], at: Panel, out: &mut [f32]) {
         let taps = self.size * self.size;
-        let across = (from.width + 2 * self.padding - self.size) / self.stride + 1;
-        for (k, line) in (at.k..at.k + at.depth).zip(out.chunks_exact_mut(columns)) {
+        let (across, before) = (self.out_side(from.width), self.padding[0]);
+        for (k, line) in (at.k..at.k + at.depth).zip(out.chunks_exact_mut(S::COLUMNS)) {
             let [channel, ky, kx] = [k / taps, k % taps / self.size, k % self.size];
             let plane = &x[channel * from.height * from.width..][..from.height * from.width];
             let [mut oy, mut ox] = [at.at / across, at.at % across];
             let mut values = &mut line[..at.count];
             while !values.is_empty() {
                 let (run, rest) = values.split_at_mut((across - ox).min(values.len()));
-                let y = (oy * self.stride + ky).wrapping_sub(self.padding);
+                let y = (oy * self.stride + ky).wrapping_sub(before);
                 if y < from.height {
                     let row = &plane[y * from.width..][..from.width];
-                    every(row, (ox * self.stride + kx) as isize - self.padding as isize, self.stride, run);
+                    every(simd, row, (ox * self.stride + kx) as isize - before as isize, self.stride, run);
                 } else {
                     run.fill(0.0);
                 }
@@ -168,14 +172,14 @@ impl Convolution {
     /// Adds the patches' gradients to the pixels they were taken from.
     fn scatter(&self, to: Size, patches: &[f32], n: usize, out: &mut [f32]) {
         let taps = self.size * self.size;
-        let across = (to.width + 2 * self.padding - self.size) / self.stride + 1;
+        let (across, before) = (self.out_side(to.width), self.padding[0]);
         out.par_chunks_exact_mut(to.height * to.width).enumerate().for_each(|(channel, plane)| {
             plane.fill(0.0);
             for tap in 0..taps {
                 let values = &patches[(channel * taps + tap) * n..][..n];
                 for (i, value) in values.iter().enumerate() {
-                    let y = (i / across * self.stride + tap / self.size).wrapping_sub(self.padding);
-                    let x = (i % across * self.stride + tap % self.size).wrapping_sub(self.padding);
+                    let y = (i / across * self.stride + tap / self.size).wrapping_sub(before);
+                    let x = (i % across * self.stride + tap % self.size).wrapping_sub(before);
                     if y < to.height && x < to.width {
                         plane[y * to.width + x] += value;
                     }
@@ -186,7 +190,7 @@ impl Convolution {
 }
 
 /// Every `stride`-th number of a row, from `start` on; 0 outside of it.
-fn every(row: &[f32], start: isize, stride: usize, out: &mut [f32]) {
+fn every<S: Simd>(simd: S, row: &[f32], start: isize, stride: usize, out: &mut [f32]) {
     let before = start.min(0).unsigned_abs().div_ceil(stride).min(out.len());
     let (outside, out) = out.split_at_mut(before);
     outside.fill(0.0);
@@ -196,16 +200,24 @@ fn every(row: &[f32], start: isize, stride: usize, out: &mut [f32]) {
     outside.fill(0.0);
     match stride {
         1 => inside.copy_from_slice(&row[..inside.len()]),
-        // A loop that compilers turn into vectors.
-        2 => {
-            let (pairs, rest) = row.as_chunks::<2>();
-            for (value, [first, _]) in inside.iter_mut().zip(pairs) {
-                *value = *first;
-            }
-            if let (Some(value), [last]) = (inside.get_mut(pairs.len()), rest) {
-                *value = *last;
-            }
-        }
+        2 => simd.run(
+            #[inline(always)]
+            || every_second(simd, row, inside),
+        ),
         _ => inside.iter_mut().zip(row.iter().step_by(stride)).for_each(|(value, from)| *value = *from),
+    }
+}
+
+/// Every second number of a row, which has a number for each of `out`'s.
+#[inline(always)]
+fn every_second<S: Simd>(simd: S, row: &[f32], out: &mut [f32]) {
+    for (row, out) in row.chunks(2 * LANES).zip(out.chunks_mut(LANES)) {
+        let high = row.len().saturating_sub(LANES);
+        // SAFETY: as many numbers as the slices have.
+        unsafe {
+            let low = simd.load_first(row.as_ptr(), row.len());
+            let high = simd.load_first(row.as_ptr().add(row.len() - high), high);
+            low.parted(high)[0].store_first(out.as_mut_ptr(), out.len());
+        }
     }
 }

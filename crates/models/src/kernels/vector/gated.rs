@@ -1,11 +1,11 @@
-//! The gate of the transformers' perceptrons (Shazeer 2020, arXiv 2002.05202): value times GELU of gate, and its gradient.
+//! GELU, alone or as the gate of the transformers' perceptrons (Shazeer 2020, arXiv 2002.05202: value times GELU of gate), and the gradients.
 
 use super::functions::normal;
 use super::map::map;
 use super::scratch::unwritten;
 use super::simd::{Simd, Vector};
 use super::with_simd;
-use crate::kernels::{Geglu, Kernel};
+use crate::kernels::{Geglu, Gelu, Kernel};
 use rayon::prelude::*;
 
 impl Kernel for Geglu {
@@ -34,6 +34,51 @@ impl Kernel for Geglu {
             simd.run(
                 #[inline(always)]
                 || backward_row(simd, x.split_at(width), gradient, out.split_at_mut(width)),
+            );
+        }));
+        out
+    }
+}
+
+/// Numbers that a thread takes at a time, at least.
+const SOME: usize = 4096;
+
+impl Kernel for Gelu {
+    fn forward(&self, x: &[f32], shape: &[usize]) -> (Vec<f32>, Vec<usize>) {
+        let mut out = unwritten(x.len());
+        let parts = x.par_chunks(SOME).zip(out.par_chunks_mut(SOME));
+        with_simd!(self.way, simd => parts.for_each(|(x, out)| {
+            simd.run(
+                #[inline(always)]
+                || map(
+                    simd,
+                    [x],
+                    out,
+                    #[inline(always)]
+                    |[x]| x * normal(simd, x)[0],
+                ),
+            );
+        }));
+        (out, shape.to_vec())
+    }
+
+    fn backward(&self, x: &[f32], _: &[usize], gradient: &[f32]) -> Vec<f32> {
+        assert_eq!(gradient.len(), x.len(), "a gradient of the output's size");
+        let mut out = unwritten(x.len());
+        let parts = x.par_chunks(SOME).zip(gradient.par_chunks(SOME)).zip(out.par_chunks_mut(SOME));
+        with_simd!(self.way, simd => parts.for_each(|((x, gradient), out)| {
+            simd.run(
+                #[inline(always)]
+                || map(
+                    simd,
+                    [x, gradient],
+                    out,
+                    #[inline(always)]
+                    |[x, gradient]| {
+                        let [below, density] = normal(simd, x);
+                        gradient * x.times_plus(density, below)
+                    },
+                ),
             );
         }));
         out

@@ -5,6 +5,7 @@
 
 mod attention;
 mod conv;
+mod double;
 mod frozen;
 mod functions;
 mod gated;

@@ -8,9 +8,9 @@
 
 use super::transformer::TransformerShape;
 
-/// What graphs may take where nobody says otherwise. At 512 px that is enough for all residual blocks and all but the
-/// finest transformers of Stable Diffusion; the peak is to stay below half of the 8.7 GiB that diffusers takes for a step.
-pub(super) const GRAPH_BYTES: usize = 512 << 20;
+/// What graphs may take where nobody says otherwise. That is enough for all of Stable Diffusion at 512 px; the peak is to stay below half
+/// of the 8.7 GiB that diffusers takes for a step.
+pub(super) const GRAPH_BYTES: usize = 1 << 30;
 
 /// Layer norms hold their input.
 const NORMS: usize = 3;
@@ -90,9 +90,9 @@ mod tests {
         assert_eq!(within(0, &bytes), [false; 4]);
     }
 
-    /// Stable Diffusion 2, one picture of 512 px.
+    /// Stable Diffusion 2, one picture.
     #[test]
-    fn the_budget_is_for_all_but_the_finest_transformers() {
+    fn the_budget_is_for_all_at_512_px_and_for_residual_blocks_at_768() {
         let [plain_down, plain_up] = ["DownBlock2D", "UpBlock2D"];
         let [down, up] = ["CrossAttnDownBlock2D", "CrossAttnUpBlock2D"];
         let config: UNetConfig = serde_json::from_value(json!({
@@ -107,12 +107,15 @@ mod tests {
         let checkpoint = Checkpoint::dry(&Device::flex());
         let unet = UNet::new(&config, checkpoint.root(""));
         let held: Vec<Held> = unet.segments.iter().map(|segment| segment.held).collect();
-        let bytes: Vec<usize> = held.iter().map(|held| held.bytes([1, 64, 64], 77)).collect();
-        let all: usize = bytes.iter().sum();
+        let bytes = |side: usize| -> Vec<usize> { held.iter().map(|held| held.bytes([1, side, side], 77)).collect() };
+        let all: usize = bytes(64).iter().sum();
         assert_eq!(all / 1_000_000, 996);
-        for (held, is_kept) in held.iter().zip(within(GRAPH_BYTES, &bytes)) {
+        assert!(within(GRAPH_BYTES, &bytes(64)).into_iter().all(|is_kept| is_kept));
+        let larger = within(GRAPH_BYTES, &bytes(96));
+        assert!(larger.contains(&false), "{larger:?}");
+        for (held, is_kept) in held.iter().zip(larger) {
             let is_transformer = held.per_token > 0;
-            assert_eq!(is_kept, held.level > 0 || !is_transformer);
+            assert!(is_kept || is_transformer);
         }
     }
 }

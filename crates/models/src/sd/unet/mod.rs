@@ -26,7 +26,7 @@ pub struct UNet {
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
     input_channels: usize,
-    /// Bytes that the graphs kept in a tuning pass stay below (512 MB); what does not fit is computed again on the way back.
+    /// Bytes that the graphs kept in a tuning pass stay below (1 GB); what does not fit is computed again on the way back.
     /// They are counted for the processor's kernels. Where those do not run, graphs are many times larger, and the budget is 0:
     /// none is kept.
     pub graph_bytes: usize,

@@ -136,7 +136,7 @@ pub(super) fn down(config: &UNetConfig, w: Weights, level: usize) -> Vec<Segment
     let mut segments: Vec<_> = layers.flat_map(|i| step(config, &w, i, place(i))).collect();
     if level + 1 < widths.len() {
         let channels = [widths[level]; 2];
-        let layer = Layer::Halve(Conv2d::strided(w.at("downsamplers.0.conv"), channels, 3, 2, 1));
+        let layer = Layer::Halve(Conv2d::strided(w.at("downsamplers.0.conv"), channels, 3, 2, [1; 2]));
         segments.push(Segment { layer, takes: false, keeps: true, held: Held::NOTHING });
     }
     segments
