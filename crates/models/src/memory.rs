@@ -159,8 +159,8 @@ fn class(layout: Layout) -> Option<Layout> {
     Layout::from_size_align(size.checked_next_multiple_of(step)?, layout.align()).ok()
 }
 
-// SAFETY: memory is the system allocator's. A large block has the layout of its request's class from beginning to end, so it
-// goes back with the layout that it came with, and nobody has it while it is kept.
+// SAFETY: memory is the system allocator's. A large block has the layout of its request's class, into which it is cut before
+// anybody has it, so it goes back with the layout that it came with, and nobody has it while it is kept.
 unsafe impl GlobalAlloc for Recycling {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class(layout) else {
