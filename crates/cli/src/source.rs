@@ -112,7 +112,7 @@ pub struct ModelArguments {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
     /// What the processor multiplies in a Stable Diffusion model: f32, or bf16, whose products are off by up to 1 %
-    /// [default: bf16 where the processor is faster with it (AMD since Zen 4), else f32]
+    /// [default: bf16 where the processor is faster with it (AMD since Zen 4, Intel with AMX), else f32]
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
 }

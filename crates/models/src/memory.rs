@@ -64,7 +64,7 @@ impl Recycling {
 
     /// A kept block of this layout, or else the smallest one that is not too much larger, cut down to it.
     fn take(&self, layout: Layout) -> Option<*mut u8> {
-        let sizes = layout.size()..=MOST_CUT * layout.size();
+        let sizes = layout.size()..=MOST_CUT.saturating_mul(layout.size());
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = (0..kept.count).rev();
         let fitting = newest.filter(|&i| {

@@ -2,15 +2,15 @@
 //! beside what this processor's multipliers can do at most.
 
 use super::{
-    Convolution, Dropout, Frozen, Geglu, Kernel, LayerNorm, LinearMap, LowRank, Norm, Precision, Split, Way, adapt,
-    apply, attend, kind,
+    Convolution, Double, Dropout, Frozen, Geglu, Gelu, Kernel, LayerNorm, LinearMap, LowRank, Norm, Precision, Split,
+    Way, adapt, apply, attend, kind,
 };
 use crate::attention::attend as plain_attend;
 use crate::lora::low_rank;
 use crate::sd::Stored;
 use burn::tensor::activation::{gelu, silu};
-use burn::tensor::module::{conv2d, layer_norm, linear};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{conv2d, interpolate, layer_norm, linear};
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub struct Case {
     /// What is done.
     pub name: String,
-    /// How: `burn`, or by which instructions.
+    /// How: `burn`, or by which instructions, or `any` where a kernel is the same for all.
     pub way: &'static str,
     /// Multiplications and additions; 0 where memory decides.
     pub flops: u64,
@@ -40,6 +40,8 @@ pub fn cases() -> Vec<Case> {
     cases.extend(norms(320, 64));
     cases.extend(layer_norms(4096, 320));
     cases.extend(gates(4096, 1280));
+    cases.extend(gelus(77, 4096));
+    cases.extend(doubles(320, 64));
     cases
 }
 
@@ -225,6 +227,30 @@ fn gates(rows: usize, width: usize) -> Vec<Case> {
     cases.extend(both(&name, "burn", [0, 0], &x, |x: Tensor<3>| {
         let [value, gate]: [Tensor<3>; 2] = x.chunk(2, 2).try_into().expect("two chunks");
         value * gelu(gate)
+    }));
+    cases
+}
+
+/// As in the text encoder of Stable Diffusion 2.
+fn gelus(rows: usize, width: usize) -> Vec<Case> {
+    let name = format!("GELU, {rows} rows of {width}");
+    let x = random([1, rows, width]);
+    let mut cases = Vec::new();
+    for way in plain_ways() {
+        cases.extend(of_kernel::<3, 3>(&name, way.name(), [0, 0], &x, Gelu { way }));
+    }
+    cases.extend(both(&name, "burn", [0, 0], &x, gelu));
+    cases
+}
+
+fn doubles(channels: usize, side: usize) -> Vec<Case> {
+    let name = format!("twice the size, {channels} channels, {side}x{side}");
+    let x = random([1, channels, side, side]);
+    let twice = 2 * side;
+    let kernel = Double { height: twice, width: twice };
+    let mut cases = Vec::from(of_kernel::<4, 4>(&name, "any", [0, 0], &x, kernel));
+    cases.extend(both(&name, "burn", [0, 0], &x, move |x| {
+        interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([twice; 2]))
     }));
     cases
 }

@@ -366,6 +366,69 @@ fn compare_attention(plan: Heads, chance: &mut Chance, size: f32) {
     }
 }
 
+/// Widths that are whole tiles, one or two of them, and pictures of several parts.
+#[test]
+fn a_convolution_of_whole_tiles_is_burns() {
+    let shapes = [
+        // channels, filters, height, width
+        [40, 33, 7, 16],
+        [16, 5, 1, 16],
+        [70, 17, 9, 32],
+        [200, 64, 50, 48], // three tiles across, parts of 22 and 46 rows
+        [33, 32, 3, 64],
+        [950, 3, 13, 33], // parts of the fewest rows
+    ];
+    for way in Way::all() {
+        for (round, [channels, filters, height, width]) in (0..).zip(shapes) {
+            let mut chance = Chance::new(round);
+            let (stored, weights) = chance.weights(filters * channels * 9);
+            let bias = chance.values(filters, 1.0);
+            let weights = to_tensor(weights, [filters, channels, 3, 3]);
+            let x = chance.tensor([1, channels, height, width], 2.0);
+            let map = Convolution {
+                way,
+                weights: Frozen::new(stored, filters, channels * 9),
+                bias: Arc::new(bias.clone()),
+                size: 3,
+                stride: 1,
+                padding: [1; 2],
+            };
+            let bias = to_tensor(bias, [filters]);
+            let options = ConvOptions::new([1; 2], [1; 2], [1, 1], 1);
+            let what = format!("{filters} filters of {channels} channels, {height}x{width}");
+            compare(&what, way, map, x, &mut chance, |x| {
+                conv2d(x, weights.clone(), Some(bias.clone()), options.clone())
+            });
+        }
+    }
+}
+
+/// Products of more blocks than are run on at a time, and with a rest.
+#[test]
+fn a_linear_layer_of_many_terms_is_burns() {
+    for way in Way::all() {
+        for (round, [rows, input, output]) in (0..).zip([[33, 2600, 40], [16, 1024, 32], [70, 513, 65]]) {
+            let mut chance = Chance::new(round);
+            let (stored, weights) = chance.weights(input * output);
+            let map = LinearMap { way, weights: Frozen::new(stored, output, input), bias: None };
+            let weights = to_tensor(weights, [output, input]).transpose();
+            let x = chance.tensor([1, rows, input], 2.0);
+            compare(&format!("linear {rows}x{input} to {output}"), way, map, x, &mut chance, |x| {
+                linear(x, weights.clone(), None)
+            });
+        }
+    }
+}
+
+/// Heads so wide that their products are of more blocks than are run on at a time.
+#[test]
+fn attention_of_a_wide_head_is_plain() {
+    for way in Way::all() {
+        let plan = Heads { way, batch: 1, tokens: 40, others: 45, heads: 1, width: 2080 };
+        compare_attention(plan, &mut Chance::new(1), 0.2);
+    }
+}
+
 /// Scores that differ by hundreds neither overflow nor lose the one that counts.
 #[test]
 fn attention_bears_large_scores() {

@@ -3,7 +3,7 @@
 use super::Precision;
 use std::sync::OnceLock;
 
-/// The variable that says so by hand: `avx512`, `avx2`, or `off` for Burn's own operations everywhere.
+/// The variable that says so by hand: `amx`, `avx512`, `avx2`, or `off` for Burn's own operations everywhere.
 const SWITCH: &str = "REALFILL_KERNELS";
 
 /// The instructions that a kernel is compiled for, and what it multiplies. Only those that the processor has are made use of.
@@ -15,28 +15,31 @@ pub(crate) enum Way {
     Avx512,
     /// The same with products of pairs of `bf16`.
     Avx512Bf16,
+    /// The same with products of whole tiles of such pairs (AMX).
+    Amx,
 }
 
 impl Way {
     /// The way to multiply in a precision, unless this processor has none or it is switched off. A switch that says something
     /// else ([`check_kernels`]) changes nothing.
     pub fn of(precision: Precision) -> Option<Self> {
-        let plain = in_f32()?;
-        match precision {
-            Precision::F32 => Some(plain),
-            Precision::Bf16 => Some(Self::Avx512Bf16).filter(|way| plain == Self::Avx512 && way.is_able()),
+        match (precision, at_best()?) {
+            (Precision::F32, best) => Some(best.in_f32()),
+            (Precision::Bf16, Self::Avx2) => None,
+            (Precision::Bf16, Self::Avx512) => Some(Self::Avx512Bf16).filter(|way| way.is_able()),
+            (Precision::Bf16, best) => Some(best),
         }
     }
 
     /// All that this processor has.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Avx2, Self::Avx512, Self::Avx512Bf16].into_iter().filter(|way| way.is_able())
+        [Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx].into_iter().filter(|way| way.is_able())
     }
 
     pub fn precision(self) -> Precision {
         match self {
             Self::Avx2 | Self::Avx512 => Precision::F32,
-            Self::Avx512Bf16 => Precision::Bf16,
+            Self::Avx512Bf16 | Self::Amx => Precision::Bf16,
         }
     }
 
@@ -44,7 +47,7 @@ impl Way {
     pub fn in_f32(self) -> Self {
         match self {
             Self::Avx2 => Self::Avx2,
-            Self::Avx512 | Self::Avx512Bf16 => Self::Avx512,
+            Self::Avx512 | Self::Avx512Bf16 | Self::Amx => Self::Avx512,
         }
     }
 
@@ -53,6 +56,7 @@ impl Way {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Bf16 => "avx512 bf16",
+            Self::Amx => "amx",
         }
     }
 
@@ -69,8 +73,8 @@ pub fn check_kernels() -> Result<(), String> {
     chosen(switch().as_deref()).map(drop)
 }
 
-/// The way in `f32`: what the switch says, otherwise the fastest.
-fn in_f32() -> Option<Way> {
+/// The most that may be used: what the switch says, otherwise all that there is.
+fn at_best() -> Option<Way> {
     static FOUND: OnceLock<Option<Way>> = OnceLock::new();
     *FOUND.get_or_init(|| chosen(switch().as_deref()).unwrap_or_else(|_| fastest()))
 }
@@ -80,7 +84,7 @@ fn switch() -> Option<String> {
 }
 
 fn fastest() -> Option<Way> {
-    [Way::Avx512, Way::Avx2].into_iter().find(|way| way.is_able())
+    [Way::Amx, Way::Avx512, Way::Avx2].into_iter().find(|way| way.is_able())
 }
 
 /// What a value of the switch means.
@@ -89,7 +93,7 @@ fn chosen(switch: Option<&str>) -> Result<Option<Way>, String> {
         None | Some("") => Ok(fastest()),
         Some("off") => Ok(None),
         Some(name) => {
-            let mut able: Vec<_> = Way::all().filter(|way| way.precision() == Precision::F32).collect();
+            let mut able: Vec<_> = Way::all().filter(|way| *way != Way::Avx512Bf16).collect();
             let names: String = able.iter().map(|way| format!("{}, ", way.name())).collect();
             able.retain(|way| way.name() == name);
             let only = if able.is_empty() && names.is_empty() {
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn a_switch_names_a_way_or_none() {
         assert_eq!(chosen(Some("off")), Ok(None));
-        for way in Way::all().filter(|way| way.in_f32() == *way) {
+        for way in Way::all().filter(|way| *way != Way::Avx512Bf16) {
             assert_eq!(chosen(Some(way.name())), Ok(Some(way)));
         }
     }

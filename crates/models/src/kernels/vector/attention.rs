@@ -20,15 +20,21 @@ use crate::kernels::{Heads, LogSums};
 use parts::Part;
 use rayon::prelude::*;
 
-/// Keys at a time: their scores take 21 kB at most. A multiple of every tile's rows.
+/// Keys at a time, about: their scores take 24 kB at most.
 const SPAN: usize = 168;
 
 /// Queries (or keys) that share what is read of the others: a panel or several.
 const SHARING: usize = 64;
 
+/// Keys at a time: whole tiles.
+fn key_span<S: Simd>() -> usize {
+    SPAN.next_multiple_of(S::ROWS)
+}
+
 /// Queries at a time on the way back to keys, whole tiles be they rows or lanes: their scores take 28 kB at most.
 fn query_span<S: Simd>() -> usize {
-    SPAN.next_multiple_of(S::ROWS * S::COLUMNS / 2)
+    let both = (1..=S::ROWS).map(|i| i * S::COLUMNS).find(|columns| columns.is_multiple_of(S::ROWS));
+    SPAN.next_multiple_of(both.expect("their product at the latest"))
 }
 
 impl Heads {
@@ -126,15 +132,16 @@ impl Heads {
         let queries = self.of(q, self.tokens, place);
         let size = width * S::COLUMNS;
         let (mut left, mut mixed) = (Scratch::new(SHARING * width), Scratch::new(SHARING * width));
-        let mut scores = Scratch::new(SPAN * S::COLUMNS);
+        let most = key_span::<S>();
+        let mut scores = Scratch::new(most * S::COLUMNS);
         mixed.fill(0.0);
         let mut state = [Running::new(); SHARING / LANES];
         for (panel, here) in panels::<S>(count) {
             let left = &mut left[panel * size..];
             columns(simd, queries, from + panel * S::COLUMNS, here, width, self.scale(), left);
         }
-        for span in (0..self.others).step_by(SPAN) {
-            let here = SPAN.min(self.others - span);
+        for span in (0..self.others).step_by(most) {
+            let here = most.min(self.others - span);
             for (panel, _) in panels::<S>(count) {
                 let mixed = &mut mixed[panel * size..(panel + 1) * size];
                 keys.by_rows(span, here, &left[panel * size..(panel + 1) * size], &mut scores);
@@ -297,10 +304,11 @@ impl<S: Simd> Back<'_, S> {
         let q = self.columns(q, tokens, self.heads.scale());
         let gradient = self.columns(gradient, tokens, 1.0);
         let mut found = Scratch::new(SHARING * width);
-        let (mut scores, mut slopes) = (Scratch::new(SPAN * S::COLUMNS), Scratch::new(SPAN * S::COLUMNS));
+        let most = key_span::<S>();
+        let (mut scores, mut slopes) = (Scratch::new(most * S::COLUMNS), Scratch::new(most * S::COLUMNS));
         found.fill(0.0);
-        for span in (0..others).step_by(SPAN) {
-            let here = SPAN.min(others - span);
+        for span in (0..others).step_by(most) {
+            let here = most.min(others - span);
             for (panel, count) in panels::<S>(self.count) {
                 let range = panel * size..(panel + 1) * size;
                 keys.by_rows(span, here, &q[range.clone()], &mut scores);

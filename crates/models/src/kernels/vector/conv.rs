@@ -1,15 +1,16 @@
 //! Convolutions with frozen weights, and the gradient of their input.
 
-use super::pack::{Numbers, View, pack, pack_turned, pair_rows, turn};
+use super::direct;
+use super::pack::{Numbers, View, left, left_turned, pack, pair_rows, turn};
 use super::product::{Panel, Start, product};
 use super::scratch::{Scratch, unwritten};
 use super::simd::{LANES, Simd, Vector};
-use super::winograd::{self, Plan};
+use super::winograd;
 use super::with_simd;
 use crate::kernels::{Convolution, Kernel};
 use rayon::prelude::*;
 
-/// Channels from which on the transforms of Winograd's method are worth their time.
+/// Channels from which on [`convolve`] is worth what it does to the picture first.
 const MANY: usize = 16;
 
 impl Kernel for Convolution {
@@ -37,6 +38,31 @@ impl Kernel for Convolution {
 
     fn needs_input(&self) -> bool {
         false
+    }
+}
+
+/// Where nine taps of up to 16 filters are read from: first filter, filters, first channel, channels; tap `t` of
+/// channel `c` and filter `f` goes to `[(c * 9 + t) * 16 + f]`.
+pub(super) type Taps<'a> = dyn Fn([usize; 4], &mut [f32]) + Sync + 'a;
+
+/// A 3x3 convolution of one picture with padding 1.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    /// Channels in.
+    pub channels: usize,
+    /// Channels out.
+    pub filters: usize,
+    pub height: usize,
+    pub width: usize,
+}
+
+/// `picture` `[channels, height, width]` to `out` `[filters, height, width]`, in the way that suits the processor: where products
+/// cost less than the transforms of Winograd's method, directly.
+fn convolve<S: Simd>(simd: S, plan: Plan, picture: &[f32], taps: &Taps, bias: Option<&[f32]>, out: &mut [f32]) {
+    if S::TILES {
+        direct::convolve(simd, plan, picture, taps, bias, out);
+    } else {
+        winograd::convolve(simd, plan, picture, taps, bias, out);
     }
 }
 
@@ -72,7 +98,7 @@ impl Convolution {
         (side + self.padding[0] + self.padding[1] - self.size) / self.stride + 1
     }
 
-    /// Whether Winograd's method fits.
+    /// Whether it is what [`convolve`] does.
     fn is_plain(&self) -> bool {
         (self.size, self.stride, self.padding) == (3, 1, [1; 2])
     }
@@ -85,10 +111,10 @@ impl Convolution {
             };
             let Size { height, width, .. } = from;
             let plan = Plan { channels, filters, height, width };
-            return winograd::convolve(simd, plan, x, &taps, Some(&self.bias), out);
+            return convolve(simd, plan, x, &taps, Some(&self.bias), out);
         }
         let left = |at: Panel, out: &mut [f32]| {
-            pack_turned(simd, self.weights.from(at.at, at.k), at.count, at.depth, 1.0, out, S::ROWS)
+            left_turned(simd, self.weights.from(at.at, at.k), at.count, at.depth, 1.0, out)
         };
         let right = |at: Panel, out: &mut [f32]| self.gather(simd, from, x, at, out);
         let n = out.len() / filters;
@@ -151,12 +177,11 @@ impl Convolution {
             };
             let Size { channels, height, width } = to;
             let plan = Plan { channels: filters, filters: channels, height, width };
-            return winograd::convolve(simd, plan, gradient, &taps, None, out);
+            return convolve(simd, plan, gradient, &taps, None, out);
         }
         let n = gradient.len() / filters;
-        let left = |at: Panel, out: &mut [f32]| {
-            pack(simd, self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out, S::ROWS)
-        };
+        let left =
+            |at: Panel, out: &mut [f32]| left(simd, self.weights.from(at.k, at.at), at.depth, at.count, 1.0, out);
         let right = |at: Panel, out: &mut [f32]| {
             let view = View { numbers: Numbers::F32(gradient), start: at.k * n + at.at, stride: n };
             pack(simd, view, at.depth, at.count, 1.0, out, S::COLUMNS)

@@ -1,6 +1,6 @@
 //! Linear layers with frozen weights, and the gradient of their input.
 
-use super::pack::{Numbers, View, pack, pack_turned};
+use super::pack::{Numbers, View, left_turned, pack, pack_turned};
 use super::product::{Panel, Start, product};
 use super::scratch::unwritten;
 use super::simd::{LANES, Simd};
@@ -71,6 +71,6 @@ impl LinearMap {
 fn turned_rows<S: Simd>(simd: S, values: &[f32], width: usize) -> impl Fn(Panel, &mut [f32]) + Sync {
     move |at: Panel, out: &mut [f32]| {
         let view = View { numbers: Numbers::F32(values), start: at.at * width + at.k, stride: width };
-        pack_turned(simd, view, at.count, at.depth, 1.0, out, S::ROWS);
+        left_turned(simd, view, at.count, at.depth, 1.0, out);
     }
 }

@@ -1,10 +1,12 @@
 //! The kernels for processors with vector instructions, written once for all of them.
 //!
-//! A product of matrices out of register tiles is at the bottom (`simd`, `tile`, `product`); linear layers, convolutions and
+//! A product of matrices out of register tiles is at the bottom (`simd`, `tile`, `amx`, `product`); linear layers, convolutions and
 //! attention pack their factors for it, from whatever they keep them as.
 
+mod amx;
 mod attention;
 mod conv;
+mod direct;
 mod double;
 mod frozen;
 mod functions;
@@ -42,11 +44,15 @@ macro_rules! with_simd {
                 $value
             }
             Way::Avx512 => {
-                let $simd = Avx512::<false>::found().expect(MADE);
+                let $simd = Avx512::<false, false>::found().expect(MADE);
                 $value
             }
             Way::Avx512Bf16 => {
-                let $simd = Avx512::<true>::found().expect(MADE);
+                let $simd = Avx512::<true, false>::found().expect(MADE);
+                $value
+            }
+            Way::Amx => {
+                let $simd = Avx512::<true, true>::found().expect(MADE);
                 $value
             }
         }
@@ -58,8 +64,9 @@ use with_simd;
 pub(super) fn is_able(way: Way) -> bool {
     match way {
         Way::Avx2 => Avx2::found().is_some(),
-        Way::Avx512 => Avx512::<false>::found().is_some(),
-        Way::Avx512Bf16 => Avx512::<true>::found().is_some(),
+        Way::Avx512 => Avx512::<false, false>::found().is_some(),
+        Way::Avx512Bf16 => Avx512::<true, false>::found().is_some(),
+        Way::Amx => Avx512::<true, true>::found().is_some(),
     }
 }
 

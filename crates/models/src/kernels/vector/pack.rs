@@ -165,6 +165,39 @@ pub(super) fn pack_turned<S: Simd>(
     }
 }
 
+/// Entries of a block of a left panel for tiles.
+pub(super) const BLOCK: usize = LANES;
+
+/// Entries of a left panel of `depth` terms: whole blocks where products are by tiles.
+pub(super) fn left_entries<S: Simd>(depth: usize) -> usize {
+    if S::TILES { S::entries(depth).next_multiple_of(BLOCK) } else { S::entries(depth) }
+}
+
+/// A left panel of up to `ROWS` columns of `depth` numbers, times `factor`: `[entry][ROWS]`; for tiles
+/// `[entry / 16][ROWS][entry % 16]`, with zeros after the last term. What is past the columns is left as it is.
+pub(super) fn left<S: Simd>(simd: S, from: View, depth: usize, columns: usize, factor: f32, out: &mut [f32]) {
+    if !S::TILES {
+        return pack(simd, from, depth, columns, factor, out, S::ROWS);
+    }
+    from.check(depth, columns);
+    assert!(columns <= S::ROWS && left_entries::<S>(depth) * S::ROWS <= out.len());
+    let out = Sink { start: out.as_mut_ptr(), stride: BLOCK };
+    // SAFETY: what is read and written was checked above.
+    unsafe { with_source!(simd, from, blocks_from([depth, columns], factor, out)) }
+}
+
+/// [`left`] of up to `ROWS` rows of `depth` numbers, times `factor`.
+pub(super) fn left_turned<S: Simd>(simd: S, from: View, rows: usize, depth: usize, factor: f32, out: &mut [f32]) {
+    if !S::TILES {
+        return pack_turned(simd, from, rows, depth, factor, out, S::ROWS);
+    }
+    from.check(rows, depth);
+    assert!(rows <= S::ROWS && left_entries::<S>(depth) * S::ROWS <= out.len());
+    let out = Sink { start: out.as_mut_ptr(), stride: BLOCK };
+    // SAFETY: what is read and written was checked above.
+    unsafe { with_source!(simd, from, blocks_of([rows, depth], factor, out)) }
+}
+
 /// Copies `rows` rows of `columns` numbers, times `factor`, as entries of a panel: `out[entry * out_stride + column]`.
 pub(super) fn pack<S: Simd>(
     simd: S,
@@ -286,6 +319,58 @@ unsafe fn pairs_from<S: Simd, const KIND: u8>(
                 let a = from.load(simd, [row, column], count);
                 let b = if row + 1 < rows { from.load(simd, [row + 1, column], count) } else { simd.zero() };
                 simd.paired(a * factor, b * factor).store_first(out.at(row / 2, column), count);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `depth` rows of `columns` numbers can be read, and written as blocks of a left panel for tiles.
+#[inline(always)]
+unsafe fn blocks_from<S: Simd, const KIND: u8>(
+    simd: S,
+    from: Source<KIND>,
+    [depth, columns]: [usize; 2],
+    factor: f32,
+    out: Sink,
+) {
+    let factor = simd.splat(factor);
+    for (block, term) in (0..depth).step_by(2 * BLOCK).enumerate() {
+        for column in (0..columns).step_by(LANES) {
+            let count = columns - column;
+            let mut entries = [simd.zero(); BLOCK];
+            for (i, entry) in entries.iter_mut().enumerate() {
+                let mut pair = [simd.zero(); 2];
+                for (i, number) in (term + 2 * i..depth.min(term + 2 * i + 2)).zip(&mut pair) {
+                    // SAFETY: inside of the source by the caller's promise.
+                    *number = unsafe { from.load(simd, [i, column], count) };
+                }
+                *entry = simd.paired(pair[0] * factor, pair[1] * factor);
+            }
+            for (i, row) in S::Vector::turned(entries).iter().enumerate().take(count) {
+                // SAFETY: inside of the output by the caller's promise.
+                unsafe { row.store(out.at(block * S::ROWS + column + i, 0)) };
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `rows` rows of `depth` numbers can be read, and written as blocks of a left panel for tiles.
+#[inline(always)]
+unsafe fn blocks_of<S: Simd, const KIND: u8>(
+    simd: S,
+    from: Source<KIND>,
+    [rows, depth]: [usize; 2],
+    factor: f32,
+    out: Sink,
+) {
+    for row in 0..rows {
+        for (block, term) in (0..depth).step_by(2 * BLOCK).enumerate() {
+            let count = (depth - term).min(2 * BLOCK);
+            // SAFETY: inside of source and output by the caller's promise.
+            unsafe {
+                from.load_pairs(simd, [row, term], count, factor).store(out.at(block * S::ROWS + row, 0));
             }
         }
     }

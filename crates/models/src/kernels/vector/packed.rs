@@ -1,6 +1,6 @@
 //! The factors of attention's products that several panels share.
 
-use super::pack::{View, pack, pack_turned};
+use super::pack::{View, left, left_entries, left_turned};
 use super::scratch::Scratch;
 use super::simd::Simd;
 use super::tile::Tile;
@@ -8,9 +8,9 @@ use super::tile::Tile;
 /// The tokens of a head as left panels, both ways.
 pub(super) struct Packed<S> {
     simd: S,
-    /// For products over the width: `[token / ROWS][entry of the width][ROWS]`.
+    /// For products over the width: `[token / ROWS]` panels.
     rows: Scratch,
-    /// For products over tokens: `[width / ROWS][entry of the tokens][ROWS]`.
+    /// For products over tokens: `[width / ROWS]` panels.
     columns: Scratch,
     count: usize,
     width: usize,
@@ -20,8 +20,8 @@ impl<S: Simd> Packed<S> {
     pub fn new(simd: S, view: View, count: usize, width: usize, factor: f32) -> Self {
         let mut packed = Self {
             simd,
-            rows: Scratch::new(count.div_ceil(S::ROWS) * S::entries(width) * S::ROWS),
-            columns: Scratch::new(width.div_ceil(S::ROWS) * S::entries(count) * S::ROWS),
+            rows: Scratch::new(count.div_ceil(S::ROWS) * left_entries::<S>(width) * S::ROWS),
+            columns: Scratch::new(width.div_ceil(S::ROWS) * left_entries::<S>(count) * S::ROWS),
             count,
             width,
         };
@@ -31,15 +31,15 @@ impl<S: Simd> Packed<S> {
 
     fn fill(&mut self, view: View, factor: f32) {
         let Self { simd, count, width, .. } = *self;
-        let panels = self.columns.chunks_exact_mut(S::entries(count) * S::ROWS);
+        let panels = self.columns.chunks_exact_mut(left_entries::<S>(count) * S::ROWS);
         for (column, panel) in (0..width).step_by(S::ROWS).zip(panels) {
             let view = View { start: view.start + column, ..view };
-            pack(simd, view, count, S::ROWS.min(width - column), factor, panel, S::ROWS);
+            left(simd, view, count, S::ROWS.min(width - column), factor, panel);
         }
-        let panels = self.rows.chunks_exact_mut(S::entries(width) * S::ROWS);
+        let panels = self.rows.chunks_exact_mut(left_entries::<S>(width) * S::ROWS);
         for (token, panel) in (0..count).step_by(S::ROWS).zip(panels) {
             let view = View { start: view.start + token * view.stride, ..view };
-            pack_turned(simd, view, S::ROWS.min(count - token), width, factor, panel, S::ROWS);
+            left_turned(simd, view, S::ROWS.min(count - token), width, factor, panel);
         }
     }
 
@@ -49,7 +49,7 @@ impl<S: Simd> Packed<S> {
         assert!(first.is_multiple_of(S::ROWS) && first + count <= self.count);
         assert!(right.len() >= entries * S::COLUMNS && out.len() >= count * S::COLUMNS);
         for row in (0..count).step_by(S::ROWS) {
-            let left = self.rows[(first + row) * entries..].as_ptr();
+            let left = self.rows[(first + row) * left_entries::<S>(self.width)..].as_ptr();
             let out = out[row * S::COLUMNS..].as_mut_ptr();
             let tile = Tile { left, right: right.as_ptr(), out, stride: S::COLUMNS, entries, add: false };
             // SAFETY: the lengths were checked above.
@@ -57,10 +57,13 @@ impl<S: Simd> Packed<S> {
         }
     }
 
-    /// Adds to `out[width][COLUMNS]`: the sum of these tokens, weighted by a right panel of them. `first` is even.
+    /// Adds to `out[width][COLUMNS]`: the sum of these tokens, weighted by a right panel of them. `first` is even, or a whole number of
+    /// blocks, and so is `count` unless these are the last tokens.
     pub fn by_columns(&self, first: usize, count: usize, weights: &[f32], out: &mut [f32]) {
-        let [before, entries, all] = [first, count, self.count].map(S::entries);
-        assert!(first.is_multiple_of(2) && first + count <= self.count);
+        let ([before, entries], all) = ([first, count].map(S::entries), left_entries::<S>(self.count));
+        assert_eq!(left_entries::<S>(first) * 2, if S::PAIRS { first } else { 2 * first }, "whole entries and blocks");
+        assert!(first + count == self.count || S::entries(count) == left_entries::<S>(count));
+        assert!(first + count <= self.count);
         assert!(weights.len() >= entries * S::COLUMNS && out.len() >= self.width * S::COLUMNS);
         for row in (0..self.width).step_by(S::ROWS) {
             let left = self.columns[(row / S::ROWS * all + before) * S::ROWS..].as_ptr();

@@ -3,6 +3,8 @@
 //! Rows of the left factor are packed a block at a time, as many as stay in the second-level cache; the threads then share
 //! the columns. Each value of the product is summed by one thread in one order, so results are the same every time.
 
+use super::pack::left_entries;
+use super::scratch::Scratch;
 use super::shared::Shared;
 use super::simd::Simd;
 use super::tile::Tile;
@@ -49,8 +51,8 @@ pub(super) struct Panel {
 
 /// `out[m][n]` is the start plus the product.
 ///
-/// `left` packs rows as `[entry][ROWS]`, `right` packs columns as `[entry][COLUMNS]`; both may leave what is past the count
-/// as it is.
+/// `left` packs rows as [`pack::left`](super::pack::left) does, `right` packs columns as `[entry][COLUMNS]`; both may leave what is
+/// past the count as it is.
 ///
 /// # Panics
 /// When `out` has another length than `m * n`.
@@ -63,9 +65,9 @@ pub(super) fn product<S: Simd>(
     out: &mut [f32],
 ) {
     assert_eq!(out.len(), m * n);
-    let tall = S::entries(k);
+    let tall = left_entries::<S>(k);
     let rows_at_once = (LEFT_ENTRIES / tall.max(1)).max(FEWEST_ROWS) / S::ROWS * S::ROWS;
-    let mut packed = vec![0.0; rows_at_once.min(m.next_multiple_of(S::ROWS)) * tall];
+    let mut packed = Scratch::new(rows_at_once.min(m.next_multiple_of(S::ROWS)) * tall);
     let shared = Shared::new(out);
     for first_row in (0..m).step_by(rows_at_once) {
         let rows = rows_at_once.min(m - first_row);
@@ -73,11 +75,11 @@ pub(super) fn product<S: Simd>(
             let at = first_row + i * S::ROWS;
             left(Panel { at, count: S::ROWS.min(first_row + rows - at), k: 0, depth: k }, panel);
         });
-        let packed = &packed;
+        let packed: &[f32] = &packed;
         let panels = n.div_ceil(S::COLUMNS);
         let at_once = (panels / TASKS).clamp(1, MOST_COLUMNS / S::COLUMNS);
         (0..panels.div_ceil(at_once)).into_par_iter().for_each_init(
-            || vec![0.0; ENTRIES.min(tall) * S::COLUMNS * at_once],
+            || Scratch::new(ENTRIES.min(tall) * S::COLUMNS * at_once),
             |right_panels, i| {
                 let from = i * at_once * S::COLUMNS;
                 let columns =
@@ -110,7 +112,7 @@ impl<S: Simd> Columns<S> {
         panels: &mut [f32],
     ) {
         let Self { simd, stride, .. } = *self;
-        let tall = S::entries(k);
+        let tall = left_entries::<S>(k);
         let most = if S::PAIRS { 2 * ENTRIES } else { ENTRIES };
         let size = ENTRIES.min(tall) * S::COLUMNS;
         let places = || (self.at..self.end).step_by(S::COLUMNS).map(|at| (at, S::COLUMNS.min(self.end - at)));
@@ -125,6 +127,7 @@ impl<S: Simd> Columns<S> {
                 for (i, (at, columns)) in places().enumerate() {
                     // SAFETY: the left panel of these rows has all entries; the output is ours.
                     unsafe {
+                        let add = k0 > 0 || !matches!(start, Start::Zero);
                         if k0 == 0 {
                             self.begin(first_row + row..first_row + row + count, at, columns, start);
                         }
@@ -132,13 +135,15 @@ impl<S: Simd> Columns<S> {
                         let left = left.as_ptr().add(row * tall + S::entries(k0) * S::ROWS);
                         let right = panels.as_ptr().add(i * size);
                         let entries = S::entries(depth);
-                        Tile { left, right, out, stride, entries, add: true }.run(simd, count, columns);
+                        Tile { left, right, out, stride, entries, add }.run(simd, count, columns);
                     }
                 }
             }
         }
     }
 
+    /// Writes what the sums are added to, if that is not 0.
+    ///
     /// # Safety
     /// As [`Columns::fill`].
     unsafe fn begin(&self, rows: std::ops::Range<usize>, at: usize, columns: usize, start: Start) {
@@ -146,7 +151,7 @@ impl<S: Simd> Columns<S> {
             // SAFETY: inside of the output, and ours.
             let place = unsafe { self.out.slice(row * self.stride + at, columns) };
             match start {
-                Start::Zero => place.fill(0.0),
+                Start::Zero => (),
                 Start::Row(values) => place.fill(values[row]),
                 Start::Column(values) => place.copy_from_slice(&values[at..at + columns]),
             }

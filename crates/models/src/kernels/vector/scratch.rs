@@ -22,26 +22,32 @@ pub(super) fn unwritten(len: usize) -> Vec<f32> {
     values
 }
 
-/// Numbers of any value, kept for the next user when dropped.
+/// Numbers that a line of the cache holds.
+const LINE: usize = 16;
+
+/// Numbers of any value, kept for the next user when dropped. They begin with a line of the cache.
 pub(super) struct Scratch {
     values: Vec<f32>,
+    start: usize,
     len: usize,
 }
 
 impl Scratch {
     /// `len` numbers, whatever they were before.
     pub fn new(len: usize) -> Self {
+        let enough = len + LINE;
         let mut values = FREE.with_borrow_mut(|free| {
-            let fitting = (0..free.len()).filter(|&i| free[i].len() >= len).min_by_key(|&i| free[i].len());
+            let fitting = (0..free.len()).filter(|&i| free[i].len() >= enough).min_by_key(|&i| free[i].len());
             fitting.map(|i| free.swap_remove(i)).or_else(|| free.pop()).unwrap_or_default()
         });
-        if values.len() < len {
-            values = vec![0.0; len];
+        if values.len() < enough {
+            values = vec![0.0; enough];
         }
         if cfg!(test) {
-            values[..len].fill(f32::NAN);
+            values.fill(f32::NAN);
         }
-        Self { values, len }
+        let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Self { values, start, len }
     }
 }
 
@@ -60,12 +66,12 @@ impl Deref for Scratch {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.values[..self.len]
+        &self.values[self.start..self.start + self.len]
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values[..self.len]
+        &mut self.values[self.start..self.start + self.len]
     }
 }

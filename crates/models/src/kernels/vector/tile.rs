@@ -1,11 +1,12 @@
 //! The innermost loop of every product: a tile's rows and columns in registers, sums in `f32`.
 
+use super::scratch::Scratch;
 use super::simd::{LANES, Simd, Vector};
 
 /// The right and left panel and the place of the product.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
-    /// `[entry][ROWS]`.
+    /// As [`super::pack::left`] packs it.
     pub left: *const f32,
     /// `[entry][COLUMNS]`.
     pub right: *const f32,
@@ -27,7 +28,9 @@ impl Tile {
     pub unsafe fn run<S: Simd>(self, simd: S, rows: usize, columns: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            if S::VECTORS == 2 && columns > LANES {
+            if S::TILES {
+                self.run_in_blocks(rows, columns);
+            } else if S::VECTORS == 2 && columns > LANES {
                 self.of_width::<S, 2>(simd, rows, columns);
             } else {
                 self.of_width::<S, 1>(simd, rows, columns);
@@ -132,8 +135,11 @@ pub(super) fn tiles_flops<S: Simd>(_: S) -> u64 {
 /// Nothing but tiles: what the multipliers of one core can do at most.
 pub(super) fn run_tiles<S: Simd>(simd: S) {
     let [entries, times] = MEASURED;
-    let (left, right) = (vec![0.0; entries * S::ROWS], vec![0.0; entries * S::COLUMNS]);
-    let mut out = vec![0.0; S::ROWS * S::COLUMNS];
+    let [mut left, mut right, mut out] =
+        [entries * S::ROWS, entries * S::COLUMNS, S::ROWS * S::COLUMNS].map(Scratch::new);
+    for values in [&mut left, &mut right, &mut out] {
+        values.fill(0.0);
+    }
     let (left, right, out) = (left.as_ptr(), right.as_ptr(), out.as_mut_ptr());
     for _ in 0..times {
         // SAFETY: the panels and the output have these sizes.

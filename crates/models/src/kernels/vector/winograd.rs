@@ -4,6 +4,7 @@
 //! Tiles of the picture are transformed for a few rows of tiles at a time, weights for a few filters at a time, so that
 //! neither ever stands whole in memory; between them are 16 or 36 products of matrices.
 
+use super::conv::{Plan, Taps};
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::simd::{LANES, Simd, Vector};
@@ -18,21 +19,6 @@ const FILTERS: usize = 56;
 
 /// Entries of transformed weights that a thread holds: 1 MB, about what its second-level cache holds.
 const WEIGHTS: usize = 256 << 10;
-
-/// Where nine taps of up to 16 filters are read from: first filter, filters, first channel, channels; tap `t` of
-/// channel `c` and filter `f` goes to `[(c * 9 + t) * 16 + f]`.
-pub(super) type Taps<'a> = dyn Fn([usize; 4], &mut [f32]) + Sync + 'a;
-
-/// A convolution of one picture with padding 1.
-#[derive(Clone, Copy)]
-pub(super) struct Plan {
-    /// Channels in.
-    pub channels: usize,
-    /// Channels out.
-    pub filters: usize,
-    pub height: usize,
-    pub width: usize,
-}
 
 /// `picture` `[channels, height, width]` to `out` `[filters, height, width]`.
 pub(super) fn convolve<S: Simd>(

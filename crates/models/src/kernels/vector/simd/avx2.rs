@@ -90,6 +90,7 @@ impl Simd for Avx2 {
     const ROWS: usize = 6;
     const VECTORS: usize = 1;
     const PAIRS: bool = false;
+    const TILES: bool = false;
 
     #[inline(always)]
     fn run<R>(self, work: impl FnMut() -> R) -> R {

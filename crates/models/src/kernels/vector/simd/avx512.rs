@@ -1,20 +1,23 @@
-//! AVX-512 (foundation, BW, VL), alone or with its `bf16`.
+//! AVX-512 (foundation, BW, VL), alone, with its `bf16`, or with products by AMX as well.
 
+use super::super::amx;
 use super::{LANES, Simd, Vector, operators};
 use crate::kernels::dropout::{MULTIPLIERS, STEP};
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-/// Leave to use AVX-512.
+/// Leave to use AVX-512. What has `TILES` has `BF16`.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Avx512<const BF16: bool>(());
+pub(in super::super) struct Avx512<const BF16: bool, const TILES: bool>(());
 
-impl<const BF16: bool> Avx512<BF16> {
+impl<const BF16: bool, const TILES: bool> Avx512<BF16, TILES> {
     /// Where the processor has it.
     pub fn found() -> Option<Self> {
         let found = [is_x86_feature_detected!("avx512f"), is_x86_feature_detected!("avx512bw")];
         let is_able = found == [true; 2] && is_x86_feature_detected!("avx512vl");
-        (is_able && (!BF16 || is_x86_feature_detected!("avx512bf16"))).then_some(Self(()))
+        let has_pairs = BF16 && is_x86_feature_detected!("avx512bf16");
+        let has_tiles = has_pairs && TILES && amx::found();
+        (is_able && has_pairs == BF16 && has_tiles == TILES).then_some(Self(()))
     }
 }
 
@@ -40,14 +43,15 @@ fn run_bf16<R>(mut work: impl FnMut() -> R) -> R {
 }
 
 // Why the unsafe calls below are sound: a token or a vector exists only where the processor has the instructions.
-impl<const BF16: bool> Simd for Avx512<BF16> {
+impl<const BF16: bool, const TILES: bool> Simd for Avx512<BF16, TILES> {
     type Vector = Wide;
 
     // 28 of the 32 registers hold sums, so that two multiplications with addition a cycle find their operands: 14 broadcasts and
     // 2 loads feed 28 of them.
-    const ROWS: usize = 14;
+    const ROWS: usize = if TILES { amx::ROWS } else { 14 };
     const VECTORS: usize = 2;
     const PAIRS: bool = BF16;
+    const TILES: bool = TILES;
 
     #[inline(always)]
     fn run<R>(self, work: impl FnMut() -> R) -> R {

@@ -24,7 +24,7 @@ pub(super) const MOST_COLUMNS: usize = 2 * LANES;
 pub(super) trait Simd: Copy + Send + Sync {
     type Vector: Vector;
 
-    /// Rows of a tile, an even number; the left factor of a product is packed in panels of as many, `[entry][ROWS]`.
+    /// Rows of a tile, an even number; the left factor of a product is packed in panels of as many (`pack::left`).
     const ROWS: usize;
 
     /// Vectors in a row of a tile, at most two.
@@ -35,6 +35,9 @@ pub(super) trait Simd: Copy + Send + Sync {
 
     /// Whether an entry is a pair of `bf16`. If not, the methods that make pairs are never called.
     const PAIRS: bool;
+
+    /// Whether the processor has a unit for products of whole tiles (`amx.rs`), whose entries are pairs.
+    const TILES: bool;
 
     /// Entries of a panel of `depth` terms.
     fn entries(depth: usize) -> usize {
