@@ -6,7 +6,7 @@ use super::finish::{distrusted_difference, tone_of};
 use crate::model::{Influence, Model, StageError, View};
 use crate::tuning::{ScenePhotos, Turn};
 use image::Rgb32FImage;
-use realfill_vision::Guide;
+use realfill_vision::{Guide, Mask};
 use std::sync::Arc;
 
 /// Weight of the belief that the model does not help, beside what the references show. The model was tuned on them
@@ -16,8 +16,13 @@ const DOUBT: f64 = 1.0;
 /// otherwise than the target's, which is made from two.
 const FEWEST_OTHERS: usize = 2;
 
-/// The least of the influences on tone that would have been best on each guided photo, in the least squares: one photo that the
-/// model would have harmed forbids it. None where no photo is guided by two others.
+/// Whether a photo may say how far the model is right.
+pub(super) fn has_a_say(turn: &Turn) -> bool {
+    turn.guide.as_ref().is_some_and(|guide| guide.references.len() >= FEWEST_OTHERS)
+}
+
+/// The least of the influences on tone that would have been best on each guided photo and on the witness, in the least squares: one that
+/// the model would have harmed forbids it. None where no photo is guided by two others.
 ///
 /// # Errors
 /// As [`Model::draw`].
@@ -29,11 +34,13 @@ pub(super) fn measured(
 ) -> Result<Influence, StageError> {
     let sampler = config.sampler_of(model);
     let mut tones = Vec::new();
-    for (i, turn) in photos.turns.iter().enumerate() {
-        let Some(guide) = turn.guide.as_ref().filter(|guide| guide.references.len() >= FEWEST_OTHERS) else { continue };
+    let pretenders = photos.turns.iter().map(|turn| (turn, &turn.hole));
+    let witness = photos.witness.iter().map(|witness| (&witness.turn, &witness.known));
+    for (i, (turn, known)) in pretenders.chain(witness).enumerate() {
+        let Some(guide) = turn.guide.as_ref().filter(|_| has_a_say(turn)) else { continue };
         let view = View { picture: turn.picture.clone(), mask: turn.hole.clone(), guide: Arc::new(guide.clone()) };
         let drawn = model.draw_one(&view, config.seed, &sampler, &mut |_| on_turn(i))?;
-        tones.extend(best_tone(turn, guide, &drawn));
+        tones.extend(best_tone(&turn.picture, known, guide, &drawn));
     }
     Ok(least(&tones))
 }
@@ -44,14 +51,14 @@ fn least(tones: &[f32]) -> Influence {
     Influence { tone, detail: 0.0 }
 }
 
-/// The normal equation of `truth - guide = tone · slow` over the hole, as ridge regression; `None` where the guide is trusted throughout.
+/// The normal equation of `truth - guide = tone · slow` over what is known, as ridge regression; `None` where the guide is trusted throughout.
 /// A share below 0 or above 1 is not believed, and nothing that is no number. The detail is left out: by eye, what a model that must prove
 /// itself draws of it is grain, even where it lowers the squared error (docs/notes/embedded.md).
-fn best_tone(turn: &Turn, guide: &Guide, drawn: &Rgb32FImage) -> Option<f32> {
+fn best_tone(picture: &Rgb32FImage, known: &Mask, guide: &Guide, drawn: &Rgb32FImage) -> Option<f32> {
     let slow = tone_of(&distrusted_difference(guide, drawn));
     let (mut slow_slow, mut slow_wanted) = (0.0, 0.0);
-    let pixels = turn.picture.pixels().zip(guide.colour.pixels()).zip(slow.pixels());
-    for (((truth, guide), slow), _) in pixels.zip(turn.hole.holes()).filter(|(_, hole)| **hole) {
+    let pixels = picture.pixels().zip(guide.colour.pixels()).zip(slow.pixels());
+    for (((truth, guide), slow), _) in pixels.zip(known.holes()).filter(|(_, is_known)| **is_known) {
         for c in 0..3 {
             slow_slow += f64::from(slow[c]).powi(2);
             slow_wanted += f64::from(slow[c]) * f64::from(truth[c] - guide[c]);
@@ -64,9 +71,7 @@ fn best_tone(turn: &Turn, guide: &Guide, drawn: &Rgb32FImage) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tuning::Role;
     use image::Rgb;
-    use realfill_vision::Mask;
 
     fn flat(value: f32) -> Rgb32FImage {
         Rgb32FImage::from_pixel(64, 64, Rgb([value; 3]))
@@ -76,9 +81,8 @@ mod tests {
     fn solved(truth: f32, drawn: f32) -> Option<f32> {
         let hole = Mask::from_fn(64, 64, |x, y| (8..56).contains(&x) && (8..56).contains(&y));
         let guide = Guide { colour: flat(0.5), ..Guide::empty(64, 64) };
-        let turn = Turn { picture: flat(truth), hole, role: Role::Reference, guide: Some(guide.clone()), unseen: None };
         let ripple = Rgb32FImage::from_fn(64, 64, |x, _| Rgb([drawn + if x % 2 == 0 { 0.05 } else { -0.05 }; 3]));
-        best_tone(&turn, &guide, &ripple)
+        best_tone(&flat(truth), &hole, &guide, &ripple)
     }
 
     #[test]

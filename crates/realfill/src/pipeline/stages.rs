@@ -84,7 +84,7 @@ impl Run<'_> {
         }
         let guides = guided.then_some(&self.guides);
         let mut on_share = |share| (self.on_event)(Event::share(share));
-        let photos = scene_photos(&self.working, guides, self.config.tune.validates(), &mut on_share)?;
+        let photos = scene_photos(&self.working, guides, self.config.tune.validates(), self.measures, &mut on_share)?;
         self.report.time("guides of the references", clock);
         if guided {
             self.guides.keep_timings(&self.report.timings)?;
@@ -122,7 +122,7 @@ impl Run<'_> {
     #[tracing::instrument(level = "info", skip_all)]
     pub fn influence(&mut self, model: &dyn Model, photos: &ScenePhotos) -> Result<Influence, FillError> {
         let clock = Instant::now();
-        self.begins("measure", photos.turns.len())?;
+        self.begins("measure", photos.turns.len() + usize::from(photos.witness.is_some()))?;
         let mut on_turn = |turn| (self.on_event)(Event::Progress { step: turn, loss: None });
         let influence = measured(model, photos, self.config, &mut on_turn).map_err(|error| self.stopped_or(error))?;
         self.report.time("measure", clock);

@@ -1,9 +1,10 @@
 //! The scene at the sizes the stages work at.
 
 use super::guides::Guides;
+use super::influence::has_a_say;
 use super::{FillConfig, FillError, Window};
 use crate::model::{Model, View};
-use crate::tuning::{Role, ScenePhotos, Turn};
+use crate::tuning::{Role, ScenePhotos, Turn, Witness};
 use image::{Rgb, Rgb32FImage};
 use realfill_vision::composite::common;
 use realfill_vision::guide::{CloseUp, Draw, GuideOptions};
@@ -18,6 +19,10 @@ pub(super) const GUIDE_PX: u32 = 1024;
 pub(super) const PRETENDERS: usize = 2;
 /// Photos that such a guide is made from, at most: its time grows with their pairs.
 const OTHERS: usize = 2;
+/// Photos that the witness' guide is made from, at most: from three on cameras are as exact as from more, and its time grows with pairs too.
+const WITNESSES: usize = 3;
+/// What the witness' hole is larger by, as a share of the view's longer side.
+const GROWN_BY: f32 = 0.1;
 
 /// The scene's pictures, no larger than the guide needs them, and the size the model works at.
 #[derive(Clone, Debug)]
@@ -97,8 +102,12 @@ impl Working {
 
     /// What the guide of a pretending reference is kept as; another name where its hole is another.
     fn pretended_name(&self, reference: usize) -> String {
+        self.kept_as(&format!("reference-{}", reference + 1))
+    }
+
+    fn kept_as(&self, name: &str) -> String {
         let of = if self.whole_of_several().is_some() { "-of-all" } else { "" };
-        format!("reference-{}{of}", reference + 1)
+        format!("{name}{of}")
     }
 
     fn whole_of_several(&self) -> Option<&AtWork> {
@@ -193,7 +202,8 @@ fn at_work(photo: &Photo, hole: &Mask) -> AtWork {
 
 /// Target and references at the model's scale, to tune on; with `guides`, each reference pretends to be the target:
 /// a hole like the target's, and a guide from the other references by the same code. With `holds_out`, one is held out where enough are
-/// left. `on_progress` hears the share done and returns whether to go on; `None` when not.
+/// left; with `measures`, the target is a witness where references have a say. `on_progress` hears the share done and returns whether to go
+/// on; `None` when not.
 ///
 /// # Errors
 /// When a guide cannot be kept.
@@ -201,6 +211,7 @@ pub(super) fn scene_photos(
     working: &Working,
     guides: Option<&Guides>,
     holds_out: bool,
+    measures: bool,
     on_progress: &mut dyn FnMut(f32) -> bool,
 ) -> Result<Option<ScenePhotos>, FillError> {
     let target = working.learnt_target();
@@ -211,12 +222,12 @@ pub(super) fn scene_photos(
     let held_out = if holds_out { held_out(&order, &pictures) } else { None };
     let shown: Vec<usize> = order.iter().copied().filter(|&i| Some(i) != held_out).collect();
     let mut turns = vec![target];
-    let mut done = 0;
+    let (mut done, all) = (0, pretenders.len() + usize::from(measures));
     for (i, picture) in pictures.iter().enumerate() {
         let hole = working.pretended_hole().resized_max(picture.width(), picture.height());
         let guide = match guides {
             Some(guides) if pictures.len() > 1 && pretenders.contains(&i) => {
-                if !on_progress(done as f32 / pretenders.len() as f32) {
+                if !on_progress(done as f32 / all as f32) {
                     return Ok(None);
                 }
                 done += 1;
@@ -229,7 +240,38 @@ pub(super) fn scene_photos(
         let role = if held_out == Some(i) { Role::HeldOut } else { Role::Reference };
         turns.push(Turn { picture: picture.clone(), hole, role, guide, unseen: None });
     }
-    Ok(Some(ScenePhotos { turns }))
+    let witness = match guides.filter(|_| measures && turns.iter().any(has_a_say)) {
+        Some(_) if !on_progress(done as f32 / all as f32) => return Ok(None),
+        Some(guides) => witness(working, &turns[0], order.iter().map(|&i| &pictures[i]), guides)?,
+        None => None,
+    };
+    Ok(Some(ScenePhotos { turns, witness }))
+}
+
+/// The target with a larger hole; none where less is left of it than its hole has grown by.
+#[tracing::instrument(level = "info", skip_all)]
+fn witness<'a>(
+    working: &Working,
+    target: &Turn,
+    nearest_in_tone: impl Iterator<Item = &'a Rgb32FImage>,
+    guides: &Guides,
+) -> Result<Option<Witness>, FillError> {
+    let Some((hole, known)) = grown(&target.hole) else { return Ok(None) };
+    let build = || {
+        let pictures: Vec<Rgb32FImage> = nearest_in_tone.take(WITNESSES).cloned().collect();
+        Guide::build(&target.picture, &hole, &pictures, &GuideOptions::default(), &mut |_, _| ())
+    };
+    let guide = guides.get_or(&working.kept_as("target-with-more"), target.picture.dimensions(), build)?;
+    let turn = Turn { hole, guide: Some(guide), ..target.clone() };
+    Ok(Some(Witness { turn, known }))
+}
+
+/// A larger hole, and what it has grown by; none where less is left around it.
+fn grown(hole: &Mask) -> Option<(Mask, Mask)> {
+    let (width, height) = (hole.width(), hole.height());
+    let larger = hole.dilate(GROWN_BY * width.max(height) as f32);
+    let known = Mask::from_fn(width, height, |x, y| larger.is_hole(x, y) && !hole.is_hole(x, y));
+    (1.0 - larger.hole_share() >= known.hole_share()).then_some((larger, known))
 }
 
 /// The reference that tells when to stop: the last pretender in `order` that was not given twice, since its double would tell it. None where
@@ -349,6 +391,15 @@ mod tests {
         assert_eq!(held_out(&[3, 1, 0], &pictures), Some(1));
         assert_eq!(held_out(&[3, 2, 0], &pictures), Some(3));
         assert_eq!(held_out(&[3, 1], &pictures), None);
+    }
+
+    #[test]
+    fn a_witness_has_a_larger_hole_unless_too_little_is_left() {
+        let side = |hole: u32| Mask::from_fn(100, 40, move |x, _| x < hole);
+        let (larger, known) = grown(&side(60)).unwrap();
+        assert_eq!(larger, side(70));
+        assert_eq!(known, Mask::from_fn(100, 40, |x, _| (60..70).contains(&x)));
+        assert_eq!(grown(&side(85)), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod stopping;
 pub use config::{LearningRate, Preset, TuneConfig};
 pub use past::Past;
 pub(crate) use samples::whole_size;
-pub use samples::{Role, ScenePhotos, Sides, Turn};
+pub use samples::{Role, ScenePhotos, Sides, Turn, Witness};
 pub use stopping::{Look, Tuned};
 
 use crate::model::{Model, StageError};
@@ -105,7 +105,8 @@ mod tests {
         let hole = Mask::from_fn(64, 64, |x, y| (16..40).contains(&x) && (16..40).contains(&y));
         let mut guide = Guide { colour: picture.clone(), ..Guide::empty(64, 64) };
         guide.trust.iter_mut().for_each(|trust| *trust = 0.9);
-        ScenePhotos { turns: vec![Turn { picture, hole, role: Role::Reference, guide: Some(guide), unseen: None }] }
+        let turn = Turn { picture, hole, role: Role::Reference, guide: Some(guide), unseen: None };
+        ScenePhotos { turns: vec![turn], witness: None }
     }
 
     #[test]

@@ -85,6 +85,18 @@ impl Sides {
 pub struct ScenePhotos {
     /// Target and references.
     pub turns: Vec<Turn>,
+    /// The target once more, where its guide is asked for too.
+    pub witness: Option<Witness>,
+}
+
+/// The target with a larger hole than it has, guided by references. What the hole has grown by is known, so it can tell how the target's
+/// guide errs; nothing is learnt from it.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// The target with the larger hole.
+    pub turn: Turn,
+    /// What the hole has grown by.
+    pub known: Mask,
 }
 
 impl ScenePhotos {
@@ -345,7 +357,7 @@ mod tests {
             let guide = (is_guided && role != Role::Target).then(|| Guide::empty(128, 96));
             Turn { picture, hole, role, guide, unseen: None }
         };
-        ScenePhotos { turns: [Role::Target, Role::Reference, Role::HeldOut].map(turn).to_vec() }
+        ScenePhotos { turns: [Role::Target, Role::Reference, Role::HeldOut].map(turn).to_vec(), witness: None }
     }
 
     /// A target's guide that does not show the left half of either reference.

@@ -224,7 +224,8 @@ fn a_resumed_tuning_ends_with_the_same_bytes() {
 fn a_tuning_begins_from_the_base_in_the_shape_that_it_asks_for() {
     let guide = Some((*view(true).guide).clone());
     let turn = Turn { picture: picture(), hole: hole(), role: Role::Reference, guide, unseen: None };
-    let (photos, wanted) = (ScenePhotos { turns: vec![turn] }, TuneConfig { iterations: 1, rank: 4, ..config() });
+    let (photos, wanted) =
+        (ScenePhotos { turns: vec![turn], witness: None }, TuneConfig { iterations: 1, rank: 4, ..config() });
     let learnt = |model: &mut StableDiffusionModel, folder: &Path| {
         tune(model, &photos, &wanted, &Checkpoints::new(folder), &mut |_, _| true).expect("tunes");
         adapter_bytes(model)

@@ -49,7 +49,7 @@ fn photos(is_guided: bool, inside: [f32; 3]) -> ScenePhotos {
         let guide = (is_guided && role != Role::Target).then_some(guide);
         Turn { picture, hole: hole.clone(), role, guide, unseen: None }
     };
-    ScenePhotos { turns: [Role::Target, Role::Reference, Role::HeldOut].map(turn).to_vec() }
+    ScenePhotos { turns: [Role::Target, Role::Reference, Role::HeldOut].map(turn).to_vec(), witness: None }
 }
 
 /// Tunes until `stop_at` steps are done, or to the end.
