@@ -37,8 +37,8 @@ impl FromStr for Precision {
 impl Precision {
     /// The one in which this processor is faster.
     ///
-    /// AMX multiplies sixteen times as many numbers of `bf16` in a cycle as AVX-512 of `f32`. AMD's processors with AVX512-BF16 multiply as many pairs
-    /// of `bf16` in a cycle as numbers of `f32`; Intel's half as many.
+    /// AMX multiplies sixteen times as many numbers of `bf16` in a cycle as AVX-512 of `f32`. AMD's processors with AVX512-BF16
+    /// multiply as many pairs of `bf16` in a cycle as numbers of `f32`; Intel's half as many.
     pub fn fastest() -> Self {
         let way = Way::of(Self::Bf16);
         let is_faster = way == Some(Way::Amx) || (way.is_some() && is_of_amd());
