@@ -2,7 +2,8 @@
 
 use super::Guide;
 use super::focus::focused;
-use crate::blend::{Field, add_seams, solve};
+use super::tears::Tears;
+use crate::blend::{Field, add_seams, rgb, solve};
 use crate::fuse::{Joined, Prepared, joined};
 use crate::propose::Proposal;
 use crate::pyramid::resize_bilinear;
@@ -54,6 +55,8 @@ pub(super) struct Pasted<'a> {
     pub invented: &'a Rgb32FImage,
     /// Where the invented picture is what lies behind all others, which end there: nothing is healed across that edge.
     pub behind: Option<&'a [bool]>,
+    /// Where one proposal's places are torn.
+    pub tears: &'a Tears<'a>,
 }
 
 impl Pasted<'_> {
@@ -104,8 +107,9 @@ fn healed(
     let (w, h, labels) = (mask.width() as usize, mask.height() as usize, pasted.labels);
     let mut field = Field::new(w, h, mask.holes().to_vec(), crate::blend::DRAWN);
     crate::blend::add_rim(&mut field, target, mask, |i, j| of(labels[i], j));
+    let is_end = |i: usize, j: usize| pasted.behind.is_some_and(|behind| behind[i] != behind[j]);
     add_seams(&mut field, labels, mask, |i, j| {
-        if pasted.behind.is_some_and(|behind| behind[i] != behind[j]) {
+        if is_end(i, j) {
             return [0.0; 3];
         }
         // Both pictures' gradients, each half; what the pasted gradient has beyond that is the jump to take out.
@@ -113,6 +117,10 @@ fn healed(
         let (ai, aj, bi, bj) = (of(a, i), of(a, j), of(b, i), of(b, j));
         std::array::from_fn(|c| 0.5 * ((ai[c] - aj[c]) + (bi[c] - bj[c])) - (ai[c] - bj[c]))
     });
+    for (i, j) in pasted.tears.pairs(fill, mask, labels).into_iter().filter(|&(i, j)| !is_end(i, j)) {
+        let (p, q) = (rgb(fill, i), rgb(fill, j));
+        field.step(i, j, std::array::from_fn(|c| q[c] - p[c]));
+    }
     let mut correction = solve(&field.within(|i| pasted.behind.is_none_or(|behind| !behind[i])));
     if let Some(behind) = pasted.behind {
         let apart = solve(&field.within(|i| behind[i]));
@@ -130,6 +138,7 @@ fn trust_of(doubt: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guide::origins::Sites;
     use image::Rgb;
 
     /// Whatever labels lie beside the hole.
@@ -140,7 +149,8 @@ mod tests {
         let prepared = [Prepared::of(0, all(0.56), 0.1, 0.0), Prepared::of(1, all(0.5), 0.1, 0.0)];
         let labels: Vec<u8> = mask.holes().iter().map(|hole| u8::from(!hole)).collect();
         let pictures = &Pictures::new(&[], &prepared, &[], &all(0.5), &mask);
-        let pasted = Pasted { prepared: &prepared, pictures, labels: &labels, invented: &all(0.0), behind: None };
+        let (invented, tears) = (&all(0.0), &Tears { origins: &Sites::none(60, 60), contrasts: &[] });
+        let pasted = Pasted { prepared: &prepared, pictures, labels: &labels, invented, behind: None, tears };
         let guide = assembled(&all(0.5), &mask, &pasted, &Plane::from_pixel(60, 60, Luma([0.1])));
         let step = guide.colour.get_pixel(30, 30)[0] - 0.5;
         assert!(step.abs() < 0.005, "a step of {step} at the rim");
@@ -155,8 +165,8 @@ mod tests {
         let labels: Vec<u8> = (0..3600).map(|i| u8::from(i % 60 >= 30)).collect();
         let behind: Vec<bool> = (0..3600).map(|i| i % 60 >= 30 && mask.holes()[i]).collect();
         let pictures = &Pictures::new(&[], &prepared, &[], &all(0.5), &mask);
-        let pasted =
-            Pasted { prepared: &prepared, pictures, labels: &labels, invented: &all(0.2), behind: Some(&behind) };
+        let (invented, tears) = (&all(0.2), &Tears { origins: &Sites::none(60, 60), contrasts: &[] });
+        let pasted = Pasted { prepared: &prepared, pictures, labels: &labels, invented, behind: Some(&behind), tears };
         let guide = assembled(&target, &mask, &pasted, &Plane::from_pixel(60, 60, Luma([0.1])));
         let at = |x: u32| guide.colour.get_pixel(x, 30)[0];
         assert!((at(30) - 0.2).abs() < 1e-3, "behind: {}", at(30));

@@ -8,6 +8,7 @@ mod distinct;
 mod focus;
 mod origins;
 mod surface;
+mod tears;
 mod unseen;
 mod upright;
 
@@ -32,6 +33,7 @@ use rayon::prelude::*;
 use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 use surface::carried_on;
+use tears::{Tears, contrasts};
 use unseen::unseen;
 use upright::Turns;
 
@@ -337,7 +339,20 @@ fn fused(
     let behind = drop_backgrounds(&mut prepared, &canvas).map(|places| Behind::new(&canvas, places));
     let photos = if is_close_up { Vec::new() } else { as_kept(references, &hues) };
     let pictures = Pictures::new(&proposals, &prepared, &photos, target, mask);
-    let fusion = Fusion { target, mask, references, matches, proposals, canvas, prepared, behind, pictures, agreeing };
+    let contrasts = contrasts(references);
+    let fusion = Fusion {
+        target,
+        mask,
+        references,
+        contrasts,
+        matches,
+        proposals,
+        canvas,
+        prepared,
+        behind,
+        pictures,
+        agreeing,
+    };
     let smooth = continued(&fusion.canvas.target, &fusion.canvas.mask);
     let choice = Choice::new(&fusion.canvas, &fusion.prepared, &smooth);
     let mut fused = |(i, &draw): (usize, &Draw)| {
@@ -367,6 +382,8 @@ struct Fusion<'a> {
     target: &'a Rgb32FImage,
     mask: &'a Mask,
     references: &'a [Rgb32FImage],
+    /// How much each reference varies around its pixels.
+    contrasts: Vec<Plane>,
     matches: &'a [PairMatches],
     proposals: Vec<Proposal>,
     canvas: Canvas,
@@ -399,11 +416,8 @@ impl Fusion<'_> {
         let full = self.canvas.enlarged(&labels.labels, size);
         let behind = behind.map(|behind| self.canvas.enlarged(&behind, size));
         let (prepared, pictures) = (&self.prepared, &self.pictures);
-        let pasted =
-            Pasted { prepared, pictures, labels: &full, invented: &invented.colour, behind: behind.as_deref() };
-        let mut guide = assembled(self.target, self.mask, &pasted, &labels.doubt);
         let sizes: Vec<(u32, u32)> = self.references.iter().map(|r| r.dimensions()).collect();
-        guide.origins = Sources {
+        let origins = Sources {
             target: size,
             references: &sizes,
             mask: self.mask,
@@ -416,6 +430,11 @@ impl Fusion<'_> {
             exemplar_sources: &exemplar_sources,
         }
         .origins();
+        let tears = Tears { origins: &origins.own, contrasts: &self.contrasts };
+        let (invented, behind) = (&invented.colour, behind.as_deref());
+        let pasted = Pasted { prepared, pictures, labels: &full, invented, behind, tears: &tears };
+        let mut guide = assembled(self.target, self.mask, &pasted, &labels.doubt);
+        guide.origins = origins;
         guide.references = summaries(&guide, self.mask, self.matches, &self.agreeing, self.references.len());
         guide
     }
