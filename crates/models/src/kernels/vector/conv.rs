@@ -54,6 +54,8 @@ pub(super) struct Plan {
     pub filters: usize,
     pub height: usize,
     pub width: usize,
+    /// Whether the weights of a channel in lie together, and not those of a filter.
+    pub by_channel: bool,
 }
 
 /// `picture` `[channels, height, width]` to `out` `[filters, height, width]`, in the way that suits the processor: where products
@@ -110,7 +112,7 @@ impl Convolution {
                 turn(simd, self.weights.from(filter, channel * 9), count, depth * 9, out, LANES)
             };
             let Size { height, width, .. } = from;
-            let plan = Plan { channels, filters, height, width };
+            let plan = Plan { channels, filters, height, width, by_channel: false };
             return convolve(simd, plan, x, &taps, Some(&self.bias), out);
         }
         let left = |at: Panel, out: &mut [f32]| {
@@ -176,7 +178,7 @@ impl Convolution {
                 }
             };
             let Size { channels, height, width } = to;
-            let plan = Plan { channels: filters, filters: channels, height, width };
+            let plan = Plan { channels: filters, filters: channels, height, width, by_channel: true };
             return convolve(simd, plan, gradient, &taps, None, out);
         }
         let n = gradient.len() / filters;

@@ -106,7 +106,9 @@ impl<S: Simd> Direct<'_, S> {
         let count = filters.len().div_ceil(S::ROWS);
         let out = Shared::new(&mut out[..count * panel]);
         (0..count * self.blocks).into_par_iter().for_each(|i| {
-            let (group, block) = (i / self.blocks, i % self.blocks);
+            // Tasks go along what lies together.
+            let (group, block) =
+                if self.plan.by_channel { (i % count, i / count) } else { (i / self.blocks, i % self.blocks) };
             let channel = block * 2 * BLOCK;
             let channels = (2 * BLOCK).min(self.plan.channels - channel);
             let mut read = [0.0; 2 * BLOCK * 9 * LANES];
