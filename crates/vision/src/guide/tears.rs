@@ -16,7 +16,7 @@ const WINDOW: f32 = 2.0;
 /// A photo's contrast beside the step of colour, up to which it does not account for it.
 const FLAT: f32 = 0.25;
 /// Steps of colour (mean over channels, of 1) up to which both sides may be one surface: larger ones are outlines.
-const SMALL: f32 = 0.25;
+const SMALL: f32 = 0.12;
 
 /// Where one photo's places are torn.
 pub(super) struct Tears<'a> {
