@@ -172,4 +172,25 @@ mod tests {
         assert!((at(30) - 0.2).abs() < 1e-3, "behind: {}", at(30));
         assert!(at(29) > 0.56, "before, healed to the known part: {}", at(29));
     }
+
+    /// A sky whose right half comes from farther right in the photo.
+    #[test]
+    fn a_tear_is_healed() {
+        let all = |grey: f32| Rgb32FImage::from_pixel(60, 60, Rgb([grey; 3]));
+        let mask = Mask::from_fn(60, 60, |x, y| (10..50).contains(&x) && (10..50).contains(&y));
+        let sky = Rgb32FImage::from_fn(60, 60, |x, _| Rgb([if x < 30 { 0.46 } else { 0.54 }; 3]));
+        let prepared = [Prepared::of(0, sky, 0.1, 0.0)];
+        let pictures = &Pictures::new(&[], &prepared, &[], &all(0.5), &mask);
+        let (whole, mut torn) = (Sites::none(60, 60), Sites::none(60, 60));
+        let share = |x: u32, y: u32| [(x + if x < 30 { 0 } else { 20 }) as f32 / 80.0, y as f32 / 60.0];
+        (0..60).for_each(|y| (0..60).for_each(|x| torn.put(x, y, (2, share(x, y)))));
+        let step = |origins: &Sites| {
+            let (invented, tears) = (&all(0.0), &Tears { origins, contrasts: &[Plane::new(80, 60)] });
+            let pasted = Pasted { prepared: &prepared, pictures, labels: &[0; 3600], invented, behind: None, tears };
+            let guide = assembled(&all(0.5), &mask, &pasted, &Plane::from_pixel(60, 60, Luma([0.1])));
+            guide.colour.get_pixel(30, 30)[0] - guide.colour.get_pixel(29, 30)[0]
+        };
+        let (kept, healed) = (step(&whole), step(&torn));
+        assert!(kept > 0.07 && healed.abs() < 0.005, "a step of {kept}, torn {healed}");
+    }
 }
