@@ -76,7 +76,7 @@ mod tests {
 
     const SIZE: (u32, u32) = (60, 40);
 
-    /// The pairs where the left half comes from the reference's left and the right half from 20 px farther right.
+    /// The pairs where the left half comes from the reference's left and the right half from `by` px farther right.
     fn torn(photo: impl Fn(u32) -> f32, by: f32) -> Vec<(usize, usize)> {
         let photo = Rgb32FImage::from_fn(100, 40, |x, _| Rgb([photo(x); 3]));
         let from = |x: u32| x as f32 + if x < 30 { 0.0 } else { by };
